@@ -1,0 +1,74 @@
+# Two commands matter: `make demo` and `make test`. Each sets up what it needs, as root or not.
+
+SHELL := /bin/bash
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.made-from-lock
+# More workers than this gain nothing: they share one server.
+WORKERS ?= --numprocesses auto --maxprocesses 4 --dist loadgroup
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## Show this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  %-14s %s\n", $$1, $$2 }'
+
+$(STAMP): requirements-dev.lock pyproject.toml scripts/make-venv
+	@scripts/make-venv $(VENV)
+	@touch $@
+
+.PHONY: venv
+venv: $(STAMP) ## Make or update the virtual environment (.venv) from the lock
+
+.PHONY: demo
+demo: $(STAMP) ## Sell seats to simulated buyers on a private PostgreSQL, and check every number
+	@scripts/ensure-postgres $(BIN)/python
+	@$(BIN)/ticketdb demo
+
+.PHONY: test
+test: $(STAMP) ## Run all tests (PYTEST_ARGS="-k name" for some)
+	@scripts/ensure-postgres --extensions $(BIN)/python
+	$(BIN)/pytest $(WORKERS) $(PYTEST_ARGS)
+
+.PHONY: lint
+lint: $(STAMP) ## Check Python, SQL and the words in the tree
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/sqlfluff lint --processes 2 --disable-progress-bar sql
+	scripts/check-words
+
+.PHONY: format
+format: $(STAMP) ## Format Python, and SQL as far as sqlfluff can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/sqlfluff fix --processes 2 sql
+
+.PHONY: bench
+bench: $(STAMP) ## Measure against floors and peers; prints the table of ratios
+	@scripts/ensure-postgres $(BIN)/python
+	@$(BIN)/python -m bench
+
+.PHONY: readme
+readme: $(STAMP) ## Run the psql session of README.md and write its output back
+	@scripts/ensure-postgres $(BIN)/python
+	@$(BIN)/python scripts/readme-session
+
+.PHONY: verify-readme
+verify-readme: $(STAMP) ## Check that the psql session of README.md is what a server answers
+	@scripts/ensure-postgres $(BIN)/python
+	@$(BIN)/python scripts/readme-session --check
+
+.PHONY: lock
+lock: ## Write requirements-dev.lock anew with the newest versions allowed
+	@scripts/make-lock
+
+.PHONY: wheel
+wheel: $(STAMP) ## Build the wheel into dist/
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+.PHONY: clean
+clean: ## Remove what was built and cached, the environment included
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,404 @@
+-- 0001: Schemas, roles, ledger and settings.
+-- A template, frozen by `ticketdb revision`.
+
+-- object: schemas/monitoring.sql sha256=866f3c53caeef4dcc69e1efb3870430387e941822c3fe702b191270afc1124ab
+-- The schema that Grafana, Datadog, Prometheus and Nagios read. Nothing in it is ever written by
+-- the application.
+CREATE SCHEMA {{ monitoring_schema }};
+
+COMMENT ON SCHEMA {{ monitoring_schema }} IS
+'ticketdb: views for dashboards and alerts. Read-only, aggregated, free of personal data.';
+
+-- object: roles/roles.sql sha256=a2b78639591b0d361b0d03902e520180d78499f3c9f669b7e2a67b61700b3c4c
+-- Roles are shared by all databases of a server: what is there already is used as it is, and never
+-- given away again.
+{% if manage_roles %}
+DO $body$
+DECLARE
+    v_role record;
+BEGIN
+    FOR v_role IN
+        SELECT *
+        FROM (
+            VALUES
+            (
+                {{ app_role | literal }}, false, NULL,
+                'ticketdb: the application. Calls the functions that sell seats and reads the '
+                'seat map.'
+            ),
+            (
+                {{ monitor_role | literal }}, false, '4s',
+                'ticketdb: reads monitoring views and columns that say nothing about a person.'
+            ),
+            (
+                {{ dashboard_role | literal }}, true, '4s',
+                'ticketdb: login of the dashboards. Has no password until the DBA sets one.'
+            ),
+            (
+                {{ datadog_role | literal }}, true, '4s',
+                'ticketdb: login of the Datadog agent. Has no password until the DBA sets one.'
+            )
+        ) AS wanted (role_name, can_login, statement_timeout, description)
+    LOOP
+        IF to_regrole(quote_ident(v_role.role_name)) IS NULL THEN
+            EXECUTE format(
+                'CREATE ROLE %I %s',
+                v_role.role_name,
+                CASE WHEN v_role.can_login THEN 'LOGIN' ELSE 'NOLOGIN' END
+            );
+            -- The last words are what revert goes by: a role that was here before ticketdb is not
+            -- ours to drop.
+            EXECUTE format(
+                'COMMENT ON ROLE %I IS %L',
+                v_role.role_name,
+                v_role.description || ' Created by ticketdb.'
+            );
+        ELSIF shobj_description(to_regrole(quote_ident(v_role.role_name)), 'pg_authid') IS NULL THEN
+            EXECUTE format('COMMENT ON ROLE %I IS %L', v_role.role_name, v_role.description);
+        END IF;
+        -- A role's settings are not inherited by its members: each login needs its own.
+        IF v_role.statement_timeout IS NOT NULL AND NOT EXISTS (
+            SELECT
+            FROM pg_roles AS r, unnest(r.rolconfig) AS setting (entry)
+            WHERE
+                r.rolname = v_role.role_name
+                AND setting.entry LIKE 'statement_timeout=%'
+        ) THEN
+            EXECUTE format(
+                'ALTER ROLE %I SET statement_timeout = %L',
+                v_role.role_name,
+                v_role.statement_timeout
+            );
+        END IF;
+    END LOOP;
+    IF NOT pg_has_role({{ dashboard_role | literal }}, {{ monitor_role | literal }}, 'MEMBER') THEN
+        GRANT {{ monitor_role }} TO {{ dashboard_role }};
+    END IF;
+    IF NOT pg_has_role({{ datadog_role | literal }}, {{ monitor_role | literal }}, 'MEMBER') THEN
+        GRANT {{ monitor_role }} TO {{ datadog_role }};
+    END IF;
+END;
+$body$;
+
+GRANT USAGE ON SCHEMA {{ schema }} TO {{ app_role }}, {{ monitor_role }};
+GRANT USAGE ON SCHEMA {{ monitoring_schema }} TO {{ monitor_role }};
+{% endif %}
+
+-- object: functions/is_own_work.sql sha256=e7f686ac305bcd0b596084dae89cc0c2cb2741cd3acc2488806053d5f4895895
+-- For revoke_default_privileges(). A row that we see although its transaction is in progress can
+-- only be ours; comparing xmin with the transaction's id would miss what was made within a
+-- savepoint, such as those that psql sets with ON_ERROR_ROLLBACK.
+CREATE OR REPLACE FUNCTION {{ schema }}.is_own_work(p_xmin xid)
+RETURNS boolean
+LANGUAGE sql
+VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+SELECT
+    CASE
+        -- Savepoints get their ids after their transaction got its own.
+        WHEN age(p_xmin) <= age(pg_current_xact_id()::xid)
+            THEN pg_xact_status(
+                (
+                    pg_current_xact_id()::text::bigint
+                    + age(pg_current_xact_id()::xid)
+                    - age(p_xmin)
+                )::text::xid8
+            ) = 'in progress'
+        ELSE false
+    END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.is_own_work(xid) IS
+'Whether the row with this xmin, visible to the caller, was written by its own transaction.';
+
+-- object: functions/revoke_default_privileges.sql sha256=5cd05500f9ffe0bad199f00f8bff32d7f6b37b930693a1c3f458e4a08a5a156e
+-- Called at the end of every revision and by maintain_partitions(): what the current transaction
+-- has created in our schemas keeps the privileges that ticketdb grants, and none that ALTER DEFAULT
+-- PRIVILEGES or PostgreSQL itself hands out. Without it every function would be executable by
+-- PUBLIC, and Supabase's anon could read every table.
+CREATE OR REPLACE FUNCTION {{ schema }}.revoke_default_privileges()
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    v_stray record;
+BEGIN
+    FOR v_stray IN
+        WITH created AS (
+            SELECT
+                CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind,
+                format('%I.%I', n.nspname, c.relname) AS identity,
+                c.relowner AS owner,
+                COALESCE(
+                    c.relacl,
+                    acldefault(CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner)
+                ) AS acl
+            FROM pg_class AS c
+            INNER JOIN pg_namespace AS n ON n.oid = c.relnamespace
+            WHERE
+                n.nspname IN ({{ schema | literal }}, {{ monitoring_schema | literal }})
+                AND c.relkind IN ('r', 'p', 'v', 'm', 'S')
+                AND {{ schema }}.is_own_work(c.xmin)
+            UNION ALL
+            SELECT
+                'ROUTINE',
+                format(
+                    '%I.%I(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid)
+                ),
+                p.proowner,
+                COALESCE(p.proacl, acldefault('f', p.proowner))
+            FROM pg_proc AS p
+            INNER JOIN pg_namespace AS n ON n.oid = p.pronamespace
+            WHERE
+                n.nspname IN ({{ schema | literal }}, {{ monitoring_schema | literal }})
+                AND {{ schema }}.is_own_work(p.xmin)
+            UNION ALL
+            SELECT
+                'SCHEMA',
+                quote_ident(n.nspname),
+                n.nspowner,
+                COALESCE(n.nspacl, acldefault('n', n.nspowner))
+            FROM pg_namespace AS n
+            WHERE
+                n.nspname = {{ monitoring_schema | literal }}
+                AND {{ schema }}.is_own_work(n.xmin)
+        )
+
+        SELECT DISTINCT
+            format(
+                'REVOKE ALL ON %s %s FROM %s', c.kind, c.identity,
+                COALESCE(quote_ident(r.rolname), 'PUBLIC')
+            ) AS statement
+        FROM created AS c
+        CROSS JOIN LATERAL aclexplode(c.acl) AS privilege
+        LEFT JOIN pg_roles AS r ON r.oid = privilege.grantee
+        WHERE
+            privilege.grantee <> c.owner
+            AND r.rolname IS DISTINCT FROM {{ app_role | literal }}
+            AND r.rolname IS DISTINCT FROM {{ monitor_role | literal }}
+    LOOP
+        EXECUTE v_stray.statement;
+    END LOOP;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.revoke_default_privileges() IS
+'Takes away what default privileges gave to strangers on objects created by the current '
+'transaction. For migrations.';
+
+-- object: functions/uuid_v7.sql sha256=d499148ae16d1a54eef37aac924a3431f62feea87a35cbfaeb83429fb05b752c
+-- Default of every id. Time-ordered keys fill B-tree pages from left to right: a twentieth of the
+-- WAL of random ones.
+CREATE OR REPLACE FUNCTION {{ schema }}.uuid_v7()
+RETURNS uuid
+LANGUAGE sql
+VOLATILE
+PARALLEL SAFE
+AS $body$
+-- RFC 9562: 48 bits of milliseconds laid over a random version 4, whose version nibble 0100 becomes
+-- 0111.
+SELECT
+    encode(
+        set_bit(
+            set_bit(
+                overlay(
+                    uuid_send(gen_random_uuid())
+                    PLACING substring(
+                        int8send((extract(EPOCH FROM clock_timestamp()) * 1000)::bigint) FROM 3
+                    )
+                    FROM 1 FOR 6
+                ),
+                52, 1
+            ),
+            53, 1
+        ),
+        'hex'
+    )::uuid;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.uuid_v7() IS
+'A new time-ordered UUID, version 7: 48 bits of Unix milliseconds, 74 random bits.';
+
+-- object: functions/is_time_zone.sql sha256=af4cbe5e032ded33c22672fd011df5ad336c8b79184d0cfd26e93b69df5e7388
+-- For CHECK constraints. pg_timezone_names walks the whole zone directory (0.2 s), so ask by using
+-- the zone. The pattern keeps POSIX specifications such as Foo/Bar+3 out, which PostgreSQL would
+-- take for a zone of that offset.
+CREATE OR REPLACE FUNCTION {{ schema }}.is_time_zone(p_name text)
+RETURNS boolean
+LANGUAGE plpgsql
+IMMUTABLE
+STRICT
+SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    IF p_name !~ '^(UTC|GMT|Etc/GMT[+-]?[0-9]{1,2}|[A-Z][A-Za-z_]+(/[A-Za-z_-]+)+)$' THEN
+        RETURN false;
+    END IF;
+    PERFORM timezone(p_name, 'epoch'::timestamptz);
+    RETURN true;
+EXCEPTION
+    WHEN invalid_parameter_value THEN
+        RETURN false;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.is_time_zone(text) IS
+'Whether the server knows this IANA time zone, such as Europe/Berlin.';
+
+-- object: functions/refuse_change.sql sha256=b51edeb24a25d5f98c018f1514297c5c86e7ea036cad14ce2cee610641845b61
+-- Trigger function of tables that may not be changed in some way; the trigger's argument says what
+-- to do instead.
+CREATE OR REPLACE FUNCTION {{ schema }}.refuse_change()
+RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    RAISE EXCEPTION '% on %.% is refused', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME
+    USING ERRCODE = 'restrict_violation', HINT = TG_ARGV[0];
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.refuse_change() IS
+'Trigger: raises restrict_violation (23001). Guards append-only tables and the one row of '
+'settings.';
+
+-- object: tables/ticketdb_migrations.sql sha256=b075bc0e8160c60b57752329e2f6ab39186317ac3ebfd93a5059917c022d88bd
+-- The ledger: written by ticketdb in the transaction of each revision, compared with the package by
+-- verify and apply.
+CREATE TABLE {{ schema }}.ticketdb_migrations (
+    revision text NOT NULL,
+    source_sha256 text NOT NULL,
+    rendered_sha256 text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now(),
+    applied_by text NOT NULL DEFAULT session_user,
+    duration_seconds double precision NOT NULL,
+    package_version text NOT NULL,
+    variables jsonb NOT NULL,
+    CONSTRAINT ticketdb_migrations_pkey PRIMARY KEY (revision),
+    CONSTRAINT ticketdb_migrations_applied_at_check CHECK (isfinite(applied_at)),
+    CONSTRAINT ticketdb_migrations_source_sha256_check CHECK (source_sha256 ~ '^[0-9a-f]{64}$'),
+    CONSTRAINT ticketdb_migrations_rendered_sha256_check CHECK (rendered_sha256 ~ '^[0-9a-f]{64}$')
+);
+
+COMMENT ON TABLE {{ schema }}.ticketdb_migrations IS
+'Ledger of applied revisions: what ran, when, by whom, and the checksums that prove it.';
+COMMENT ON COLUMN {{ schema }}.ticketdb_migrations.revision IS 'Revision id, as in alembic.';
+COMMENT ON COLUMN {{ schema }}.ticketdb_migrations.source_sha256 IS
+'SHA-256 (hex) of the frozen template file.';
+COMMENT ON COLUMN {{ schema }}.ticketdb_migrations.rendered_sha256 IS
+'SHA-256 (hex) of the SQL that was sent, after the variables were filled in.';
+COMMENT ON COLUMN {{ schema }}.ticketdb_migrations.applied_at IS
+'Start of the transaction that applied it.';
+COMMENT ON COLUMN {{ schema }}.ticketdb_migrations.applied_by IS 'The role that was logged in.';
+COMMENT ON COLUMN {{ schema }}.ticketdb_migrations.duration_seconds IS
+'How long its SQL ran, in seconds.';
+COMMENT ON COLUMN {{ schema }}.ticketdb_migrations.package_version IS
+'Version of the ticketdb package that ran it.';
+COMMENT ON COLUMN {{ schema }}.ticketdb_migrations.variables IS
+'Template variables it was rendered with: names of schemas, roles and jobs.';
+COMMENT ON CONSTRAINT ticketdb_migrations_pkey
+ON {{ schema }}.ticketdb_migrations IS 'A revision is applied once.';
+COMMENT ON CONSTRAINT ticketdb_migrations_applied_at_check
+ON {{ schema }}.ticketdb_migrations IS 'Finite.';
+COMMENT ON CONSTRAINT ticketdb_migrations_source_sha256_check ON {{ schema }}.ticketdb_migrations IS
+'64 hex digits.';
+COMMENT ON CONSTRAINT ticketdb_migrations_rendered_sha256_check
+ON {{ schema }}.ticketdb_migrations IS
+'64 hex digits.';
+
+-- object: tables/ticketing_settings.sql sha256=3d3b5cd69d885015f219a61c7d240af0401bb03c7b08937fa46a22c7ca93d644
+-- Policy that a DBA changes with UPDATE, in force from the next call on. Identifiers are template
+-- variables instead.
+CREATE TABLE {{ schema }}.ticketing_settings (
+    singleton boolean NOT NULL DEFAULT true,
+    hold_minutes integer NOT NULL DEFAULT 10,
+    extension_minutes integer NOT NULL DEFAULT 5,
+    max_extensions integer NOT NULL DEFAULT 3,
+    max_hold_minutes integer NOT NULL DEFAULT 60,
+    max_seats_per_reservation integer NOT NULL DEFAULT 10,
+    audit_retention_days integer NOT NULL DEFAULT 90,
+    run_history_days integer NOT NULL DEFAULT 14,
+    business_time_zone text NOT NULL DEFAULT 'UTC',
+    async_conflict_log boolean NOT NULL DEFAULT false,
+    CONSTRAINT ticketing_settings_pkey PRIMARY KEY (singleton),
+    CONSTRAINT ticketing_settings_singleton_check CHECK (singleton),
+    CONSTRAINT ticketing_settings_hold_minutes_check CHECK (hold_minutes BETWEEN 1 AND 1440),
+    CONSTRAINT ticketing_settings_extension_minutes_check
+    CHECK (extension_minutes BETWEEN 1 AND 1440),
+    CONSTRAINT ticketing_settings_max_extensions_check CHECK (max_extensions BETWEEN 0 AND 100),
+    CONSTRAINT ticketing_settings_max_hold_minutes_check
+    CHECK (max_hold_minutes BETWEEN hold_minutes AND 10080),
+    CONSTRAINT ticketing_settings_max_seats_per_reservation_check
+    CHECK (max_seats_per_reservation BETWEEN 1 AND 1000),
+    -- The longest window that a dashboard looks back on is a week.
+    CONSTRAINT ticketing_settings_audit_retention_days_check
+    CHECK (audit_retention_days BETWEEN 8 AND 36500),
+    CONSTRAINT ticketing_settings_run_history_days_check
+    CHECK (run_history_days BETWEEN 2 AND 3650),
+    CONSTRAINT ticketing_settings_business_time_zone_check
+    CHECK ({{ schema }}.is_time_zone(business_time_zone))
+);
+
+INSERT INTO {{ schema }}.ticketing_settings DEFAULT VALUES;
+
+-- Every function reads this row: without it nothing could be sold.
+CREATE TRIGGER ticketing_settings_keep_row
+BEFORE DELETE OR TRUNCATE ON {{ schema }}.ticketing_settings
+FOR EACH STATEMENT EXECUTE FUNCTION {{ schema }}.refuse_change('Change the row with UPDATE.');
+
+COMMENT ON TABLE {{ schema }}.ticketing_settings IS
+'The policy of the shop, in one row. UPDATE it: the next call goes by it. It cannot be deleted.';
+COMMENT ON COLUMN {{ schema }}.ticketing_settings.singleton IS 'Always true: there is one row.';
+COMMENT ON COLUMN {{ schema }}.ticketing_settings.hold_minutes IS
+'How long a new hold lasts, in minutes.';
+COMMENT ON COLUMN {{ schema }}.ticketing_settings.extension_minutes IS
+'How many minutes one extension adds to a hold.';
+COMMENT ON COLUMN {{ schema }}.ticketing_settings.max_extensions IS
+'How often a hold may be extended.';
+COMMENT ON COLUMN {{ schema }}.ticketing_settings.max_hold_minutes IS
+'The longest that a hold may last from its creation, extensions included, in minutes.';
+COMMENT ON COLUMN {{ schema }}.ticketing_settings.max_seats_per_reservation IS
+'The most seats that one call of reserve_seats may hold.';
+COMMENT ON COLUMN {{ schema }}.ticketing_settings.audit_retention_days IS
+'For how many days audit and request logs are kept; whole months past it are dropped by '
+'purge_history().';
+COMMENT ON COLUMN {{ schema }}.ticketing_settings.run_history_days IS
+'For how many days the history of scheduled jobs is kept.';
+COMMENT ON COLUMN {{ schema }}.ticketing_settings.business_time_zone IS
+'IANA time zone in which "today" begins on the dashboards.';
+COMMENT ON COLUMN {{ schema }}.ticketing_settings.async_conflict_log IS
+'Whether a call of reserve_seats that ends in SEATS_UNAVAILABLE commits without waiting for the '
+'disk. Only for shops that call it in a transaction of its own.';
+COMMENT ON CONSTRAINT ticketing_settings_pkey ON {{ schema }}.ticketing_settings IS 'One row only.';
+COMMENT ON CONSTRAINT ticketing_settings_singleton_check
+ON {{ schema }}.ticketing_settings IS 'One row only.';
+COMMENT ON CONSTRAINT ticketing_settings_hold_minutes_check ON {{ schema }}.ticketing_settings IS
+'From a minute to a day.';
+COMMENT ON CONSTRAINT ticketing_settings_extension_minutes_check
+ON {{ schema }}.ticketing_settings IS
+'From a minute to a day.';
+COMMENT ON CONSTRAINT ticketing_settings_max_extensions_check ON {{ schema }}.ticketing_settings IS
+'0 forbids extensions.';
+COMMENT ON CONSTRAINT ticketing_settings_max_hold_minutes_check
+ON {{ schema }}.ticketing_settings IS
+'Not shorter than a hold without extensions, at most a week.';
+COMMENT ON CONSTRAINT ticketing_settings_max_seats_per_reservation_check
+ON {{ schema }}.ticketing_settings IS
+'Bounds the work of one call.';
+COMMENT ON CONSTRAINT ticketing_settings_audit_retention_days_check
+ON {{ schema }}.ticketing_settings IS
+'Not shorter than the longest window of a dashboard, a week.';
+COMMENT ON CONSTRAINT ticketing_settings_run_history_days_check
+ON {{ schema }}.ticketing_settings IS
+'Not shorter than the 24 hours that cleanup health looks back on.';
+COMMENT ON CONSTRAINT ticketing_settings_business_time_zone_check
+ON {{ schema }}.ticketing_settings IS
+'A zone that the server knows.';
+COMMENT ON TRIGGER ticketing_settings_keep_row ON {{ schema }}.ticketing_settings IS
+'Refuses DELETE and TRUNCATE.';
+
+-- privileges
+SELECT {{ schema }}.revoke_default_privileges();

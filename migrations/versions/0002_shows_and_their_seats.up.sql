@@ -1,0 +1,116 @@
+-- 0002: Shows and their seats.
+-- A template, frozen by `ticketdb revision`.
+
+-- object: tables/shows.sql sha256=43d0a1d81fac6d881082f5785973f7dd8c448966a503804c24cc93d137078960
+-- What is sold: one performance in one hall. Written by the shop's back office.
+CREATE TABLE {{ schema }}.shows (
+    id uuid NOT NULL DEFAULT {{ schema }}.uuid_v7(),
+    name text NOT NULL,
+    venue text NOT NULL DEFAULT '',
+    starts_at timestamptz NOT NULL,
+    time_zone text NOT NULL DEFAULT 'UTC',
+    currency text NOT NULL,
+    status text NOT NULL DEFAULT 'draft',
+    created_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT shows_pkey PRIMARY KEY (id),
+    CONSTRAINT shows_name_check CHECK (name ~ '\S'),
+    CONSTRAINT shows_starts_at_check CHECK (isfinite(starts_at)),
+    CONSTRAINT shows_time_zone_check CHECK ({{ schema }}.is_time_zone(time_zone)),
+    CONSTRAINT shows_currency_check CHECK (currency ~ '^[A-Z]{3}$'),
+    CONSTRAINT shows_status_check CHECK (status IN ('draft', 'on_sale', 'closed', 'cancelled')),
+    CONSTRAINT shows_created_at_check CHECK (isfinite(created_at))
+);
+
+COMMENT ON TABLE {{ schema }}.shows IS
+'Performances. Seats can be held while the status is on_sale.';
+COMMENT ON COLUMN {{ schema }}.shows.id IS
+'Key, and the distribution column of everything that belongs to the show.';
+COMMENT ON COLUMN {{ schema }}.shows.name IS 'Title, as printed on the ticket.';
+COMMENT ON COLUMN {{ schema }}.shows.venue IS 'Where it takes place.';
+COMMENT ON COLUMN {{ schema }}.shows.starts_at IS 'When it begins.';
+COMMENT ON COLUMN {{ schema }}.shows.time_zone IS 'IANA time zone of the venue.';
+COMMENT ON COLUMN {{ schema }}.shows.currency IS 'ISO 4217 code of all prices of this show.';
+COMMENT ON COLUMN {{ schema }}.shows.status IS
+'draft: being set up; on_sale: seats can be held; closed: sale is over, holds may still be paid; '
+'cancelled: nothing is sold any more, payments that arrive become refund_due.';
+COMMENT ON COLUMN {{ schema }}.shows.created_at IS 'When the row was created.';
+COMMENT ON CONSTRAINT shows_pkey ON {{ schema }}.shows IS 'One row a show.';
+COMMENT ON CONSTRAINT shows_name_check ON {{ schema }}.shows IS 'Not blank.';
+COMMENT ON CONSTRAINT shows_starts_at_check ON {{ schema }}.shows IS 'Finite.';
+COMMENT ON CONSTRAINT shows_time_zone_check
+ON {{ schema }}.shows IS 'A zone that the server knows.';
+COMMENT ON CONSTRAINT shows_currency_check ON {{ schema }}.shows IS 'Three capital letters.';
+COMMENT ON CONSTRAINT shows_status_check ON {{ schema }}.shows IS 'The statuses there are.';
+COMMENT ON CONSTRAINT shows_created_at_check ON {{ schema }}.shows IS 'Finite.';
+
+{% if manage_roles %}
+GRANT SELECT ON TABLE {{ schema }}.shows TO {{ app_role }}, {{ monitor_role }};
+{% endif %}
+
+-- object: tables/show_seats.sql sha256=babc881ababe2bfd42f21a2ad0a5753f6178f1107a49bdb66a4a7f1d7855550d
+-- The seat plan and its present state. Locked in id order by everything that changes it.
+CREATE TABLE {{ schema }}.show_seats (
+    id uuid NOT NULL DEFAULT {{ schema }}.uuid_v7(),
+    show_id uuid NOT NULL,
+    section text NOT NULL,
+    row_label text NOT NULL,
+    seat_number text NOT NULL,
+    status text NOT NULL DEFAULT 'available',
+    reserved_by uuid,
+    reserved_until timestamptz,
+    price_in_cents bigint NOT NULL,
+    CONSTRAINT show_seats_pkey PRIMARY KEY (id, show_id),
+    CONSTRAINT show_seats_show_id_section_row_label_seat_number_key
+    UNIQUE (show_id, section, row_label, seat_number),
+    CONSTRAINT show_seats_show_id_fkey FOREIGN KEY (show_id) REFERENCES {{ schema }}.shows (id),
+    CONSTRAINT show_seats_status_check
+    CHECK (status IN ('available', 'reserved', 'sold', 'blocked')),
+    CONSTRAINT show_seats_reserved_by_check CHECK (
+        (status = 'reserved') = (reserved_by IS NOT NULL)
+        AND (status = 'reserved') = (reserved_until IS NOT NULL)
+    ),
+    CONSTRAINT show_seats_reserved_until_check CHECK (isfinite(reserved_until)),
+    CONSTRAINT show_seats_price_in_cents_check CHECK (price_in_cents BETWEEN 0 AND 100000000000)
+)
+-- A seat changes state several times within minutes. No index covers a column that changes, so with
+-- room on its page each change is a heap-only update and the table does not bloat.
+WITH (fillfactor = 70);
+
+COMMENT ON TABLE {{ schema }}.show_seats IS
+'Seats of a show with price and present state. A reserved seat whose hold is over is free to be '
+'taken.';
+COMMENT ON COLUMN {{ schema }}.show_seats.id IS 'Key, together with the show.';
+COMMENT ON COLUMN {{ schema }}.show_seats.show_id IS 'The show; distribution column.';
+COMMENT ON COLUMN {{ schema }}.show_seats.section IS 'Part of the hall, as printed on the ticket.';
+COMMENT ON COLUMN {{ schema }}.show_seats.row_label IS 'Row within the section.';
+COMMENT ON COLUMN {{ schema }}.show_seats.seat_number IS 'Seat within the row.';
+COMMENT ON COLUMN {{ schema }}.show_seats.status IS
+'available, reserved (held by reserved_by), sold, or blocked by the house.';
+COMMENT ON COLUMN {{ schema }}.show_seats.reserved_by IS
+'The id of the reservation that holds the seat; set exactly while the status is reserved.';
+COMMENT ON COLUMN {{ schema }}.show_seats.reserved_until IS
+'When the hold is over: a copy of seat_reservations.expires_at, kept by a trigger.';
+COMMENT ON COLUMN {{ schema }}.show_seats.price_in_cents IS
+'Price in hundredths of the currency of the show.';
+COMMENT ON CONSTRAINT show_seats_pkey ON {{ schema }}.show_seats IS
+'The id leads and serves look-ups by id alone; the show makes references across shows impossible.';
+COMMENT ON CONSTRAINT show_seats_show_id_section_row_label_seat_number_key
+ON {{ schema }}.show_seats IS
+'A seat is listed once; also serves the seat map of a show.';
+COMMENT ON CONSTRAINT show_seats_show_id_fkey ON {{ schema }}.show_seats IS 'The show exists.';
+COMMENT ON CONSTRAINT show_seats_status_check
+ON {{ schema }}.show_seats IS 'The statuses there are.';
+COMMENT ON CONSTRAINT show_seats_reserved_by_check ON {{ schema }}.show_seats IS
+'Reserved exactly when it is known by whom and until when.';
+COMMENT ON CONSTRAINT show_seats_reserved_until_check ON {{ schema }}.show_seats IS 'Finite.';
+COMMENT ON CONSTRAINT show_seats_price_in_cents_check ON {{ schema }}.show_seats IS
+'From nothing to a billion.';
+
+{% if manage_roles %}
+GRANT SELECT (id, show_id, section, row_label, seat_number, status, reserved_until, price_in_cents)
+ON TABLE {{ schema }}.show_seats TO {{ app_role }};
+GRANT SELECT ON TABLE {{ schema }}.show_seats TO {{ monitor_role }};
+{% endif %}
+
+-- privileges
+SELECT {{ schema }}.revoke_default_privileges();

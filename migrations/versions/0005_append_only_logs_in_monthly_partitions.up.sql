@@ -1,0 +1,490 @@
+-- 0005: Append-only logs in monthly partitions.
+-- A template, frozen by `ticketdb revision`.
+
+-- object: tables/seat_reservation_audit_log.sql sha256=685ee18a9664ab91f96a446b9ea9631f48ee4b32716545760e200953cbe4c3e7
+-- What happened to holds, in order. Written by a trigger on seat_reservations, and by the functions
+-- where they refuse.
+CREATE TABLE {{ schema }}.seat_reservation_audit_log (
+    id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+    event_type text NOT NULL,
+    reservation_id uuid,
+    show_id uuid NOT NULL,
+    session_id text,
+    seat_count integer NOT NULL DEFAULT 0,
+    seat_ids uuid[] NOT NULL DEFAULT '{}',
+    error_code text,
+    error_message text,
+    user_agent text,
+    ip_address inet,
+    metadata jsonb NOT NULL DEFAULT '{}',
+    hold_seconds double precision,
+    -- Epochs of the rollup: rows below the xmin of a snapshot are final. See the decision on exact
+    -- rollups.
+    xact_id xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    created_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT seat_reservation_audit_log_pkey PRIMARY KEY (id, show_id, created_at),
+    CONSTRAINT seat_reservation_audit_log_event_type_check
+    CHECK (event_type IN ('created', 'extended', 'released', 'expired', 'completed', 'failed')),
+    CONSTRAINT seat_reservation_audit_log_created_at_check CHECK (isfinite(created_at))
+)
+PARTITION BY RANGE (created_at);
+
+CREATE INDEX seat_reservation_audit_log_created_at_idx
+ON {{ schema }}.seat_reservation_audit_log (created_at);
+
+-- Row triggers reach the partitions by themselves; TRUNCATE of one partition needs a trigger there,
+-- which maintain_partitions() adds. ENABLE ALWAYS: session_replication_role = replica does not get
+-- around them.
+CREATE TRIGGER seat_reservation_audit_log_append_only
+BEFORE UPDATE OR DELETE ON {{ schema }}.seat_reservation_audit_log
+FOR EACH ROW EXECUTE FUNCTION {{ schema }}.refuse_change(
+    'The log is append-only: add a row that corrects it.'
+);
+
+CREATE TRIGGER seat_reservation_audit_log_no_truncate
+BEFORE TRUNCATE ON {{ schema }}.seat_reservation_audit_log
+FOR EACH STATEMENT EXECUTE FUNCTION {{ schema }}.refuse_change(
+    'purge_history() drops what is past retention.'
+);
+
+ALTER TABLE {{ schema }}.seat_reservation_audit_log
+ENABLE ALWAYS TRIGGER seat_reservation_audit_log_append_only;
+ALTER TABLE {{ schema }}.seat_reservation_audit_log
+ENABLE ALWAYS TRIGGER seat_reservation_audit_log_no_truncate;
+
+COMMENT ON TABLE {{ schema }}.seat_reservation_audit_log IS
+'Append-only log of holds, one month a partition. The source of every reservation metric.';
+COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.id IS
+'Number of the row; gaps after a rollback are normal.';
+COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.event_type IS
+'created, extended, released, expired, completed, or failed: a call was refused.';
+COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.reservation_id IS
+'The reservation; NULL where none came about.';
+COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.show_id IS
+'The show, or the nil UUID where the caller named none. No foreign key: nothing may delete from '
+'here.';
+COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.session_id IS
+'The session of the caller, cut to 200 characters.';
+COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.seat_count IS
+'How many seats it was about.';
+COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.seat_ids IS
+'Which seats; the first 100 of a call that was refused.';
+COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.error_code IS
+'Of failed: why, as returned to the caller.';
+COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.error_message IS
+'Of failed: why, in words, as returned to the caller.';
+COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.user_agent IS
+'Browser of the buyer. Personal.';
+COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.ip_address IS
+'Address of the buyer. Personal.';
+COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.metadata IS
+'Further facts: function (which call was refused), late, partial, sqlstate, detail.';
+COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.hold_seconds IS
+'How long the hold lasted, in seconds, on the event that ended it.';
+COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.xact_id IS
+'The transaction that wrote the row, for the exact rollup.';
+COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.created_at IS
+'Start of the transaction that wrote the row; the partition key.';
+COMMENT ON CONSTRAINT seat_reservation_audit_log_pkey ON {{ schema }}.seat_reservation_audit_log IS
+'Rows are told apart.';
+COMMENT ON CONSTRAINT seat_reservation_audit_log_event_type_check
+ON {{ schema }}.seat_reservation_audit_log IS
+'The events there are.';
+COMMENT ON CONSTRAINT seat_reservation_audit_log_created_at_check
+ON {{ schema }}.seat_reservation_audit_log IS
+'Finite.';
+COMMENT ON INDEX {{ schema }}.seat_reservation_audit_log_created_at_idx IS
+'Serves windows of time.';
+COMMENT ON TRIGGER seat_reservation_audit_log_append_only
+ON {{ schema }}.seat_reservation_audit_log IS
+'Refuses UPDATE and DELETE.';
+COMMENT ON TRIGGER seat_reservation_audit_log_no_truncate
+ON {{ schema }}.seat_reservation_audit_log IS
+'Refuses TRUNCATE.';
+
+{% if manage_roles %}
+GRANT SELECT (
+    id, event_type, reservation_id, show_id, seat_count, seat_ids, error_code, error_message,
+    hold_seconds, xact_id, created_at
+) ON TABLE {{ schema }}.seat_reservation_audit_log TO {{ monitor_role }};
+{% endif %}
+
+-- object: tables/ticket_order_audit_log.sql sha256=60a34087c9301ba54558a6354c6279640216707edbd3ed568ca563e2a58b30dd
+-- What happened to orders, in order. Written by a trigger on ticket_orders, and by the functions
+-- where they refuse.
+CREATE TABLE {{ schema }}.ticket_order_audit_log (
+    id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+    order_id uuid,
+    reservation_id uuid,
+    show_id uuid NOT NULL,
+    session_id text,
+    old_status text,
+    new_status text,
+    amount_in_cents bigint,
+    currency text,
+    payment_provider text,
+    error_code text,
+    error_message text,
+    metadata jsonb NOT NULL DEFAULT '{}',
+    -- Epochs of the rollup: rows below the xmin of a snapshot are final. See the decision on exact
+    -- rollups.
+    xact_id xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    created_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT ticket_order_audit_log_pkey PRIMARY KEY (id, show_id, created_at),
+    CONSTRAINT ticket_order_audit_log_created_at_check CHECK (isfinite(created_at))
+)
+PARTITION BY RANGE (created_at);
+
+CREATE INDEX ticket_order_audit_log_created_at_idx
+ON {{ schema }}.ticket_order_audit_log (created_at);
+
+-- Row triggers reach the partitions by themselves; TRUNCATE of one partition needs a trigger there,
+-- which maintain_partitions() adds. ENABLE ALWAYS: session_replication_role = replica does not get
+-- around them.
+CREATE TRIGGER ticket_order_audit_log_append_only
+BEFORE UPDATE OR DELETE ON {{ schema }}.ticket_order_audit_log
+FOR EACH ROW EXECUTE FUNCTION {{ schema }}.refuse_change(
+    'The log is append-only: add a row that corrects it.'
+);
+
+CREATE TRIGGER ticket_order_audit_log_no_truncate
+BEFORE TRUNCATE ON {{ schema }}.ticket_order_audit_log
+FOR EACH STATEMENT EXECUTE FUNCTION {{ schema }}.refuse_change(
+    'purge_history() drops what is past retention.'
+);
+
+ALTER TABLE {{ schema }}.ticket_order_audit_log
+ENABLE ALWAYS TRIGGER ticket_order_audit_log_append_only;
+ALTER TABLE {{ schema }}.ticket_order_audit_log
+ENABLE ALWAYS TRIGGER ticket_order_audit_log_no_truncate;
+
+COMMENT ON TABLE {{ schema }}.ticket_order_audit_log IS
+'Append-only log of orders, one month a partition: a row for each change of status and each '
+'refused call.';
+COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.id IS
+'Number of the row; gaps after a rollback are normal.';
+COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.order_id IS
+'The order; NULL where none came about.';
+COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.reservation_id IS
+'The reservation that it pays for.';
+COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.show_id IS
+'The show, or the nil UUID where the caller named none. No foreign key: nothing may delete from '
+'here.';
+COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.session_id IS
+'The session of the caller, where one was given, cut to 200 characters.';
+COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.old_status IS
+'Status before; NULL for a new order.';
+COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.new_status IS
+'Status after; NULL where the call was refused.';
+COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.amount_in_cents IS
+'The amount of the order, or the amount that was refused, in hundredths of the currency.';
+COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.currency IS 'ISO 4217 code.';
+COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.payment_provider IS 'Who takes the money.';
+COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.error_code IS
+'Why a call was refused, as returned to the caller.';
+COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.error_message IS
+'Why a call was refused or a payment failed, in words.';
+COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.metadata IS
+'Further facts: function (which call was refused), event_id, sqlstate, detail.';
+COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.xact_id IS
+'The transaction that wrote the row, for the exact rollup.';
+COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.created_at IS
+'Start of the transaction that wrote the row; the partition key.';
+COMMENT ON CONSTRAINT ticket_order_audit_log_pkey ON {{ schema }}.ticket_order_audit_log IS
+'Rows are told apart.';
+COMMENT ON CONSTRAINT ticket_order_audit_log_created_at_check
+ON {{ schema }}.ticket_order_audit_log IS
+'Finite.';
+COMMENT ON INDEX {{ schema }}.ticket_order_audit_log_created_at_idx IS 'Serves windows of time.';
+COMMENT ON TRIGGER ticket_order_audit_log_append_only ON {{ schema }}.ticket_order_audit_log IS
+'Refuses UPDATE and DELETE.';
+COMMENT ON TRIGGER ticket_order_audit_log_no_truncate ON {{ schema }}.ticket_order_audit_log IS
+'Refuses TRUNCATE.';
+
+{% if manage_roles %}
+GRANT SELECT (
+    id, order_id, reservation_id, show_id, old_status, new_status, amount_in_cents, currency,
+    payment_provider, error_code, error_message, xact_id, created_at
+) ON TABLE {{ schema }}.ticket_order_audit_log TO {{ monitor_role }};
+{% endif %}
+
+-- object: tables/api_request_log.sql sha256=87b30c7286af686f388191a6a1a53a5fbe42b9a6eb106afd0f7d91c8191545c0
+-- How the shop's endpoints answered, for the System Health dashboard. Written by log_api_request().
+CREATE TABLE {{ schema }}.api_request_log (
+    id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+    endpoint text NOT NULL,
+    method text NOT NULL,
+    status_code integer NOT NULL,
+    duration_ms double precision NOT NULL,
+    -- Epochs of the rollup: rows below the xmin of a snapshot are final. See the decision on exact
+    -- rollups.
+    xact_id xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    created_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT api_request_log_pkey PRIMARY KEY (id, created_at),
+    CONSTRAINT api_request_log_endpoint_check CHECK (length(endpoint) BETWEEN 1 AND 200),
+    CONSTRAINT api_request_log_method_check CHECK (method ~ '^[A-Z]{1,20}$'),
+    CONSTRAINT api_request_log_status_code_check CHECK (status_code BETWEEN 100 AND 599),
+    CONSTRAINT api_request_log_duration_ms_check
+    CHECK (duration_ms >= 0 AND duration_ms < 'Infinity'),
+    CONSTRAINT api_request_log_created_at_check CHECK (isfinite(created_at))
+)
+PARTITION BY RANGE (created_at);
+
+CREATE INDEX api_request_log_created_at_idx ON {{ schema }}.api_request_log (created_at);
+
+-- Row triggers reach the partitions by themselves; TRUNCATE of one partition needs a trigger there,
+-- which maintain_partitions() adds. ENABLE ALWAYS: session_replication_role = replica does not get
+-- around them.
+CREATE TRIGGER api_request_log_append_only
+BEFORE UPDATE OR DELETE ON {{ schema }}.api_request_log
+FOR EACH ROW EXECUTE FUNCTION {{ schema }}.refuse_change(
+    'The log is append-only: add a row that corrects it.'
+);
+
+CREATE TRIGGER api_request_log_no_truncate
+BEFORE TRUNCATE ON {{ schema }}.api_request_log
+FOR EACH STATEMENT EXECUTE FUNCTION {{ schema }}.refuse_change(
+    'purge_history() drops what is past retention.'
+);
+
+ALTER TABLE {{ schema }}.api_request_log ENABLE ALWAYS TRIGGER api_request_log_append_only;
+ALTER TABLE {{ schema }}.api_request_log ENABLE ALWAYS TRIGGER api_request_log_no_truncate;
+
+COMMENT ON TABLE {{ schema }}.api_request_log IS
+'Append-only log of API requests, one month a partition.';
+COMMENT ON COLUMN {{ schema }}.api_request_log.id IS
+'Number of the row; gaps after a rollback are normal.';
+COMMENT ON COLUMN {{ schema }}.api_request_log.endpoint IS
+'The route, with placeholders in place of ids: each distinct value becomes a label.';
+COMMENT ON COLUMN {{ schema }}.api_request_log.method IS 'HTTP method.';
+COMMENT ON COLUMN {{ schema }}.api_request_log.status_code IS 'HTTP status.';
+COMMENT ON COLUMN {{ schema }}.api_request_log.duration_ms IS 'How long it took, in milliseconds.';
+COMMENT ON COLUMN {{ schema }}.api_request_log.xact_id IS
+'The transaction that wrote the row, for the exact rollup.';
+COMMENT ON COLUMN {{ schema }}.api_request_log.created_at IS
+'Start of the transaction that wrote the row; the partition key.';
+COMMENT ON CONSTRAINT api_request_log_pkey ON {{ schema }}.api_request_log IS
+'Rows are told apart.';
+COMMENT ON CONSTRAINT api_request_log_endpoint_check ON {{ schema }}.api_request_log IS
+'Not empty, bounded.';
+COMMENT ON CONSTRAINT api_request_log_method_check ON {{ schema }}.api_request_log IS
+'Capital letters.';
+COMMENT ON CONSTRAINT api_request_log_status_code_check ON {{ schema }}.api_request_log IS
+'An HTTP status.';
+COMMENT ON CONSTRAINT api_request_log_duration_ms_check ON {{ schema }}.api_request_log IS
+'A finite time.';
+COMMENT ON CONSTRAINT api_request_log_created_at_check ON {{ schema }}.api_request_log IS 'Finite.';
+COMMENT ON INDEX {{ schema }}.api_request_log_created_at_idx IS 'Serves windows of time.';
+COMMENT ON TRIGGER api_request_log_append_only ON {{ schema }}.api_request_log IS
+'Refuses UPDATE and DELETE.';
+COMMENT ON TRIGGER api_request_log_no_truncate ON {{ schema }}.api_request_log IS
+'Refuses TRUNCATE.';
+
+{% if manage_roles %}
+GRANT SELECT ON TABLE {{ schema }}.api_request_log TO {{ monitor_role }};
+{% endif %}
+
+-- object: functions/partitioned_logs.sql sha256=a73be84d82b4b521f0816ccd465ca8176aef4aa92e4f248e09b64550bf96a8d6
+-- The tables that are cut by month. One list for making partitions and for dropping them.
+CREATE OR REPLACE FUNCTION {{ schema }}.partitioned_logs()
+RETURNS SETOF text
+LANGUAGE sql
+IMMUTABLE
+AS $body$
+VALUES ('seat_reservation_audit_log'), ('ticket_order_audit_log'), ('api_request_log');
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.partitioned_logs() IS
+'Names of the tables that have a partition a month, without the schema.';
+
+-- object: functions/create_log_partition.sql sha256=7133ff3996eda0dcc1485f5fe12dfa916a6caa7944b87cf0c246379253227be9
+-- One partition of a log, for maintain_partitions(). Built beside the log and attached: the log
+-- itself is locked no harder than SHARE UPDATE EXCLUSIVE, so that sales go on. The default
+-- partition is locked for the moment it takes to see that it holds no row of the month.
+CREATE OR REPLACE FUNCTION {{ schema }}.create_log_partition(
+    p_table text,
+    p_month date DEFAULT NULL
+)
+RETURNS text
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    v_schema constant text := {{ schema | literal }};
+    v_partition constant text := p_table || COALESCE(to_char(p_month, '"_p"YYYY_MM'), '_default');
+BEGIN
+    IF to_regclass(format('%I.%I', v_schema, v_partition)) IS NOT NULL THEN
+        RETURN NULL;
+    END IF;
+    -- Not INCLUDING ALL: attaching makes the indexes, and an identity of its own would number rows
+    -- anew.
+    EXECUTE format(
+        'CREATE TABLE %1$I.%2$I (LIKE %1$I.%3$I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)',
+        v_schema, v_partition, p_table
+    );
+    IF p_month IS NULL THEN
+        EXECUTE format(
+            'ALTER TABLE %1$I.%2$I ATTACH PARTITION %1$I.%3$I DEFAULT',
+            v_schema, p_table, v_partition
+        );
+    ELSE
+        EXECUTE format(
+            'ALTER TABLE %1$I.%2$I ATTACH PARTITION %1$I.%3$I FOR VALUES FROM (%4$L) TO (%5$L)',
+            v_schema, p_table, v_partition,
+            to_char(p_month, 'YYYY-MM-DD" 00:00:00+00"'),
+            to_char(p_month + interval '1 month', 'YYYY-MM-DD" 00:00:00+00"')
+        );
+    END IF;
+    EXECUTE format(
+        'CREATE TRIGGER %3$I BEFORE TRUNCATE ON %1$I.%2$I '
+        'FOR EACH STATEMENT EXECUTE FUNCTION %1$I.refuse_change(%4$L)',
+        v_schema, v_partition, p_table || '_no_truncate',
+        'purge_history() drops what is past retention.'
+    );
+    EXECUTE format(
+        'ALTER TABLE %1$I.%2$I ENABLE ALWAYS TRIGGER %3$I, ENABLE ALWAYS TRIGGER %4$I',
+        v_schema, v_partition, p_table || '_no_truncate', p_table || '_append_only'
+    );
+    EXECUTE format(
+        'COMMENT ON TABLE %I.%I IS %L', v_schema, v_partition,
+        CASE
+            WHEN p_month IS NULL
+                THEN format(
+                    'Rows of %s that no month has a partition for: no event is ever lost.', p_table
+                )
+            ELSE format('Rows of %s of one month, UTC.', p_table)
+        END
+    );
+    RETURN v_partition;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.create_log_partition(text, date) IS
+'Creates the partition of a log for the month that begins on this day (UTC), or its default '
+'partition. Returns its name, or NULL when it is there already.';
+
+-- object: functions/maintain_partitions.sql sha256=09d96d8d7dc1ce3b5df4f6e2df3f3c73122f9a03dd7296f612606eec66aafa39
+-- Scheduled daily. Also callable by hand; does nothing when there is nothing to do.
+CREATE OR REPLACE FUNCTION {{ schema }}.maintain_partitions()
+RETURNS TABLE (created_partition text)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+-- A query that reads a log for minutes must not make the sellers queue behind us: give up, tomorrow
+-- is another day.
+SET lock_timeout = '3s'
+AS $body$
+DECLARE
+    v_schema constant text := {{ schema | literal }};
+    v_this_month constant date := date_trunc('month', now() AT TIME ZONE 'UTC')::date;
+    v_horizon constant date := (v_this_month + interval '4 months')::date;
+    v_table text;
+    v_parent text;
+    v_columns text;
+    v_month date;
+    v_strays date[];
+BEGIN
+    FOR v_table IN SELECT logs.name FROM {{ schema }}.partitioned_logs() AS logs (name) LOOP
+        v_parent := format('%I.%I', v_schema, v_table);
+        created_partition := {{ schema }}.create_log_partition(v_table);
+        IF created_partition IS NOT NULL THEN
+            RETURN NEXT;
+        END IF;
+
+        -- Rows that came while their month had no partition. Those beyond the horizon stay: a clock
+        -- was wrong.
+        EXECUTE format(
+            'SELECT array_agg(DISTINCT date_trunc(''month'', created_at AT TIME ZONE '
+            '''UTC'')::date) '
+            'FROM %I.%I WHERE created_at < %L::timestamp AT TIME ZONE ''UTC''',
+            v_schema, v_table || '_default', v_horizon
+        ) INTO v_strays;
+        IF v_strays IS NOT NULL THEN
+            -- They cannot be deleted from an append-only table, so the table goes and its rows are
+            -- routed anew.
+            EXECUTE format(
+                'ALTER TABLE %1$s DETACH PARTITION %2$I.%3$I', v_parent, v_schema,
+                v_table || '_default'
+            );
+            EXECUTE format(
+                'ALTER TABLE %I.%I RENAME TO %I', v_schema, v_table || '_default',
+                v_table || '_strays'
+            );
+            PERFORM {{ schema }}.create_log_partition(v_table);
+        END IF;
+
+        FOR v_month IN
+            SELECT months.first_day::date
+            FROM generate_series(
+                v_this_month::timestamp, v_this_month + interval '3 months', interval '1 month'
+            ) AS months (first_day)
+            UNION
+            SELECT strays.first_day
+            FROM unnest(v_strays) AS strays (first_day)
+            ORDER BY 1
+        LOOP
+            created_partition := {{ schema }}.create_log_partition(v_table, v_month);
+            IF created_partition IS NOT NULL THEN
+                    RETURN NEXT;
+            END IF;
+        END LOOP;
+
+        IF v_strays IS NOT NULL THEN
+            SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)
+            INTO v_columns
+            FROM pg_attribute AS a
+            WHERE a.attrelid = v_parent::regclass AND a.attnum > 0 AND NOT a.attisdropped;
+            EXECUTE format(
+                'INSERT INTO %1$s (%2$s) OVERRIDING SYSTEM VALUE SELECT %2$s FROM %3$I.%4$I',
+                v_parent, v_columns, v_schema, v_table || '_strays'
+            );
+            EXECUTE format('DROP TABLE %I.%I', v_schema, v_table || '_strays');
+        END IF;
+    END LOOP;
+    PERFORM {{ schema }}.revoke_default_privileges();
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.maintain_partitions() IS
+'Makes the partitions of the logs for this month and three more, moves rows out of the default '
+'partitions where their month has one now, and returns the names of those created.';
+
+-- object: jobs/first_partitions.sql sha256=cfc3309f9480711f59878443cc7d923bac01d3f6ccf47913dc73766b69e28963
+-- Partitions of the logs from the day of installation on; the daily job goes on from there.
+SELECT {{ schema }}.maintain_partitions();
+
+-- object: functions/log_api_request.sql sha256=5a816e8727d7982b2a91b996a5beca2d76e061c91ed692066c7b23e5d73437e7
+-- The shop reports how its endpoints answer. Values that a log would refuse are bent, not refused:
+-- monitoring must not break what it watches.
+CREATE OR REPLACE FUNCTION {{ schema }}.log_api_request(
+    p_endpoint text,
+    p_method text,
+    p_status_code integer,
+    p_duration_ms double precision
+)
+RETURNS void
+LANGUAGE sql
+VOLATILE
+SECURITY DEFINER
+SET search_path = {{ schema }}, pg_temp
+AS $body$
+INSERT INTO {{ schema }}.api_request_log (endpoint, method, status_code, duration_ms)
+VALUES (
+    COALESCE(NULLIF(left(p_endpoint, 200), ''), 'unknown'),
+    COALESCE(substring(upper(p_method) FROM '^[A-Z]{1,20}$'), 'UNKNOWN'),
+    LEAST(GREATEST(COALESCE(p_status_code, 599), 100), 599),
+    -- NULL counts as 0, and NaN sorts above every number, infinity included.
+    LEAST(GREATEST(p_duration_ms, 0), 86400000)
+);
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.log_api_request(text, text, integer, double precision) IS
+'Records a request: route with placeholders in place of ids, HTTP method, HTTP status, duration '
+'in milliseconds.';
+
+{% if manage_roles %}
+GRANT EXECUTE ON FUNCTION {{ schema }}.log_api_request(text, text, integer, double precision)
+TO {{ app_role }};
+{% endif %}
+
+-- privileges
+SELECT {{ schema }}.revoke_default_privileges();

@@ -1,0 +1,182 @@
+-- 0006: Audit triggers.
+-- A template, frozen by `ticketdb revision`.
+
+-- object: functions/audit_seat_reservation.sql sha256=3e6e466224b37012f35104ac2993c301976bb89693c96e600fbeaf20aa3422bd
+-- Trigger function: whoever changes a hold, by whatever statement, leaves a line; who may not write
+-- the log may not change a hold. It runs as the caller and sets nothing: both would cost each hold
+-- 8 µs, and every name in it is qualified.
+CREATE OR REPLACE FUNCTION {{ schema }}.audit_seat_reservation()
+RETURNS trigger
+LANGUAGE plpgsql
+AS $body$
+DECLARE
+    v_is_late boolean := false;
+    v_hold_seconds double precision;
+    v_seat_ids uuid[];
+    v_metadata jsonb := '{}'::jsonb;
+BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        -- Sold after it was over: that hold ended, and was counted, when it expired.
+        v_is_late := OLD.status = 'expired' AND NEW.status = 'completed';
+        IF v_is_late THEN
+            v_metadata := '{"late": true}'::jsonb;
+        ELSIF NEW.ended_at IS NOT NULL THEN
+            v_hold_seconds := extract(EPOCH FROM NEW.ended_at - NEW.created_at)::double precision;
+        END IF;
+    END IF;
+
+    -- Claims are written before, and released after, the row that this is about: the live ones are
+    -- those it concerns. FILTER and not WHERE: it must be found by its reservation, not by the
+    -- index of all live claims.
+    SELECT COALESCE(array_agg(claim.show_seat_id) FILTER (WHERE claim.released_at IS NULL), '{}')
+    INTO v_seat_ids
+    FROM {{ schema }}.reservation_seats AS claim
+    WHERE
+        claim.reservation_id = NEW.id
+        AND claim.show_id = NEW.show_id;
+
+    INSERT INTO {{ schema }}.seat_reservation_audit_log (
+        event_type, reservation_id, show_id, session_id, seat_count, seat_ids, user_agent,
+        ip_address, metadata, hold_seconds
+    )
+    VALUES (
+        CASE
+            WHEN TG_OP = 'UPDATE' AND NEW.status = OLD.status THEN 'extended'
+            WHEN NEW.status = 'active' THEN 'created'
+            ELSE NEW.status
+        END,
+        NEW.id, NEW.show_id, NEW.session_id, cardinality(v_seat_ids), v_seat_ids, NEW.user_agent,
+        NEW.ip_address, v_metadata, v_hold_seconds
+    );
+    RETURN NULL;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.audit_seat_reservation() IS
+'Trigger: writes what happened to a hold into seat_reservation_audit_log.';
+
+-- object: triggers/seat_reservations_audit.sql sha256=89cd68e6ab0ebeb0fdd01a299a4b04e37f6af7612afa89e8e927a7be2891f2d9
+-- Row-level: transition tables do not work on distributed tables. ENABLE ALWAYS:
+-- session_replication_role = replica does not silence it.
+CREATE TRIGGER seat_reservations_audit_insert
+AFTER INSERT ON {{ schema }}.seat_reservations
+FOR EACH ROW EXECUTE FUNCTION {{ schema }}.audit_seat_reservation();
+
+CREATE TRIGGER seat_reservations_audit_update
+AFTER UPDATE ON {{ schema }}.seat_reservations
+FOR EACH ROW
+WHEN (
+    OLD.status IS DISTINCT FROM NEW.status
+    OR OLD.extension_count IS DISTINCT FROM NEW.extension_count
+)
+EXECUTE FUNCTION {{ schema }}.audit_seat_reservation();
+
+ALTER TABLE {{ schema }}.seat_reservations
+ENABLE ALWAYS TRIGGER seat_reservations_audit_insert,
+ENABLE ALWAYS TRIGGER seat_reservations_audit_update;
+
+COMMENT ON TRIGGER seat_reservations_audit_insert
+ON {{ schema }}.seat_reservations IS 'Logs each new hold.';
+COMMENT ON TRIGGER seat_reservations_audit_update ON {{ schema }}.seat_reservations IS
+'Logs how a hold is extended and how it ends.';
+
+-- object: functions/audit_ticket_order.sql sha256=083b89f6e73588446fb44aaef588e0cdad28d155ac42a594a65626559908aaf6
+-- Trigger function: whoever changes an order, by whatever statement, leaves a line. Runs as the
+-- caller: who may not write the log may not change an order.
+CREATE OR REPLACE FUNCTION {{ schema }}.audit_ticket_order()
+RETURNS trigger
+LANGUAGE plpgsql
+AS $body$
+BEGIN
+    INSERT INTO {{ schema }}.ticket_order_audit_log (
+        order_id, reservation_id, show_id, old_status, new_status, amount_in_cents, currency,
+        payment_provider, error_message
+    )
+    VALUES (
+        NEW.id, NEW.reservation_id, NEW.show_id, CASE WHEN TG_OP = 'UPDATE' THEN OLD.status END,
+        NEW.status, NEW.total_amount_in_cents, NEW.currency, NEW.payment_provider, NEW.error_message
+    );
+    RETURN NULL;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.audit_ticket_order() IS
+'Trigger: writes each change of status of an order into ticket_order_audit_log.';
+
+-- object: triggers/ticket_orders_audit.sql sha256=7da39b6a2ebc89e653d86294682aae10fe548d9f4bcf18460567c2bf1cb59dfc
+CREATE TRIGGER ticket_orders_audit_insert
+AFTER INSERT ON {{ schema }}.ticket_orders
+FOR EACH ROW EXECUTE FUNCTION {{ schema }}.audit_ticket_order();
+
+CREATE TRIGGER ticket_orders_audit_update
+AFTER UPDATE ON {{ schema }}.ticket_orders
+FOR EACH ROW
+WHEN (OLD.status IS DISTINCT FROM NEW.status)
+EXECUTE FUNCTION {{ schema }}.audit_ticket_order();
+
+ALTER TABLE {{ schema }}.ticket_orders
+ENABLE ALWAYS TRIGGER ticket_orders_audit_insert,
+ENABLE ALWAYS TRIGGER ticket_orders_audit_update;
+
+COMMENT ON TRIGGER ticket_orders_audit_insert
+ON {{ schema }}.ticket_orders IS 'Logs each new order.';
+COMMENT ON TRIGGER ticket_orders_audit_update
+ON {{ schema }}.ticket_orders IS 'Logs each change of status.';
+
+-- object: functions/sync_reserved_until.sql sha256=69a82aae035fc459004a4ccc9998511d69bdef906904544cdef4df84600b8299
+-- Trigger function: seat_reservations.expires_at decides, and a DBA may move it by hand; a copy on
+-- the seats spares each buyer the look at the reservations behind them.
+CREATE OR REPLACE FUNCTION {{ schema }}.sync_reserved_until()
+RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = {{ schema }}, pg_temp
+SET plan_cache_mode = 'force_generic_plan'
+SET enable_seqscan = off
+AS $body$
+DECLARE
+    v_seat_ids uuid[];
+BEGIN
+    SELECT array_agg(claim.show_seat_id) FILTER (WHERE claim.released_at IS NULL)
+    INTO v_seat_ids
+    FROM {{ schema }}.reservation_seats AS claim
+    WHERE
+        claim.reservation_id = NEW.id
+        AND claim.show_id = NEW.show_id;
+    -- Everybody locks seats in id order.
+    PERFORM
+    FROM {{ schema }}.show_seats AS seat
+    WHERE
+        seat.show_id = NEW.show_id
+        AND seat.id = ANY(v_seat_ids)
+    ORDER BY seat.id
+    FOR UPDATE;
+
+    UPDATE {{ schema }}.show_seats
+    SET reserved_until = NEW.expires_at
+    WHERE
+        show_seats.show_id = NEW.show_id
+        AND show_seats.id = ANY(v_seat_ids)
+        AND show_seats.reserved_by = NEW.id;
+    RETURN NULL;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.sync_reserved_until() IS
+'Trigger: copies a moved seat_reservations.expires_at to the seats that the reservation holds.';
+
+-- object: triggers/seat_reservations_sync_reserved_until.sql sha256=8c2fcaf7a63180ad69d2109428621060ba9a28fb5f58ba9d27ea363e00858671
+CREATE TRIGGER seat_reservations_sync_reserved_until
+AFTER UPDATE OF expires_at ON {{ schema }}.seat_reservations
+FOR EACH ROW
+WHEN (NEW.status = 'active' AND OLD.expires_at IS DISTINCT FROM NEW.expires_at)
+EXECUTE FUNCTION {{ schema }}.sync_reserved_until();
+
+ALTER TABLE {{ schema }}.seat_reservations
+ENABLE ALWAYS TRIGGER seat_reservations_sync_reserved_until;
+
+COMMENT ON TRIGGER seat_reservations_sync_reserved_until ON {{ schema }}.seat_reservations IS
+'Keeps show_seats.reserved_until equal to the expires_at of the hold.';
+
+-- privileges
+SELECT {{ schema }}.revoke_default_privileges();

@@ -1,0 +1,678 @@
+-- 0007: Functions that hold seats.
+-- A template, frozen by `ticketdb revision`.
+
+-- object: functions/error_message.sql sha256=e783f669f2807ccc156e7cb071cc02c6c95d097959334e9fcece94027b140649
+-- What the caller reads, written once. The guide's queries search for the words of the first two.
+CREATE OR REPLACE FUNCTION {{ schema }}.error_message(p_error_code text)
+RETURNS text
+LANGUAGE sql
+IMMUTABLE
+AS $body$
+SELECT
+    CASE p_error_code
+        WHEN 'SEATS_UNAVAILABLE' THEN 'One or more seats were taken by another customer'
+        WHEN 'DOUBLE_BOOKING_PREVENTED'
+            THEN 'Database constraint prevented double-booking: reservation_seats_no_double_booking'
+        WHEN 'INVALID_INPUT' THEN 'The input is not valid'
+        WHEN 'SHOW_NOT_ON_SALE' THEN 'The show does not exist or is not on sale'
+        WHEN 'TOO_MANY_SEATS' THEN 'More seats than one reservation may hold'
+        WHEN 'DUPLICATE_RESERVATION' THEN 'The session already holds seats of this show'
+        WHEN 'SEATS_NOT_FOUND' THEN 'One or more seats are not part of this show or reservation'
+        WHEN 'NOT_FOUND' THEN 'There is no such reservation or order'
+        WHEN 'PERMISSION_DENIED' THEN 'The reservation belongs to another session'
+        WHEN 'RESERVATION_INACTIVE' THEN 'The reservation has ended'
+        WHEN 'RESERVATION_EXPIRED' THEN 'The reservation is over'
+        WHEN 'MAX_EXTENSIONS_REACHED' THEN 'The reservation cannot be extended any further'
+        WHEN 'IDEMPOTENCY_KEY_REUSED' THEN 'The idempotency key was used for another reservation'
+        WHEN 'AMOUNT_MISMATCH' THEN 'The amount paid is not the amount of the order'
+        WHEN 'ORDER_NOT_PAYABLE' THEN 'The order can no longer be paid'
+        WHEN 'ORDER_NOT_REFUNDABLE' THEN 'The order has not been paid or was refunded before'
+        -- Not the words of the server: dashboards count errors that say constraint as prevented
+        -- double bookings.
+        WHEN 'INTERNAL_ERROR' THEN 'Unexpected error, see metadata of the audit log'
+    END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.error_message(text) IS
+'The sentence that goes with an error code of the functions that sell.';
+
+-- object: functions/log_reservation_failure.sql sha256=9eac93b8dd07929d8d40d41cdd3702bc058765678ee32723148701a223e49a11
+-- For the functions that sell: a refused call is a row, since an exception would undo the line
+-- that records it. Called with their search_path, which is pinned.
+CREATE OR REPLACE FUNCTION {{ schema }}.log_reservation_failure(
+    p_function text,
+    p_error_code text,
+    p_error_message text,
+    p_show_id uuid,
+    p_reservation_id uuid,
+    p_session_id text,
+    p_seat_ids uuid[] DEFAULT NULL,
+    p_user_agent text DEFAULT NULL,
+    p_ip_address inet DEFAULT NULL,
+    p_detail jsonb DEFAULT '{}'
+)
+RETURNS void
+LANGUAGE plpgsql
+AS $body$
+BEGIN
+    INSERT INTO {{ schema }}.seat_reservation_audit_log (
+        event_type, reservation_id, show_id, session_id, seat_count, seat_ids, error_code,
+        error_message, user_agent, ip_address, metadata
+    )
+    VALUES (
+        'failed',
+        p_reservation_id,
+        COALESCE(p_show_id, '00000000-0000-0000-0000-000000000000'),
+        left(p_session_id, 200),
+        COALESCE(cardinality(p_seat_ids), 0),
+        COALESCE(p_seat_ids[:100], '{}'),
+        p_error_code,
+        p_error_message,
+        left(p_user_agent, 1000),
+        p_ip_address,
+        jsonb_build_object('function', p_function) || p_detail
+    );
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.log_reservation_failure(
+    text, text, text, uuid, uuid, text, uuid[], text, inet, jsonb
+) IS 'Writes a refused call about a hold into seat_reservation_audit_log. Internal.';
+
+-- object: functions/end_holds.sql sha256=9dcbee22beb9b677df12f5d736347823fcf77121951d2bb8765aec342252628e
+-- Ends holds of one show and frees their seats: the one way in which seats come back from a hold.
+-- The caller has locked the reservations and seen that they are active. Driven from arrays: index
+-- scans, whatever the statistics say.
+CREATE OR REPLACE FUNCTION {{ schema }}.end_holds(
+    p_show_id uuid,
+    p_reservation_ids uuid[],
+    p_status text,
+    p_lock_seat_ids uuid[] DEFAULT '{}'
+)
+RETURNS integer
+LANGUAGE plpgsql
+SET search_path = {{ schema }}, pg_temp
+SET plan_cache_mode = 'force_generic_plan'
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+AS $body$
+DECLARE
+    v_seat_ids uuid[];
+BEGIN
+    -- FILTER and not WHERE: claims are to be found by their reservation, not by the index of all
+    -- live ones.
+    SELECT COALESCE(array_agg(claim.show_seat_id) FILTER (WHERE claim.released_at IS NULL), '{}')
+    INTO v_seat_ids
+    FROM {{ schema }}.reservation_seats AS claim
+    WHERE
+        claim.reservation_id = ANY(p_reservation_ids)
+        AND claim.show_id = p_show_id;
+
+    -- Everybody locks seats in id order, and all at once: the caller's own seats too, if it is to
+    -- take any after us.
+    PERFORM
+    FROM {{ schema }}.show_seats AS seat
+    WHERE
+        seat.show_id = p_show_id
+        AND seat.id = ANY(v_seat_ids || p_lock_seat_ids)
+    ORDER BY seat.id
+    FOR UPDATE;
+
+    -- Before the claims are released: the audit trigger reads which are live.
+    UPDATE {{ schema }}.seat_reservations
+    SET
+        status = p_status,
+        ended_at = now()
+    WHERE
+        seat_reservations.show_id = p_show_id
+        AND seat_reservations.id = ANY(p_reservation_ids);
+
+    -- Live ones, said so that the index of all live claims does not apply here, either.
+    UPDATE {{ schema }}.reservation_seats
+    SET released_at = now()
+    WHERE
+        reservation_seats.reservation_id = ANY(p_reservation_ids)
+        AND reservation_seats.show_id = p_show_id
+        AND COALESCE(reservation_seats.released_at, 'infinity') = 'infinity';
+
+    -- A reserved seat is reserved by its live claim: there is only one.
+    UPDATE {{ schema }}.show_seats
+    SET
+        status = 'available',
+        reserved_by = NULL,
+        reserved_until = NULL
+    WHERE
+        show_seats.show_id = p_show_id
+        AND show_seats.id = ANY(v_seat_ids)
+        AND show_seats.status = 'reserved';
+
+    RETURN cardinality(v_seat_ids);
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.end_holds(uuid, uuid[], text, uuid[]) IS
+'Ends locked, active reservations of a show as expired or released, frees their seats, and '
+'returns how many. Also locks p_lock_seat_ids, in one order with the rest. Internal.';
+
+-- object: functions/expire_holds.sql sha256=cc9613c1a24b1e0f2d05958c79004ef9d309e0856e9ba7f6787f05a8951ee6f6
+-- For a buyer who finds the wanted seats under holds that are over: ends those, without waiting for
+-- the cleanup job.
+CREATE OR REPLACE FUNCTION {{ schema }}.expire_holds(
+    p_show_id uuid,
+    p_reservation_ids uuid[],
+    p_lock_seat_ids uuid[]
+)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = {{ schema }}, pg_temp
+SET plan_cache_mode = 'force_generic_plan'
+SET enable_seqscan = off
+AS $body$
+DECLARE
+    v_locked_ids uuid[];
+BEGIN
+    v_locked_ids := ARRAY(
+        SELECT hold.id
+        FROM {{ schema }}.seat_reservations AS hold
+        WHERE
+            hold.show_id = p_show_id
+            AND hold.id = ANY(p_reservation_ids)
+            AND hold.ended_at IS NULL
+            AND hold.expires_at <= now()
+        ORDER BY hold.id
+        FOR UPDATE
+    );
+    PERFORM {{ schema }}.end_holds(p_show_id, v_locked_ids, 'expired', p_lock_seat_ids);
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.expire_holds(uuid, uuid[], uuid[]) IS
+'Ends those of these reservations that are over, and locks p_lock_seat_ids for the caller. '
+'Internal.';
+
+-- object: functions/lock_reservation.sql sha256=8762605ecf70e2a74dd0ff1349ebef45a88ec3d9c52b7a364e207cbe7c8b3afd
+-- The first step of every call that shows a token. Resolved without a lock, then locked by both
+-- keys: a lock without an equality on the show could not be routed on a distributed table.
+CREATE OR REPLACE FUNCTION {{ schema }}.lock_reservation(p_reservation_token text)
+RETURNS {{ schema }}.seat_reservations
+LANGUAGE plpgsql
+SET search_path = {{ schema }}, pg_temp
+AS $body$
+DECLARE
+    v_show_id uuid;
+    v_id uuid;
+    v_hold {{ schema }}.seat_reservations;
+BEGIN
+    SELECT
+        hold.show_id,
+        hold.id
+    INTO
+        v_show_id,
+        v_id
+    FROM {{ schema }}.seat_reservations AS hold
+    WHERE hold.reservation_token = p_reservation_token;
+
+    SELECT hold.*
+    INTO v_hold
+    FROM {{ schema }}.seat_reservations AS hold
+    WHERE
+        hold.show_id = v_show_id
+        AND hold.id = v_id
+    FOR UPDATE;
+    RETURN v_hold;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.lock_reservation(text) IS
+'Locks the reservation with this token and returns it as it is then; a row of NULLs when there is '
+'none. Internal.';
+
+-- object: functions/reserve_seats.sql sha256=cd3137a94f17f8cb93943d4b2601b6d308b4e8825e8199475976eeb946825852
+-- Holds seats for a session: all of them or none. The hot path. Three statements and no more: a
+-- look that locks nothing, so that losing is cheap; (seldom) ending holds that are over; and one
+-- that locks the seats in id order and writes.
+CREATE OR REPLACE FUNCTION {{ schema }}.reserve_seats(
+    p_show_id uuid,
+    p_seat_ids uuid[],
+    p_session_id text,
+    p_user_id text DEFAULT NULL,
+    p_email text DEFAULT NULL,
+    p_user_agent text DEFAULT NULL,
+    p_ip_address inet DEFAULT NULL,
+    OUT success boolean,
+    OUT reservation_id uuid,
+    OUT reservation_token text,
+    OUT expires_at timestamptz,
+    OUT seat_count integer,
+    OUT total_amount_in_cents bigint,
+    OUT currency text,
+    OUT error_code text,
+    OUT error_message text
+)
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = {{ schema }}, pg_temp
+-- A custom plan for = ANY(p_seat_ids) always looks cheaper, and making it anew costs more than the
+-- statement.
+SET plan_cache_mode = 'force_generic_plan'
+-- A plan made while the tables are still empty is kept until they are analysed: it must not be a
+-- scan.
+SET enable_seqscan = off
+AS $body$
+DECLARE
+    v_wanted constant integer := cardinality(p_seat_ids);
+    v_look record;
+    v_constraint text;
+    v_synchronous_commit text;
+    v_detail jsonb := '{}'::jsonb;
+BEGIN
+    -- Values that do not fit the columns are refused here rather than by a CHECK.
+    IF p_show_id IS NULL
+        OR v_wanted IS NULL
+        OR v_wanted = 0
+        OR p_session_id IS NULL
+        OR p_session_id !~ '\S'
+        OR length(p_session_id) > 200
+        OR length(p_user_id) > 200
+        OR length(p_email) > 320
+    THEN
+        error_code := 'INVALID_INPUT';
+    ELSE
+        SELECT
+            settings.max_seats_per_reservation,
+            settings.hold_minutes,
+            settings.async_conflict_log,
+            show.status,
+            show.currency,
+            own.expires_at > now() AS has_hold,
+            seats.found,
+            seats.free,
+            seats.over_ids || CASE WHEN own.expires_at <= now() THEN own.id END AS over_ids,
+            (
+                SELECT count(DISTINCT wanted.id)
+                FROM unnest(p_seat_ids) AS wanted (id)
+            ) AS distinct_ids
+        INTO v_look
+        FROM (
+            -- The limit tells the planner what it cannot know of a boolean key: one row. It would
+            -- take the rest for costly enough to be compiled.
+            SELECT
+                policy.max_seats_per_reservation,
+                policy.hold_minutes,
+                policy.async_conflict_log
+            FROM {{ schema }}.ticketing_settings AS policy
+            WHERE policy.singleton
+            LIMIT 1
+        ) AS settings
+        LEFT JOIN {{ schema }}.shows AS show ON show.id = p_show_id
+        LEFT JOIN {{ schema }}.seat_reservations AS own
+            ON own.show_id = p_show_id AND own.session_id = p_session_id AND own.status = 'active'
+        CROSS JOIN LATERAL (
+            SELECT
+                count(*) AS found,
+                count(*) FILTER (
+                    WHERE seat.status = 'available' OR seat.reserved_until <= now()
+                ) AS free,
+                array_agg(seat.reserved_by) FILTER (WHERE seat.reserved_until <= now()) AS over_ids
+            FROM {{ schema }}.show_seats AS seat
+            WHERE
+                seat.show_id = p_show_id
+                AND seat.id = ANY(p_seat_ids)
+                -- Thousands of seats are not looked up to be refused.
+                AND v_wanted <= settings.max_seats_per_reservation
+        ) AS seats;
+
+        error_code := CASE
+            WHEN v_look.distinct_ids < v_wanted THEN 'INVALID_INPUT'
+            WHEN v_look.status IS DISTINCT FROM 'on_sale' THEN 'SHOW_NOT_ON_SALE'
+            WHEN v_wanted > v_look.max_seats_per_reservation THEN 'TOO_MANY_SEATS'
+            WHEN v_look.has_hold THEN 'DUPLICATE_RESERVATION'
+            WHEN v_look.found < v_wanted THEN 'SEATS_NOT_FOUND'
+            WHEN v_look.free < v_wanted THEN 'SEATS_UNAVAILABLE'
+        END;
+    END IF;
+
+    IF error_code IS NULL THEN
+        BEGIN
+            IF cardinality(array_remove(v_look.over_ids, NULL)) > 0 THEN
+                PERFORM {{ schema }}.expire_holds(p_show_id, v_look.over_ids, p_seat_ids);
+            END IF;
+
+            WITH locked AS (
+                SELECT
+                    seat.id,
+                    seat.price_in_cents
+                FROM {{ schema }}.show_seats AS seat
+                WHERE
+                    seat.show_id = p_show_id
+                    AND seat.id = ANY(p_seat_ids)
+                    AND seat.status = 'available'
+                ORDER BY seat.id
+                FOR UPDATE
+            ),
+
+            hold AS (
+                INSERT INTO {{ schema }}.seat_reservations (
+                    show_id, session_id, user_id, email, user_agent, ip_address, expires_at
+                )
+                SELECT
+                    p_show_id,
+                    p_session_id,
+                    p_user_id,
+                    p_email,
+                    left(p_user_agent, 1000),
+                    p_ip_address,
+                    now() + make_interval(mins => v_look.hold_minutes)
+                WHERE (SELECT count(*) FROM locked) = v_wanted
+                RETURNING
+                    seat_reservations.id,
+                    seat_reservations.reservation_token,
+                    seat_reservations.expires_at
+            ),
+
+            claims AS (
+                INSERT INTO {{ schema }}.reservation_seats (
+                    reservation_id, show_seat_id, show_id, price_in_cents, currency
+                )
+                SELECT
+                    hold.id,
+                    locked.id,
+                    p_show_id,
+                    locked.price_in_cents,
+                    v_look.currency
+                FROM hold
+                CROSS JOIN locked
+            ),
+
+            seats AS (
+                UPDATE {{ schema }}.show_seats
+                SET
+                    status = 'reserved',
+                    reserved_by = hold.id,
+                    reserved_until = hold.expires_at
+                FROM hold
+                WHERE
+                    show_seats.show_id = p_show_id
+                    AND show_seats.id = ANY(p_seat_ids)
+            )
+
+            SELECT
+                hold.id,
+                hold.reservation_token,
+                hold.expires_at,
+                (SELECT sum(locked.price_in_cents)::bigint FROM locked)
+            INTO
+                reservation_id,
+                reservation_token,
+                expires_at,
+                total_amount_in_cents
+            FROM hold;
+
+            IF reservation_id IS NULL THEN
+                -- Somebody was faster between the look and the lock. Nothing has been written.
+                error_code := 'SEATS_UNAVAILABLE';
+            END IF;
+        EXCEPTION
+            WHEN serialization_failure THEN
+                -- Only in REPEATABLE READ and above, whose callers retry on this SQLSTATE.
+                RAISE;
+            WHEN OTHERS THEN
+                GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME;
+                error_code := CASE v_constraint
+                    WHEN 'reservation_seats_no_double_booking' THEN 'DOUBLE_BOOKING_PREVENTED'
+                    WHEN 'seat_reservations_one_active_per_session' THEN 'DUPLICATE_RESERVATION'
+                    ELSE 'INTERNAL_ERROR'
+                END;
+                IF error_code = 'INTERNAL_ERROR' THEN
+                    v_detail := jsonb_build_object('sqlstate', SQLSTATE, 'detail', SQLERRM);
+                END IF;
+        END;
+    END IF;
+
+    success := error_code IS NULL;
+    IF success THEN
+        seat_count := v_wanted;
+        currency := v_look.currency;
+    ELSE
+        -- Where nothing has been written so far and the shop says that nothing will be, the commit
+        -- is about one line of a log, and thousands need not wait for the disk.
+        IF error_code = 'SEATS_UNAVAILABLE' THEN
+            IF v_look.async_conflict_log AND pg_current_xact_id_if_assigned() IS NULL THEN
+                v_synchronous_commit := set_config('synchronous_commit', 'off', true);
+            END IF;
+        END IF;
+        error_message := {{ schema }}.error_message(error_code);
+        PERFORM {{ schema }}.log_reservation_failure(
+            'reserve_seats', error_code, error_message, p_show_id, NULL, p_session_id, p_seat_ids,
+            p_user_agent, p_ip_address, v_detail
+        );
+    END IF;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.reserve_seats(uuid, uuid[], text, text, text, text, inet) IS
+'Holds seats of a show for a session, all or none, for ticketing_settings.hold_minutes. Error '
+'codes: INVALID_INPUT, SHOW_NOT_ON_SALE, TOO_MANY_SEATS, DUPLICATE_RESERVATION, SEATS_NOT_FOUND, '
+'SEATS_UNAVAILABLE, DOUBLE_BOOKING_PREVENTED, INTERNAL_ERROR. Amounts in hundredths of the '
+'currency.';
+
+{% if manage_roles %}
+GRANT EXECUTE ON FUNCTION {{ schema }}.reserve_seats(uuid, uuid[], text, text, text, text, inet)
+TO {{ app_role }};
+{% endif %}
+
+-- object: functions/extend_reservation.sql sha256=91ac2acf942dc633160161317a489b61de617a8eb1b4ea3c981efab6b3d89230
+-- Gives a buyer who is still busy more time.
+CREATE OR REPLACE FUNCTION {{ schema }}.extend_reservation(
+    p_reservation_token text,
+    p_session_id text,
+    OUT success boolean,
+    OUT reservation_id uuid,
+    OUT expires_at timestamptz,
+    OUT extensions_remaining integer,
+    OUT error_code text,
+    OUT error_message text
+)
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = {{ schema }}, pg_temp
+SET plan_cache_mode = 'force_generic_plan'
+SET enable_seqscan = off
+AS $body$
+DECLARE
+    v_settings {{ schema }}.ticketing_settings;
+    v_hold {{ schema }}.seat_reservations;
+    v_expires_at timestamptz;
+    v_detail jsonb := '{}'::jsonb;
+BEGIN
+    BEGIN
+        v_hold := {{ schema }}.lock_reservation(p_reservation_token);
+        SELECT settings.*
+        INTO v_settings
+        FROM {{ schema }}.ticketing_settings AS settings
+        WHERE settings.singleton;
+        v_expires_at := LEAST(
+            v_hold.expires_at + make_interval(mins => v_settings.extension_minutes),
+            v_hold.created_at + make_interval(mins => v_settings.max_hold_minutes)
+        );
+        error_code := CASE
+            WHEN v_hold.id IS NULL THEN 'NOT_FOUND'
+            WHEN v_hold.session_id IS DISTINCT FROM p_session_id THEN 'PERMISSION_DENIED'
+            WHEN v_hold.status IN ('completed', 'released') THEN 'RESERVATION_INACTIVE'
+            WHEN v_hold.status = 'expired' OR v_hold.expires_at <= now() THEN 'RESERVATION_EXPIRED'
+            WHEN v_hold.extension_count >= v_settings.max_extensions
+                OR v_expires_at <= v_hold.expires_at
+                THEN 'MAX_EXTENSIONS_REACHED'
+        END;
+        IF error_code IS NULL THEN
+            -- A trigger moves reserved_until of the seats, another writes the audit log.
+            UPDATE {{ schema }}.seat_reservations
+            SET
+                expires_at = v_expires_at,
+                extension_count = seat_reservations.extension_count + 1
+            WHERE
+                seat_reservations.id = v_hold.id
+                AND seat_reservations.show_id = v_hold.show_id;
+        END IF;
+    EXCEPTION
+        WHEN serialization_failure THEN
+            RAISE;
+        WHEN OTHERS THEN
+            error_code := 'INTERNAL_ERROR';
+            v_detail := jsonb_build_object('sqlstate', SQLSTATE, 'detail', SQLERRM);
+    END;
+
+    success := error_code IS NULL;
+    IF success THEN
+        reservation_id := v_hold.id;
+        expires_at := v_expires_at;
+        extensions_remaining := v_settings.max_extensions - v_hold.extension_count - 1;
+    ELSE
+        error_message := {{ schema }}.error_message(error_code);
+        PERFORM {{ schema }}.log_reservation_failure(
+            'extend_reservation', error_code, error_message, v_hold.show_id, v_hold.id,
+            p_session_id, p_detail => v_detail
+        );
+    END IF;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.extend_reservation(text, text) IS
+'Extends a hold by ticketing_settings.extension_minutes, at most max_extensions times and '
+'max_hold_minutes in all. Error codes: NOT_FOUND, PERMISSION_DENIED, RESERVATION_INACTIVE, '
+'RESERVATION_EXPIRED, MAX_EXTENSIONS_REACHED, INTERNAL_ERROR.';
+
+{% if manage_roles %}
+GRANT EXECUTE ON FUNCTION {{ schema }}.extend_reservation(text, text) TO {{ app_role }};
+{% endif %}
+
+-- object: functions/release_reservation.sql sha256=7a701c554f0ec4b73215e20eb4957ae3e236b2a7e244a1abe00d23a2fb94c7cc
+-- Gives seats back before the hold is over: all of them, or some.
+CREATE OR REPLACE FUNCTION {{ schema }}.release_reservation(
+    p_reservation_token text,
+    p_session_id text,
+    p_seat_ids uuid[] DEFAULT NULL,
+    OUT success boolean,
+    OUT reservation_id uuid,
+    OUT seats_released integer,
+    OUT error_code text,
+    OUT error_message text
+)
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = {{ schema }}, pg_temp
+SET plan_cache_mode = 'force_generic_plan'
+SET enable_seqscan = off
+AS $body$
+DECLARE
+    v_hold {{ schema }}.seat_reservations;
+    v_held_ids uuid[];
+    v_wanted_ids uuid[];
+    v_detail jsonb := '{}'::jsonb;
+BEGIN
+    BEGIN
+        v_hold := {{ schema }}.lock_reservation(p_reservation_token);
+        SELECT
+            COALESCE(
+                array_agg(claim.show_seat_id) FILTER (WHERE claim.released_at IS NULL), '{}'
+            )
+        INTO v_held_ids
+        FROM {{ schema }}.reservation_seats AS claim
+        WHERE
+            claim.reservation_id = v_hold.id
+            AND claim.show_id = v_hold.show_id;
+        v_wanted_ids := CASE
+            WHEN p_seat_ids IS NULL THEN v_held_ids
+            ELSE ARRAY(SELECT DISTINCT wanted.id FROM unnest(p_seat_ids) AS wanted (id))
+        END;
+        error_code := CASE
+            WHEN v_hold.id IS NULL THEN 'NOT_FOUND'
+            WHEN v_hold.session_id IS DISTINCT FROM p_session_id THEN 'PERMISSION_DENIED'
+            WHEN v_hold.status <> 'active' OR v_hold.expires_at <= now() THEN 'RESERVATION_INACTIVE'
+            WHEN cardinality(v_wanted_ids) = 0 OR NOT v_wanted_ids <@ v_held_ids
+                THEN 'SEATS_NOT_FOUND'
+        END;
+        IF error_code IS NULL THEN
+            -- What was ordered is no longer what is held. A payment that comes all the same will be
+            -- refund_due.
+            UPDATE {{ schema }}.ticket_orders
+            SET status = 'cancelled'
+            WHERE
+                ticket_orders.reservation_id = v_hold.id
+                AND ticket_orders.show_id = v_hold.show_id
+                AND ticket_orders.status IN ('pending', 'failed');
+
+            IF v_wanted_ids @> v_held_ids THEN
+                seats_released := {{ schema }}.end_holds(
+                    v_hold.show_id, ARRAY[v_hold.id], 'released'
+                );
+            ELSE
+                PERFORM
+                FROM {{ schema }}.show_seats AS seat
+                WHERE
+                    seat.show_id = v_hold.show_id
+                    AND seat.id = ANY(v_wanted_ids)
+                ORDER BY seat.id
+                FOR UPDATE;
+
+                UPDATE {{ schema }}.reservation_seats
+                SET released_at = now()
+                WHERE
+                    reservation_seats.reservation_id = v_hold.id
+                    AND reservation_seats.show_id = v_hold.show_id
+                    AND reservation_seats.show_seat_id = ANY(v_wanted_ids);
+
+                UPDATE {{ schema }}.show_seats
+                SET
+                    status = 'available',
+                    reserved_by = NULL,
+                    reserved_until = NULL
+                WHERE
+                    show_seats.show_id = v_hold.show_id
+                    AND show_seats.id = ANY(v_wanted_ids)
+                    AND show_seats.reserved_by = v_hold.id;
+
+                -- The reservation goes on, so its trigger sees nothing.
+                INSERT INTO {{ schema }}.seat_reservation_audit_log (
+                    event_type, reservation_id, show_id, session_id, seat_count, seat_ids, metadata
+                )
+                VALUES (
+                    'released', v_hold.id, v_hold.show_id, v_hold.session_id,
+                    cardinality(v_wanted_ids), v_wanted_ids, '{"partial": true}'
+                );
+                seats_released := cardinality(v_wanted_ids);
+            END IF;
+        END IF;
+    EXCEPTION
+        WHEN serialization_failure THEN
+            RAISE;
+        WHEN OTHERS THEN
+            error_code := 'INTERNAL_ERROR';
+            v_detail := jsonb_build_object('sqlstate', SQLSTATE, 'detail', SQLERRM);
+    END;
+
+    success := error_code IS NULL;
+    IF success THEN
+        reservation_id := v_hold.id;
+    ELSE
+        seats_released := NULL;
+        error_message := {{ schema }}.error_message(error_code);
+        PERFORM {{ schema }}.log_reservation_failure(
+            'release_reservation', error_code, error_message, v_hold.show_id, v_hold.id,
+            p_session_id, p_seat_ids, p_detail => v_detail
+        );
+    END IF;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.release_reservation(text, text, uuid[]) IS
+'Gives back seats of a hold; NULL seat ids: all, which ends it. Cancels an order that is not '
+'paid. Error codes: NOT_FOUND, PERMISSION_DENIED, RESERVATION_INACTIVE, SEATS_NOT_FOUND, '
+'INTERNAL_ERROR.';
+
+{% if manage_roles %}
+GRANT EXECUTE ON FUNCTION {{ schema }}.release_reservation(text, text, uuid[]) TO {{ app_role }};
+{% endif %}
+
+-- privileges
+SELECT {{ schema }}.revoke_default_privileges();

@@ -1,0 +1,20 @@
+-- 0009: Cleanup of expired reservations.
+-- A template, frozen by `ticketdb revision`.
+
+-- drop: views/reservation_cleanup_job_status.sql
+DROP VIEW {{ schema }}.reservation_cleanup_job_status;
+
+-- drop: functions/reservation_cleanup_job_runs.sql
+DROP ROUTINE {{ schema }}.reservation_cleanup_job_runs;
+
+-- drop: functions/can_use_pg_cron.sql
+DROP ROUTINE {{ schema }}.can_use_pg_cron;
+
+-- drop: functions/run_reservation_cleanup.sql
+DROP ROUTINE {{ schema }}.run_reservation_cleanup;
+
+-- drop: functions/cleanup_expired_seat_reservations.sql
+DROP ROUTINE {{ schema }}.cleanup_expired_seat_reservations;
+
+-- drop: tables/reservation_cleanup_runs.sql
+DROP TABLE {{ schema }}.reservation_cleanup_runs;

@@ -1,0 +1,415 @@
+-- 0009: Cleanup of expired reservations.
+-- A template, frozen by `ticketdb revision`.
+
+-- object: tables/reservation_cleanup_runs.sql sha256=799b26d82b0c190d9c430f4246d212b76be70806373ca29f6e618ff786cad8a9
+-- Runs of the cleanup, whoever started them. pg_cron's own history also knows of runs that never
+-- reached us.
+CREATE TABLE {{ schema }}.reservation_cleanup_runs (
+    id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+    scheduler text NOT NULL,
+    backend_pid integer NOT NULL DEFAULT pg_backend_pid(),
+    started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    finished_at timestamptz,
+    status text NOT NULL DEFAULT 'running',
+    reservations_expired integer NOT NULL DEFAULT 0,
+    seats_released integer NOT NULL DEFAULT 0,
+    error_message text,
+    CONSTRAINT reservation_cleanup_runs_pkey PRIMARY KEY (id),
+    CONSTRAINT reservation_cleanup_runs_scheduler_check CHECK (length(scheduler) BETWEEN 1 AND 100),
+    CONSTRAINT reservation_cleanup_runs_status_check
+    CHECK (status IN ('running', 'succeeded', 'failed')),
+    CONSTRAINT reservation_cleanup_runs_finished_at_check CHECK (
+        (status = 'running') = (finished_at IS NULL) AND isfinite(finished_at)
+    ),
+    CONSTRAINT reservation_cleanup_runs_started_at_check CHECK (isfinite(started_at)),
+    CONSTRAINT reservation_cleanup_runs_reservations_expired_check
+    CHECK (reservations_expired >= 0),
+    CONSTRAINT reservation_cleanup_runs_seats_released_check CHECK (seats_released >= 0)
+);
+
+COMMENT ON TABLE {{ schema }}.reservation_cleanup_runs IS
+'Runs of run_reservation_cleanup(), kept for ticketing_settings.run_history_days.';
+COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.id IS 'Number of the run, ascending.';
+COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.scheduler IS
+'Who started it: pg_cron, ticketdb, or external.';
+COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.backend_pid IS
+'The server process of the run: one that is running without it has died.';
+COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.started_at IS 'When it began.';
+COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.finished_at IS
+'When it ended; NULL while it runs.';
+COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.status IS 'running, succeeded or failed.';
+COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.reservations_expired IS
+'How many holds it has ended so far.';
+COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.seats_released IS
+'How many seats it has freed so far.';
+COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.error_message IS 'Why it failed.';
+COMMENT ON CONSTRAINT reservation_cleanup_runs_pkey ON {{ schema }}.reservation_cleanup_runs IS
+'Runs are told apart; the newest are found from its end.';
+COMMENT ON CONSTRAINT reservation_cleanup_runs_scheduler_check
+ON {{ schema }}.reservation_cleanup_runs IS
+'Not empty, bounded.';
+COMMENT ON CONSTRAINT reservation_cleanup_runs_status_check
+ON {{ schema }}.reservation_cleanup_runs IS
+'The statuses there are.';
+COMMENT ON CONSTRAINT reservation_cleanup_runs_finished_at_check
+ON {{ schema }}.reservation_cleanup_runs IS
+'Set exactly when it has ended.';
+COMMENT ON CONSTRAINT reservation_cleanup_runs_started_at_check
+ON {{ schema }}.reservation_cleanup_runs IS 'Finite.';
+COMMENT ON CONSTRAINT reservation_cleanup_runs_reservations_expired_check
+ON {{ schema }}.reservation_cleanup_runs IS
+'Not negative.';
+COMMENT ON CONSTRAINT reservation_cleanup_runs_seats_released_check
+ON {{ schema }}.reservation_cleanup_runs IS
+'Not negative.';
+
+{% if manage_roles %}
+GRANT SELECT ON TABLE {{ schema }}.reservation_cleanup_runs TO {{ monitor_role }};
+{% endif %}
+
+-- object: functions/cleanup_expired_seat_reservations.sql sha256=e1b88af2de3602b7fc7bc9f168dc97211c1429f7b7e8ea866ea6d40d8684c7da
+-- Ends holds that are over, oldest first. Sales do not depend on it: it keeps tables and dashboards
+-- tidy. What somebody holds locked is being dealt with by somebody, and is skipped until the next
+-- run.
+CREATE OR REPLACE FUNCTION {{ schema }}.cleanup_expired_seat_reservations(
+    p_batch_size integer DEFAULT 5000,
+    OUT total_reservations_expired integer,
+    OUT total_seats_released integer,
+    OUT reservation_ids uuid[]
+)
+LANGUAGE plpgsql
+SET search_path = {{ schema }}, pg_temp
+-- The arrays below would each be planned anew, and for their present length.
+SET plan_cache_mode = 'force_generic_plan'
+SET enable_seqscan = off
+-- The oldest come from the end of an index: not from collecting all and sorting them.
+SET enable_bitmapscan = off
+AS $body$
+DECLARE
+    v_chunk record;
+    v_show record;
+    v_locked_ids uuid[];
+    v_after_expires_at timestamptz := '-infinity'::timestamptz;
+    v_after_id uuid := '00000000-0000-0000-0000-000000000000'::uuid;
+BEGIN
+    IF p_batch_size IS NULL OR p_batch_size NOT BETWEEN 1 AND 100000 THEN
+        RAISE EXCEPTION 'p_batch_size must be between 1 and 100000, not %',
+            COALESCE(p_batch_size::text, 'NULL')
+        USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    total_reservations_expired := 0;
+    total_seats_released := 0;
+    reservation_ids := '{}';
+
+    -- Again past the chunk, where all of it or some was locked by somebody else.
+    WHILE total_reservations_expired < p_batch_size LOOP
+        SELECT
+            array_agg(chunk.id ORDER BY chunk.expires_at, chunk.id) AS ids,
+            array_agg(chunk.show_id ORDER BY chunk.expires_at, chunk.id) AS show_ids,
+            max(chunk.expires_at) AS last_expires_at
+        INTO v_chunk
+        FROM (
+            SELECT
+                hold.id,
+                hold.show_id,
+                hold.expires_at
+            FROM {{ schema }}.seat_reservations AS hold
+            WHERE
+                hold.is_active
+                AND hold.expires_at <= now()
+                AND (hold.expires_at, hold.id) > (v_after_expires_at, v_after_id)
+            ORDER BY
+                hold.expires_at,
+                hold.id
+            LIMIT p_batch_size - total_reservations_expired
+        ) AS chunk;
+        EXIT WHEN v_chunk.ids IS NULL;
+        v_after_expires_at := v_chunk.last_expires_at;
+        v_after_id := v_chunk.ids[cardinality(v_chunk.ids)];
+
+        -- Show by show, in one order.
+        FOR v_show IN
+            SELECT
+                pair.show_id,
+                array_agg(pair.id) AS ids
+            FROM unnest(v_chunk.ids, v_chunk.show_ids) AS pair (id, show_id)
+            GROUP BY pair.show_id
+            ORDER BY pair.show_id
+        LOOP
+            v_locked_ids := ARRAY(
+                SELECT hold.id
+                FROM {{ schema }}.seat_reservations AS hold
+                WHERE
+                    hold.show_id = v_show.show_id
+                    AND hold.id = ANY(v_show.ids)
+                    AND hold.ended_at IS NULL
+                    AND hold.expires_at <= now()
+                ORDER BY hold.id
+                FOR UPDATE SKIP LOCKED
+            );
+            total_seats_released := total_seats_released
+                + {{ schema }}.end_holds(v_show.show_id, v_locked_ids, 'expired');
+            total_reservations_expired := total_reservations_expired + cardinality(v_locked_ids);
+            reservation_ids := reservation_ids || v_locked_ids;
+        END LOOP;
+    END LOOP;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.cleanup_expired_seat_reservations(integer) IS
+'Ends at most p_batch_size holds that are over and frees their seats; skips what somebody holds '
+'locked. Returns how many holds and seats, and which holds.';
+
+-- object: functions/run_reservation_cleanup.sql sha256=299e9c068e62231f6df6da3e2e84b618761e06a27901370f9909ac1d95f21b23
+-- The job. Commits each batch, so that a buyer waits for a batch at most. It commits, so it can
+-- have neither a SET clause nor SECURITY DEFINER: every name in it is qualified.
+CREATE OR REPLACE PROCEDURE {{ schema }}.run_reservation_cleanup(
+    p_scheduler text DEFAULT 'external',
+    p_batch_size integer DEFAULT 500
+)
+LANGUAGE plpgsql
+AS $body$
+DECLARE
+    -- One run at a time. Held by each transaction of the run rather than by the session: it can
+    -- never be left behind.
+    v_lock constant bigint := pg_catalog.hashtextextended(
+        'ticketdb cleanup ' || {{ schema | literal }}, 0
+    );
+    v_run_id bigint;
+    v_expired integer;
+    v_released integer;
+    v_error text;
+    v_sqlstate text;
+BEGIN
+    IF NOT pg_catalog.pg_try_advisory_xact_lock(v_lock) THEN
+        RAISE NOTICE 'Another cleanup is running.';
+        RETURN;
+    END IF;
+
+    UPDATE {{ schema }}.reservation_cleanup_runs
+    SET
+        status = 'failed',
+        finished_at = pg_catalog.clock_timestamp(),
+        error_message = 'The server process of the run has gone.'
+    WHERE
+        reservation_cleanup_runs.status = 'running'
+        -- Unfinished runs are among the newest: no scan of the history.
+        AND reservation_cleanup_runs.id > (
+            SELECT pg_catalog.max(newest.id) - 100
+            FROM {{ schema }}.reservation_cleanup_runs AS newest
+        )
+        AND NOT EXISTS (
+            SELECT
+            FROM pg_catalog.pg_stat_activity AS activity
+            WHERE
+                activity.pid = reservation_cleanup_runs.backend_pid
+                AND activity.pid <> pg_catalog.pg_backend_pid()
+        );
+
+    INSERT INTO {{ schema }}.reservation_cleanup_runs (scheduler)
+    VALUES (p_scheduler)
+    RETURNING reservation_cleanup_runs.id INTO v_run_id;
+    COMMIT;
+
+    LOOP
+        EXIT WHEN NOT pg_catalog.pg_try_advisory_xact_lock(v_lock);
+        BEGIN
+            SELECT
+                batch.total_reservations_expired,
+                batch.total_seats_released
+            INTO
+                v_expired,
+                v_released
+            FROM {{ schema }}.cleanup_expired_seat_reservations(p_batch_size) AS batch;
+        EXCEPTION
+            -- OTHERS leaves out a cancelled statement, a time-out included.
+            WHEN query_canceled OR OTHERS THEN
+                v_error := SQLERRM;
+                v_sqlstate := SQLSTATE;
+        END;
+        EXIT WHEN v_error IS NOT NULL OR v_expired = 0;
+
+        UPDATE {{ schema }}.reservation_cleanup_runs
+        SET
+            reservations_expired = reservation_cleanup_runs.reservations_expired + v_expired,
+            seats_released = reservation_cleanup_runs.seats_released + v_released
+        WHERE reservation_cleanup_runs.id = v_run_id;
+        COMMIT;
+    END LOOP;
+
+    UPDATE {{ schema }}.reservation_cleanup_runs
+    SET
+        status = CASE WHEN v_error IS NULL THEN 'succeeded' ELSE 'failed' END,
+        finished_at = pg_catalog.clock_timestamp(),
+        error_message = v_error
+    WHERE reservation_cleanup_runs.id = v_run_id;
+    COMMIT;
+
+    IF v_error IS NOT NULL THEN
+        -- After the row is safe, so that the scheduler sees it too.
+        RAISE EXCEPTION 'Reservation cleanup failed: %', v_error USING ERRCODE = v_sqlstate;
+    END IF;
+END;
+$body$;
+
+-- The linter takes the name in this one statement for a call.
+COMMENT ON PROCEDURE {{ schema }}.run_reservation_cleanup(text, integer) IS -- noqa: LT01
+'Ends all holds that are over, batch by batch, each committed; one run at a time. Writes '
+'reservation_cleanup_runs.';
+
+-- object: functions/can_use_pg_cron.sql sha256=f53e82b66439b1dad87865cf3f8f3f37d29d6e5241282fe43e66e02713cf4424
+-- to_regclass of a table of pg_cron would raise an error where its schema is closed to us.
+CREATE OR REPLACE FUNCTION {{ schema }}.can_use_pg_cron()
+RETURNS boolean
+LANGUAGE sql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+SELECT
+    EXISTS (
+        SELECT
+        FROM pg_extension AS extension
+        INNER JOIN pg_namespace AS namespace ON namespace.nspname = 'cron'
+        WHERE
+            extension.extname = 'pg_cron'
+            AND has_schema_privilege(namespace.oid, 'USAGE')
+    );
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.can_use_pg_cron() IS
+'Whether pg_cron is installed in this database and its schema is open to the caller.';
+
+-- object: functions/reservation_cleanup_job_runs.sql sha256=3a2efecd6143f51b7c7151154e62924049c7875cad4a2f73ebeeaa893db2879c
+-- For the view of nearly the same name. pg_cron shows each role only its own rows, and its schema
+-- must stay closed to those who monitor, since cron.schedule is for everybody there: so this runs
+-- as the owner of the job. The statements are dynamic because pg_cron may be missing, and may come
+-- later.
+CREATE OR REPLACE FUNCTION {{ schema }}.reservation_cleanup_job_runs()
+RETURNS TABLE (
+    jobname text,
+    schedule text,
+    active boolean,
+    command text,
+    status text,
+    return_message text,
+    start_time timestamptz,
+    end_time timestamptz,
+    scheduler text
+)
+LANGUAGE plpgsql
+STABLE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    RETURN QUERY
+    SELECT
+        {{ cleanup_job }}::text,
+        NULL::text,
+        true,
+        'CALL run_reservation_cleanup()'::text,
+        run.status,
+        COALESCE(
+            run.error_message,
+            format(
+                '%s reservations expired, %s seats released',
+                run.reservations_expired,
+                run.seats_released
+            )
+        ),
+        run.started_at,
+        run.finished_at,
+        run.scheduler
+    FROM {{ schema }}.reservation_cleanup_runs AS run
+    WHERE
+        -- pg_cron has its own record of these, unless it was removed.
+        run.scheduler <> 'pg_cron' OR NOT {{ schema }}.can_use_pg_cron()
+    ORDER BY run.id DESC
+    LIMIT 10;
+
+    IF {{ schema }}.can_use_pg_cron() THEN
+        RETURN QUERY EXECUTE
+        $query$
+        SELECT
+            job.jobname::text,
+            job.schedule,
+            job.active,
+            job.command,
+            run.status,
+            run.return_message,
+            run.start_time,
+            run.end_time,
+            'pg_cron'
+        FROM cron.job AS job
+        CROSS JOIN LATERAL (
+            SELECT detail.*
+            FROM cron.job_run_details AS detail
+            WHERE
+                detail.jobid = job.jobid
+                -- The only index is on runid. A bound keeps a long history of other jobs from being
+                -- searched.
+                AND detail.runid > (SELECT runid_seq.last_value FROM cron.runid_seq) - 10000
+            ORDER BY detail.runid DESC
+            LIMIT 10
+        ) AS run
+        WHERE
+            job.jobname = $1
+            AND job.database = current_database()
+        $query$
+        USING {{ cleanup_job }};
+    END IF;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.reservation_cleanup_job_runs() IS
+'The last 10 runs of the cleanup of each scheduler. For the view reservation_cleanup_job_status.';
+
+{% if manage_roles %}
+GRANT EXECUTE ON FUNCTION {{ schema }}.reservation_cleanup_job_runs() TO {{ monitor_role }};
+{% endif %}
+
+-- object: views/reservation_cleanup_job_status.sql sha256=89e89223423fcd924b16ed1e85deeeb8fcb510b8a4587cad13d26f339c3e98bc
+-- The view that the guide asks for. The same columns with pg_cron and without.
+CREATE OR REPLACE VIEW {{ schema }}.reservation_cleanup_job_status AS
+SELECT
+    run.jobname,
+    run.schedule,
+    run.active,
+    run.command,
+    run.status,
+    run.return_message,
+    run.start_time,
+    run.end_time,
+    extract(EPOCH FROM run.end_time - run.start_time)::double precision AS duration_seconds,
+    run.scheduler
+FROM {{ schema }}.reservation_cleanup_job_runs() AS run
+ORDER BY run.start_time DESC NULLS LAST
+LIMIT 10;
+
+COMMENT ON VIEW {{ schema }}.reservation_cleanup_job_status IS
+'The last 10 runs of the cleanup, newest first.';
+COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.jobname IS 'Name of the job.';
+COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.schedule IS
+'When pg_cron runs it; NULL for another scheduler.';
+COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.active IS
+'Whether the job is switched on.';
+COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.command IS 'What it runs.';
+COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.status IS
+'running, succeeded or failed; pg_cron also knows starting, connecting and sending.';
+COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.return_message IS
+'What it did, or why it failed.';
+COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.start_time IS
+'When it began; NULL while pg_cron has not started it.';
+COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.end_time IS
+'When it ended; NULL while it runs.';
+COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.duration_seconds IS
+'How long it took, in seconds.';
+COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.scheduler IS
+'Who started it: pg_cron, ticketdb, or external.';
+
+{% if manage_roles %}
+GRANT SELECT ON TABLE {{ schema }}.reservation_cleanup_job_status TO {{ monitor_role }};
+{% endif %}
+
+-- privileges
+SELECT {{ schema }}.revoke_default_privileges();

@@ -1,0 +1,21 @@
+-- Trigger function: whoever changes an order, by whatever statement, leaves a line. Runs as the
+-- caller: who may not write the log may not change an order.
+CREATE OR REPLACE FUNCTION {{ schema }}.audit_ticket_order()
+RETURNS trigger
+LANGUAGE plpgsql
+AS $body$
+BEGIN
+    INSERT INTO {{ schema }}.ticket_order_audit_log (
+        order_id, reservation_id, show_id, old_status, new_status, amount_in_cents, currency,
+        payment_provider, error_message
+    )
+    VALUES (
+        NEW.id, NEW.reservation_id, NEW.show_id, CASE WHEN TG_OP = 'UPDATE' THEN OLD.status END,
+        NEW.status, NEW.total_amount_in_cents, NEW.currency, NEW.payment_provider, NEW.error_message
+    );
+    RETURN NULL;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.audit_ticket_order() IS
+'Trigger: writes each change of status of an order into ticket_order_audit_log.';

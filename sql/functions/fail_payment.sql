@@ -1,0 +1,106 @@
+-- The provider says that a payment did not succeed. The hold goes on: the buyer may try again until
+-- it is over.
+CREATE OR REPLACE FUNCTION {{ schema }}.fail_payment(
+    p_show_id uuid,
+    p_order_id uuid,
+    p_provider text,
+    p_event_id text,
+    p_error_message text,
+    OUT success boolean,
+    OUT order_id uuid,
+    OUT status text,
+    OUT error_code text,
+    OUT error_message text
+)
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = {{ schema }}, pg_temp
+SET plan_cache_mode = 'force_generic_plan'
+SET enable_seqscan = off
+AS $body$
+DECLARE
+    v_order {{ schema }}.ticket_orders;
+    v_event {{ schema }}.payment_events;
+    v_detail jsonb := jsonb_build_object('event_id', left(p_event_id, 200));
+BEGIN
+    IF COALESCE(p_provider, '') !~ '\S'
+        OR COALESCE(p_event_id, '') !~ '\S'
+        OR GREATEST(length(p_provider), length(p_event_id)) > 200
+    THEN
+        error_code := 'INVALID_INPUT';
+    ELSE
+        BEGIN
+            v_order := {{ schema }}.lock_order(p_show_id, p_order_id);
+            SELECT seen.*
+            INTO v_event
+            FROM {{ schema }}.payment_events AS seen
+            WHERE
+                seen.provider = p_provider
+                AND seen.event_id = p_event_id
+                AND seen.show_id = p_show_id;
+            IF v_event.event_id IS NOT NULL THEN
+                success := v_event.success;
+                order_id := v_event.order_id;
+                status := v_event.order_status;
+                error_code := v_event.error_code;
+                error_message := v_event.error_message;
+                RETURN;
+            END IF;
+
+            error_code := CASE
+                WHEN v_order.id IS NULL THEN 'NOT_FOUND'
+                WHEN v_order.status NOT IN ('pending', 'failed') THEN 'ORDER_NOT_PAYABLE'
+            END;
+            status := v_order.status;
+            IF error_code IS NULL THEN
+                status := 'failed';
+                UPDATE {{ schema }}.ticket_orders
+                SET
+                    status = 'failed',
+                    error_message = left(p_error_message, 10000),
+                    payment_provider = COALESCE(ticket_orders.payment_provider, p_provider)
+                WHERE
+                    ticket_orders.show_id = p_show_id
+                    AND ticket_orders.id = v_order.id;
+            END IF;
+
+            IF v_order.id IS NOT NULL THEN
+                INSERT INTO {{ schema }}.payment_events (
+                    provider, event_id, show_id, order_id, kind, success, order_status, ticket_ids,
+                    error_code, error_message
+                )
+                VALUES (
+                    p_provider, p_event_id, p_show_id, v_order.id, 'failure', error_code IS NULL,
+                    status, '{}', error_code, {{ schema }}.error_message(error_code)
+                );
+            END IF;
+        EXCEPTION
+            WHEN serialization_failure THEN
+                RAISE;
+            WHEN OTHERS THEN
+                error_code := 'INTERNAL_ERROR';
+                status := v_order.status;
+                v_detail := v_detail || jsonb_build_object('sqlstate', SQLSTATE, 'detail', SQLERRM);
+        END;
+    END IF;
+
+    success := error_code IS NULL;
+    order_id := v_order.id;
+    IF NOT success THEN
+        error_message := {{ schema }}.error_message(error_code);
+        PERFORM {{ schema }}.log_order_failure(
+            'fail_payment', error_code, error_message, p_show_id, p_order_id,
+            v_order.reservation_id, p_old_status => v_order.status,
+            p_payment_provider => p_provider, p_detail => v_detail
+        );
+    END IF;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.fail_payment(uuid, uuid, text, text, text) IS
+'Records that a payment failed. A failed order can still be paid. Repeating an event returns the '
+'first answer. Error codes: NOT_FOUND, ORDER_NOT_PAYABLE, INVALID_INPUT, INTERNAL_ERROR.';
+
+{% if manage_roles %}
+GRANT EXECUTE ON FUNCTION {{ schema }}.fail_payment(uuid, uuid, text, text, text) TO {{ app_role }};
+{% endif %}

@@ -1,0 +1,232 @@
+-- Holds seats for a session: all of them or none. The hot path. Three statements and no more: a
+-- look that locks nothing, so that losing is cheap; (seldom) ending holds that are over; and one
+-- that locks the seats in id order and writes.
+CREATE OR REPLACE FUNCTION {{ schema }}.reserve_seats(
+    p_show_id uuid,
+    p_seat_ids uuid[],
+    p_session_id text,
+    p_user_id text DEFAULT NULL,
+    p_email text DEFAULT NULL,
+    p_user_agent text DEFAULT NULL,
+    p_ip_address inet DEFAULT NULL,
+    OUT success boolean,
+    OUT reservation_id uuid,
+    OUT reservation_token text,
+    OUT expires_at timestamptz,
+    OUT seat_count integer,
+    OUT total_amount_in_cents bigint,
+    OUT currency text,
+    OUT error_code text,
+    OUT error_message text
+)
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = {{ schema }}, pg_temp
+-- A custom plan for = ANY(p_seat_ids) always looks cheaper, and making it anew costs more than the
+-- statement.
+SET plan_cache_mode = 'force_generic_plan'
+-- A plan made while the tables are still empty is kept until they are analysed: it must not be a
+-- scan.
+SET enable_seqscan = off
+AS $body$
+DECLARE
+    v_wanted constant integer := cardinality(p_seat_ids);
+    v_look record;
+    v_constraint text;
+    v_synchronous_commit text;
+    v_detail jsonb := '{}'::jsonb;
+BEGIN
+    -- Values that do not fit the columns are refused here rather than by a CHECK.
+    IF p_show_id IS NULL
+        OR v_wanted IS NULL
+        OR v_wanted = 0
+        OR p_session_id IS NULL
+        OR p_session_id !~ '\S'
+        OR length(p_session_id) > 200
+        OR length(p_user_id) > 200
+        OR length(p_email) > 320
+    THEN
+        error_code := 'INVALID_INPUT';
+    ELSE
+        SELECT
+            settings.max_seats_per_reservation,
+            settings.hold_minutes,
+            settings.async_conflict_log,
+            show.status,
+            show.currency,
+            own.expires_at > now() AS has_hold,
+            seats.found,
+            seats.free,
+            seats.over_ids || CASE WHEN own.expires_at <= now() THEN own.id END AS over_ids,
+            (
+                SELECT count(DISTINCT wanted.id)
+                FROM unnest(p_seat_ids) AS wanted (id)
+            ) AS distinct_ids
+        INTO v_look
+        FROM (
+            -- The limit tells the planner what it cannot know of a boolean key: one row. It would
+            -- take the rest for costly enough to be compiled.
+            SELECT
+                policy.max_seats_per_reservation,
+                policy.hold_minutes,
+                policy.async_conflict_log
+            FROM {{ schema }}.ticketing_settings AS policy
+            WHERE policy.singleton
+            LIMIT 1
+        ) AS settings
+        LEFT JOIN {{ schema }}.shows AS show ON show.id = p_show_id
+        LEFT JOIN {{ schema }}.seat_reservations AS own
+            ON own.show_id = p_show_id AND own.session_id = p_session_id AND own.status = 'active'
+        CROSS JOIN LATERAL (
+            SELECT
+                count(*) AS found,
+                count(*) FILTER (
+                    WHERE seat.status = 'available' OR seat.reserved_until <= now()
+                ) AS free,
+                array_agg(seat.reserved_by) FILTER (WHERE seat.reserved_until <= now()) AS over_ids
+            FROM {{ schema }}.show_seats AS seat
+            WHERE
+                seat.show_id = p_show_id
+                AND seat.id = ANY(p_seat_ids)
+                -- Thousands of seats are not looked up to be refused.
+                AND v_wanted <= settings.max_seats_per_reservation
+        ) AS seats;
+
+        error_code := CASE
+            WHEN v_look.distinct_ids < v_wanted THEN 'INVALID_INPUT'
+            WHEN v_look.status IS DISTINCT FROM 'on_sale' THEN 'SHOW_NOT_ON_SALE'
+            WHEN v_wanted > v_look.max_seats_per_reservation THEN 'TOO_MANY_SEATS'
+            WHEN v_look.has_hold THEN 'DUPLICATE_RESERVATION'
+            WHEN v_look.found < v_wanted THEN 'SEATS_NOT_FOUND'
+            WHEN v_look.free < v_wanted THEN 'SEATS_UNAVAILABLE'
+        END;
+    END IF;
+
+    IF error_code IS NULL THEN
+        BEGIN
+            IF cardinality(array_remove(v_look.over_ids, NULL)) > 0 THEN
+                PERFORM {{ schema }}.expire_holds(p_show_id, v_look.over_ids, p_seat_ids);
+            END IF;
+
+            WITH locked AS (
+                SELECT
+                    seat.id,
+                    seat.price_in_cents
+                FROM {{ schema }}.show_seats AS seat
+                WHERE
+                    seat.show_id = p_show_id
+                    AND seat.id = ANY(p_seat_ids)
+                    AND seat.status = 'available'
+                ORDER BY seat.id
+                FOR UPDATE
+            ),
+
+            hold AS (
+                INSERT INTO {{ schema }}.seat_reservations (
+                    show_id, session_id, user_id, email, user_agent, ip_address, expires_at
+                )
+                SELECT
+                    p_show_id,
+                    p_session_id,
+                    p_user_id,
+                    p_email,
+                    left(p_user_agent, 1000),
+                    p_ip_address,
+                    now() + make_interval(mins => v_look.hold_minutes)
+                WHERE (SELECT count(*) FROM locked) = v_wanted
+                RETURNING
+                    seat_reservations.id,
+                    seat_reservations.reservation_token,
+                    seat_reservations.expires_at
+            ),
+
+            claims AS (
+                INSERT INTO {{ schema }}.reservation_seats (
+                    reservation_id, show_seat_id, show_id, price_in_cents, currency
+                )
+                SELECT
+                    hold.id,
+                    locked.id,
+                    p_show_id,
+                    locked.price_in_cents,
+                    v_look.currency
+                FROM hold
+                CROSS JOIN locked
+            ),
+
+            seats AS (
+                UPDATE {{ schema }}.show_seats
+                SET
+                    status = 'reserved',
+                    reserved_by = hold.id,
+                    reserved_until = hold.expires_at
+                FROM hold
+                WHERE
+                    show_seats.show_id = p_show_id
+                    AND show_seats.id = ANY(p_seat_ids)
+            )
+
+            SELECT
+                hold.id,
+                hold.reservation_token,
+                hold.expires_at,
+                (SELECT sum(locked.price_in_cents)::bigint FROM locked)
+            INTO
+                reservation_id,
+                reservation_token,
+                expires_at,
+                total_amount_in_cents
+            FROM hold;
+
+            IF reservation_id IS NULL THEN
+                -- Somebody was faster between the look and the lock. Nothing has been written.
+                error_code := 'SEATS_UNAVAILABLE';
+            END IF;
+        EXCEPTION
+            WHEN serialization_failure THEN
+                -- Only in REPEATABLE READ and above, whose callers retry on this SQLSTATE.
+                RAISE;
+            WHEN OTHERS THEN
+                GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME;
+                error_code := CASE v_constraint
+                    WHEN 'reservation_seats_no_double_booking' THEN 'DOUBLE_BOOKING_PREVENTED'
+                    WHEN 'seat_reservations_one_active_per_session' THEN 'DUPLICATE_RESERVATION'
+                    ELSE 'INTERNAL_ERROR'
+                END;
+                IF error_code = 'INTERNAL_ERROR' THEN
+                    v_detail := jsonb_build_object('sqlstate', SQLSTATE, 'detail', SQLERRM);
+                END IF;
+        END;
+    END IF;
+
+    success := error_code IS NULL;
+    IF success THEN
+        seat_count := v_wanted;
+        currency := v_look.currency;
+    ELSE
+        -- Where nothing has been written so far and the shop says that nothing will be, the commit
+        -- is about one line of a log, and thousands need not wait for the disk.
+        IF error_code = 'SEATS_UNAVAILABLE' THEN
+            IF v_look.async_conflict_log AND pg_current_xact_id_if_assigned() IS NULL THEN
+                v_synchronous_commit := set_config('synchronous_commit', 'off', true);
+            END IF;
+        END IF;
+        error_message := {{ schema }}.error_message(error_code);
+        PERFORM {{ schema }}.log_reservation_failure(
+            'reserve_seats', error_code, error_message, p_show_id, NULL, p_session_id, p_seat_ids,
+            p_user_agent, p_ip_address, v_detail
+        );
+    END IF;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.reserve_seats(uuid, uuid[], text, text, text, text, inet) IS
+'Holds seats of a show for a session, all or none, for ticketing_settings.hold_minutes. Error '
+'codes: INVALID_INPUT, SHOW_NOT_ON_SALE, TOO_MANY_SEATS, DUPLICATE_RESERVATION, SEATS_NOT_FOUND, '
+'SEATS_UNAVAILABLE, DOUBLE_BOOKING_PREVENTED, INTERNAL_ERROR. Amounts in hundredths of the '
+'currency.';
+
+{% if manage_roles %}
+GRANT EXECUTE ON FUNCTION {{ schema }}.reserve_seats(uuid, uuid[], text, text, text, text, inet)
+TO {{ app_role }};
+{% endif %}

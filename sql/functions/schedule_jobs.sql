@@ -1,0 +1,91 @@
+-- Called by the migration that introduces the jobs and by every `ticketdb apply`, since pg_cron may
+-- come later. Without pg_cron it changes nothing and says so: `ticketdb cleanup`, or any scheduler,
+-- runs the same commands.
+CREATE OR REPLACE FUNCTION {{ schema }}.schedule_jobs()
+RETURNS TABLE (job_name text, schedule text, command text, action text)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    v_unavailable text;
+    v_job record;
+    v_current record;
+BEGIN
+    -- Only who may read the setting, a superuser, could create the extension.
+    IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron') THEN
+        IF pg_has_role('pg_read_all_settings', 'USAGE')
+            AND current_setting('cron.database_name', true) = current_database()
+        THEN
+            BEGIN
+                CREATE EXTENSION pg_cron;
+            EXCEPTION
+                WHEN insufficient_privilege THEN
+                    NULL;
+            END;
+        END IF;
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron') THEN
+        v_unavailable := 'unavailable: pg_cron is not installed in this database';
+    ELSIF NOT {{ schema }}.can_use_pg_cron() THEN
+        v_unavailable := format(
+            'unavailable: run GRANT USAGE ON SCHEMA cron TO %I first', current_user
+        );
+    END IF;
+
+    FOR v_job IN SELECT jobs.* FROM {{ schema }}.scheduled_jobs() AS jobs LOOP
+        job_name := v_job.job_name;
+        schedule := v_job.schedule;
+        command := v_job.command;
+        action := v_unavailable;
+        IF v_unavailable IS NULL THEN
+            action := 'scheduled';
+            -- Ours by what it runs, or by its name, which is unique among the jobs of a role.
+            FOR v_current IN EXECUTE
+                $query$
+                SELECT
+                    job.jobid,
+                    job.jobname::text AS name,
+                    job.schedule,
+                    job.command,
+                    job.database = current_database() AS is_here
+                FROM cron.job AS job
+                WHERE
+                    (job.jobname = $1 AND job.username = current_user)
+                    OR (job.command = $2 AND job.database = current_database())
+                $query$
+                USING v_job.job_name, v_job.command
+            LOOP
+                IF NOT v_current.is_here
+                    OR (
+                        v_current.command <> v_job.command
+                        AND v_current.command NOT LIKE '%' || v_job.routine || '(%'
+                    )
+                THEN
+                    RAISE EXCEPTION 'job "%" is already used for: %',
+                        v_job.job_name, v_current.command
+                    USING
+                        ERRCODE = 'duplicate_object',
+                        HINT = 'Choose another job name in ticketdb.toml.';
+                ELSIF (v_current.name, v_current.schedule, v_current.command)
+                    = (v_job.job_name, v_job.schedule, v_job.command)
+                    AND action = 'scheduled'
+                THEN
+                    action := 'unchanged';
+                ELSE
+                    -- Renamed, an older definition, or a second one: there must be one.
+                    EXECUTE 'SELECT cron.unschedule($1::bigint)' USING v_current.jobid;
+                END IF;
+            END LOOP;
+            IF action = 'scheduled' THEN
+                EXECUTE 'SELECT cron.schedule($1, $2, $3)'
+                USING v_job.job_name, v_job.schedule, v_job.command;
+            END IF;
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.schedule_jobs() IS
+'Schedules the jobs of scheduled_jobs() with pg_cron where it is there. Returns each job and what '
+'was done: scheduled, unchanged, or unavailable and why.';

@@ -1,0 +1,2 @@
+-- Partitions of the logs from the day of installation on; the daily job goes on from there.
+SELECT {{ schema }}.maintain_partitions();

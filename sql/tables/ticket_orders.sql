@@ -1,0 +1,103 @@
+-- Orders: what a buyer is to pay for the seats that a reservation holds.
+CREATE TABLE {{ schema }}.ticket_orders (
+    id uuid NOT NULL DEFAULT {{ schema }}.uuid_v7(),
+    show_id uuid NOT NULL,
+    reservation_id uuid NOT NULL,
+    seat_ids uuid[] NOT NULL,
+    status text NOT NULL DEFAULT 'pending',
+    total_amount_in_cents bigint NOT NULL,
+    currency text NOT NULL,
+    idempotency_key text,
+    payment_provider text,
+    payment_intent_id text,
+    error_message text,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    paid_at timestamptz,
+    CONSTRAINT ticket_orders_pkey PRIMARY KEY (id, show_id),
+    CONSTRAINT ticket_orders_idempotency_key_show_id_key UNIQUE (idempotency_key, show_id),
+    CONSTRAINT ticket_orders_reservation_id_show_id_fkey
+    FOREIGN KEY (reservation_id, show_id) REFERENCES {{ schema }}.seat_reservations (id, show_id),
+    CONSTRAINT ticket_orders_seat_ids_check CHECK (
+        cardinality(seat_ids) > 0 AND array_position(seat_ids, NULL) IS NULL
+    ),
+    CONSTRAINT ticket_orders_status_check CHECK (
+        status IN ('pending', 'paid', 'failed', 'cancelled', 'refund_due', 'refunded')
+    ),
+    CONSTRAINT ticket_orders_total_amount_in_cents_check CHECK (
+        total_amount_in_cents BETWEEN 0 AND 100000000000000
+    ),
+    CONSTRAINT ticket_orders_currency_check CHECK (currency ~ '^[A-Z]{3}$'),
+    CONSTRAINT ticket_orders_idempotency_key_check CHECK (
+        length(idempotency_key) <= 200 AND idempotency_key ~ '\S'
+    ),
+    CONSTRAINT ticket_orders_payment_provider_check CHECK (length(payment_provider) <= 200),
+    CONSTRAINT ticket_orders_payment_intent_id_check CHECK (length(payment_intent_id) <= 200),
+    CONSTRAINT ticket_orders_created_at_check CHECK (isfinite(created_at)),
+    CONSTRAINT ticket_orders_paid_at_check CHECK (
+        (status IN ('paid', 'refund_due', 'refunded')) = (paid_at IS NOT NULL) AND isfinite(paid_at)
+    )
+);
+
+CREATE UNIQUE INDEX ticket_orders_one_open_per_reservation
+ON {{ schema }}.ticket_orders (reservation_id, show_id) WHERE status IN ('pending', 'paid');
+
+CREATE INDEX ticket_orders_created_at_idx ON {{ schema }}.ticket_orders (created_at);
+
+COMMENT ON TABLE {{ schema }}.ticket_orders IS 'Orders and how their payment went.';
+COMMENT ON COLUMN {{ schema }}.ticket_orders.id IS 'Key, together with the show.';
+COMMENT ON COLUMN {{ schema }}.ticket_orders.show_id IS 'The show; distribution column.';
+COMMENT ON COLUMN {{ schema }}.ticket_orders.reservation_id IS
+'The reservation that the order pays for.';
+COMMENT ON COLUMN {{ schema }}.ticket_orders.seat_ids IS
+'The seats when it was ordered, in order. A late payment takes exactly these again, or none.';
+COMMENT ON COLUMN {{ schema }}.ticket_orders.status IS
+'pending: waits for payment; paid: tickets issued; failed: the provider refused, another try may '
+'succeed; cancelled: seats were given back; refund_due: paid, but the seats are gone, owe the '
+'money; refunded: given back.';
+COMMENT ON COLUMN {{ schema }}.ticket_orders.total_amount_in_cents IS
+'What is to be paid, in hundredths of the currency.';
+COMMENT ON COLUMN {{ schema }}.ticket_orders.currency IS 'ISO 4217 code.';
+COMMENT ON COLUMN {{ schema }}.ticket_orders.idempotency_key IS
+'The caller''s name for the attempt: the same key returns the same order.';
+COMMENT ON COLUMN {{ schema }}.ticket_orders.payment_provider IS
+'Who takes the money, such as stripe.';
+COMMENT ON COLUMN {{ schema }}.ticket_orders.payment_intent_id IS
+'The provider''s id of the payment.';
+COMMENT ON COLUMN {{ schema }}.ticket_orders.error_message IS 'Why the last payment failed.';
+COMMENT ON COLUMN {{ schema }}.ticket_orders.created_at IS 'When it was ordered.';
+COMMENT ON COLUMN {{ schema }}.ticket_orders.paid_at IS
+'When the money came; also where it is to be given back.';
+COMMENT ON CONSTRAINT ticket_orders_pkey ON {{ schema }}.ticket_orders IS
+'The id leads and serves look-ups by id alone; the show makes references across shows impossible.';
+COMMENT ON CONSTRAINT ticket_orders_idempotency_key_show_id_key ON {{ schema }}.ticket_orders IS
+'A key is used once within a show.';
+COMMENT ON CONSTRAINT ticket_orders_reservation_id_show_id_fkey ON {{ schema }}.ticket_orders IS
+'The reservation exists, and is of the same show.';
+COMMENT ON CONSTRAINT ticket_orders_seat_ids_check
+ON {{ schema }}.ticket_orders IS 'At least one seat.';
+COMMENT ON CONSTRAINT ticket_orders_status_check
+ON {{ schema }}.ticket_orders IS 'The statuses there are.';
+COMMENT ON CONSTRAINT ticket_orders_total_amount_in_cents_check ON {{ schema }}.ticket_orders IS
+'A thousand seats of the highest price.';
+COMMENT ON CONSTRAINT ticket_orders_currency_check
+ON {{ schema }}.ticket_orders IS 'Three capital letters.';
+COMMENT ON CONSTRAINT ticket_orders_idempotency_key_check ON {{ schema }}.ticket_orders IS
+'Not blank, and short enough to be indexed.';
+COMMENT ON CONSTRAINT ticket_orders_payment_provider_check
+ON {{ schema }}.ticket_orders IS 'Bounded.';
+COMMENT ON CONSTRAINT ticket_orders_payment_intent_id_check
+ON {{ schema }}.ticket_orders IS 'Bounded.';
+COMMENT ON CONSTRAINT ticket_orders_created_at_check ON {{ schema }}.ticket_orders IS 'Finite.';
+COMMENT ON CONSTRAINT ticket_orders_paid_at_check ON {{ schema }}.ticket_orders IS
+'Set exactly when money has come.';
+COMMENT ON INDEX {{ schema }}.ticket_orders_one_open_per_reservation IS
+'A reservation is paid for by one order at a time.';
+COMMENT ON INDEX {{ schema }}.ticket_orders_created_at_idx IS
+'Serves payment metrics of the last hours.';
+
+{% if manage_roles %}
+GRANT SELECT (
+    id, show_id, reservation_id, seat_ids, status, total_amount_in_cents, currency,
+    payment_provider, error_message, created_at, paid_at
+) ON TABLE {{ schema }}.ticket_orders TO {{ monitor_role }};
+{% endif %}

@@ -1,0 +1,258 @@
+"""One private PostgreSQL a run, one database a test.
+
+The process that was started as `pytest` owns the cluster; the workers of pytest-xdist are told
+where it is. TICKETDB_PG_BINDIR and TICKETDB_TEST_MAJOR choose the server.
+"""
+
+import os
+import signal
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from ticketdb import migrate
+from ticketdb.cluster import (
+    SUPERUSER,
+    Cluster,
+    ServerBinaries,
+    find_server_binaries,
+    private_cluster,
+)
+from ticketdb.config import Variables
+from ticketdb.errors import TicketdbError
+
+TEMPLATE = "ticketdb_template"
+CRON_DATABASE = "ticketdb_cron"
+REQUIRE_PG_CRON = "TICKETDB_REQUIRE_PG_CRON"
+
+# Advisory locks, whose numbers mean nothing: one worker at a time builds the template, or has
+# pg_cron's database.
+TEMPLATE_LOCK = 8_421_006
+CRON_LOCK = 8_421_007
+
+_stack = pytest.StashKey[ExitStack]()
+_cluster = pytest.StashKey[Cluster]()
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database of the run's cluster."""
+
+    cluster: Cluster
+    name: str
+
+    @property
+    def dsn(self) -> str:
+        return self.cluster.dsn(self.name)
+
+    def dsn_as(self, user: str) -> str:
+        """The same database, entered as another role. The cluster trusts everybody who gets in."""
+        return self.cluster.dsn(self.name, user)
+
+
+class Connect(Protocol):
+    """What the fixture `connect` gives: a factory of autocommit connections."""
+
+    def __call__(
+        self, database: Database | None = None, *, user: str = SUPERUSER
+    ) -> psycopg.Connection: ...
+
+
+def _binaries() -> ServerBinaries:
+    major = os.environ.get("TICKETDB_TEST_MAJOR")
+    return find_server_binaries(major=int(major) if major else None)
+
+
+def _running_cluster(config: pytest.Config) -> Cluster:
+    """The run's cluster, started when it is first asked for."""
+    if _cluster not in config.stash:
+        stack = config.stash.setdefault(_stack, ExitStack())
+        # SIGTERM must end pytest as Ctrl-C does: raised as SystemExit it would fail one test only.
+        previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        stack.callback(signal.signal, signal.SIGTERM, previous)
+        cluster = stack.enter_context(private_cluster(_binaries(), cron_database=CRON_DATABASE))
+        # pg_cron's launcher complains once a second until its database is there.
+        cluster.create_database(CRON_DATABASE)
+        config.stash[_cluster] = cluster
+    return config.stash[_cluster]
+
+
+def pytest_report_header() -> str:
+    try:
+        found = _binaries()
+    except TicketdbError as error:
+        return str(error)
+    extensions = [
+        f"{'with' if present else 'without'} {name}"
+        for name, present in (
+            ("pg_cron", found.has_pg_cron),
+            ("plpgsql_check", found.has_plpgsql_check),
+        )
+    ]
+    return f"server: PostgreSQL {found.version} in {found.bindir}, {', '.join(extensions)}"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of pytest-xdist where the cluster is, or why there is none."""
+    try:
+        cluster = _running_cluster(node.config)
+    except TicketdbError as error:
+        node.workerinput["ticketdb_error"] = str(error)
+        return
+    binaries = asdict(cluster.binaries) | {"bindir": str(cluster.binaries.bindir)}
+    node.workerinput["ticketdb_cluster"] = {
+        "directory": str(cluster.directory),
+        "port": cluster.port,
+        "superuser": cluster.superuser,
+        "binaries": binaries,
+    }
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _stack in config.stash:
+        config.stash[_stack].close()
+
+
+def _is_cron(item: pytest.Item) -> bool:
+    return "cron_database" in getattr(item, "fixturenames", ())
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """One worker gets all tests of pg_cron's one database, or others would wait for their turn."""
+    if _is_cron(item):
+        item.add_marker(pytest.mark.xdist_group("cron"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with pg_cron's tests: they wait for its clock while the other worker works."""
+    items.sort(key=lambda item: not _is_cron(item))
+
+
+@pytest.fixture(scope="session")
+def cluster(request: pytest.FixtureRequest) -> Cluster:
+    """The run's server."""
+    given = getattr(request.config, "workerinput", None)
+    if given is None:
+        return _running_cluster(request.config)
+    if "ticketdb_error" in given:
+        pytest.fail(given["ticketdb_error"], pytrace=False)
+    described = given["ticketdb_cluster"]
+    binaries = described["binaries"] | {"bindir": Path(described["binaries"]["bindir"])}
+    return Cluster(
+        directory=Path(described["directory"]),
+        port=described["port"],
+        superuser=described["superuser"],
+        binaries=ServerBinaries(**binaries),
+    )
+
+
+@pytest.fixture(scope="session")
+def template_database(cluster: Cluster) -> str:
+    """A database at head with nothing in it, made once a run. Nobody can connect to it."""
+    building = f"{TEMPLATE}_in_the_making"
+    with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", [TEMPLATE_LOCK])
+        made = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [TEMPLATE])
+        if made.fetchone() is None:
+            _drop_database(connection, building)  # left by a worker whose attempt failed
+            cluster.create_database(building)
+            migrate.apply(cluster.dsn(building), Variables())
+            connection.execute(
+                sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(
+                    sql.Identifier(building)
+                )
+            )
+            connection.execute(
+                sql.SQL("ALTER DATABASE {} RENAME TO {}").format(
+                    sql.Identifier(building), sql.Identifier(TEMPLATE)
+                )
+            )
+    return TEMPLATE
+
+
+@pytest.fixture
+def database(cluster: Cluster, template_database: str) -> Iterator[Database]:
+    """A database at head, for this test alone."""
+    yield from _throw_away_database(cluster, template_database)
+
+
+@pytest.fixture
+def empty_database(cluster: Cluster) -> Iterator[Database]:
+    """A database without ticketdb, for this test alone."""
+    yield from _throw_away_database(cluster, None)
+
+
+@pytest.fixture
+def cron_database(cluster: Cluster) -> Iterator[Database]:
+    """The empty database that pg_cron serves: one test at a time may have it."""
+    if not cluster.binaries.has_pg_cron:
+        reason = f"the server in {cluster.binaries.bindir} has no pg_cron"
+        if os.environ.get(REQUIRE_PG_CRON) == "1":
+            pytest.fail(f"{reason}, and {REQUIRE_PG_CRON} is 1", pytrace=False)
+        pytest.skip(reason)
+    database = Database(cluster, CRON_DATABASE)
+    with psycopg.connect(cluster.dsn(), autocommit=True) as turn:
+        turn.execute("SELECT pg_advisory_lock(%s)", [CRON_LOCK])
+        _empty(database)
+        yield database
+
+
+@pytest.fixture
+def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
+    """Opens autocommit connections, by default to `database`; closes them after the test."""
+    with ExitStack() as stack:
+
+        def open_connection(
+            database: Database | None = None, *, user: str = SUPERUSER
+        ) -> psycopg.Connection:
+            target: Database = database or request.getfixturevalue("database")
+            return stack.enter_context(psycopg.connect(target.dsn_as(user), autocommit=True))
+
+        yield open_connection
+
+
+def _throw_away_database(cluster: Cluster, template: str | None) -> Iterator[Database]:
+    database = Database(cluster, f"test_{uuid.uuid4().hex}")
+    cluster.create_database(database.name, template)
+    yield database
+    with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
+        _drop_database(connection, database.name)
+
+
+def _drop_database(connection: psycopg.Connection, name: str) -> None:
+    statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
+    connection.execute(statement.format(sql.Identifier(name)))
+
+
+def _empty(database: Database) -> None:
+    """Take everything out of pg_cron's database.
+
+    It cannot be dropped: pg_cron's launcher holds a session on it, and forcing that session out
+    ends the launcher until the server is restarted, under the feet of all other tests.
+    """
+    with psycopg.connect(database.dsn, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND backend_type = 'client backend'"
+            " AND pid <> pg_backend_pid()"
+        )
+        connection.execute("DROP EXTENSION IF EXISTS pg_cron CASCADE")
+        schemas = connection.execute(
+            "SELECT nspname FROM pg_namespace"
+            " WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'"
+        )
+        for (schema,) in schemas.fetchall():
+            connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))
+        connection.execute("CREATE SCHEMA public AUTHORIZATION pg_database_owner")
+        connection.execute("GRANT USAGE ON SCHEMA public TO PUBLIC")
+        connection.execute(
+            sql.SQL("ALTER DATABASE {} RESET ALL").format(sql.Identifier(database.name))
+        )

@@ -1,0 +1,98 @@
+"""A server whose roles are the test's own, trees of SQL to break, and the program itself."""
+
+import os
+import shutil
+import sys
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from tests.conftest import Database
+from ticketdb import cli
+from ticketdb.cluster import Cluster, private_cluster
+from ticketdb.config import Variables
+from ticketdb.resources import Tree, shipped_tree
+
+OTHER_NAMES = Variables(
+    schema="""we"ird; 'sch%s :ema\\""",
+    monitoring_schema="M O.N-ä",
+    app_role="app's",
+    monitor_role='Mon\\"itor',
+    dashboard_role="Dash Board",
+    datadog_role="data-dog",
+    cleanup_job="it's; a \\ job %s",
+    cleanup_schedule="*/2 * * * *",
+)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a command left: its exit status and what it printed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+class Program(Protocol):
+    """What the fixture `ticketdb` gives: a way to run the program as people do."""
+
+    def __call__(self, *arguments: str, **environment: str) -> Finished: ...
+
+
+def clean_environment(**more: str) -> dict[str, str]:
+    """Ours without what would steer libpq or ticketdb."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "TICKETDB_"))}
+    return {**kept, **more}
+
+
+@pytest.fixture
+def ticketdb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Program:
+    """Runs the program in the test's folder. In this process: starting Python costs a second."""
+
+    def run(*arguments: str, **environment: str) -> Finished:
+        with monkeypatch.context() as patch:
+            patch.chdir(tmp_path)
+            for name in os.environ.keys() - clean_environment():
+                patch.delenv(name)
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "argv", ["ticketdb", *arguments])
+            capsys.readouterr()
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
+        return Finished(int(ended.value.code or 0), *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def own_cluster() -> Iterator[Cluster]:
+    """A server for tests that drop roles, or change who may log in, under nobody's feet."""
+    with private_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def own_database(own_cluster: Cluster) -> Database:
+    database = Database(own_cluster, f"test_{uuid.uuid4().hex}")
+    own_cluster.create_database(database.name)
+    return database
+
+
+@pytest.fixture
+def tree_copy(tmp_path: Path) -> Tree:
+    """The shipped tree, to be changed."""
+    shipped = shipped_tree()
+    copy = Tree(tmp_path / "sql", tmp_path / "migrations")
+    shutil.copytree(shipped.sql, copy.sql)
+    shutil.copytree(
+        shipped.migrations, copy.migrations, ignore=shutil.ignore_patterns("__pycache__")
+    )
+    return copy

@@ -1,0 +1,410 @@
+"""Applying, reverting, scripts: whichever way a database was made, it is the same database."""
+
+import re
+import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+import pytest
+import sqlalchemy
+from alembic import command
+from psycopg import sql
+
+from tests.conftest import Connect, Database
+from tests.migration.conftest import OTHER_NAMES
+from ticketdb.config import Variables
+from ticketdb.database import quote
+from ticketdb.errors import TicketdbError
+from ticketdb.migrate import Run, Step, apply, revert, script, settings_sql
+from ticketdb.resources import Tree, shipped_tree
+from ticketdb.revision import alembic_config, read_chain
+from ticketdb.verify import fingerprint, verify
+
+# One worker has the server whose roles come and go.
+own_server = pytest.mark.xdist_group("own_cluster")
+# Roles belong to all databases of a server: a test that makes them would race with others.
+roles_exist = pytest.mark.usefixtures("template_database")
+both_names = pytest.mark.parametrize(
+    "names", [pytest.param(Variables(), id="default names"), pytest.param(OTHER_NAMES, id="others")]
+)
+CHAIN = read_chain(shipped_tree())
+HEAD = CHAIN[-1].revision
+
+Fingerprint = list[tuple[str, str, str]]
+
+
+def catalog(database: Database, variables: Variables) -> Fingerprint:
+    with psycopg.connect(database.dsn) as connection:
+        return fingerprint(connection, variables)
+
+
+def everything(database: Database) -> list[tuple[str, ...]]:
+    """Schemas, relations, routines and roles of anybody but PostgreSQL."""
+    with psycopg.connect(database.dsn) as connection:
+        return connection.execute(
+            "SELECT 'schema', nspname FROM pg_namespace"
+            " WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'"
+            " UNION ALL SELECT 'relation', oid::regclass::text FROM pg_class WHERE oid >= 16384"
+            " UNION ALL SELECT 'routine', oid::regprocedure::text FROM pg_proc WHERE oid >= 16384"
+            " UNION ALL SELECT 'role', rolname FROM pg_roles WHERE oid >= 16384 ORDER BY 1, 2"
+        ).fetchall()
+
+
+def failed_checks(database: Database, variables: Variables) -> list[str]:
+    return [check.name for check in verify(database.dsn, variables) if not check.ok]
+
+
+@own_server
+@both_names
+def test_down_to_nothing_and_up_again_is_the_same_database(
+    own_database: Database, names: Variables
+) -> None:
+    before = everything(own_database)
+    first = apply(own_database.dsn, names)
+    assert [step.revision for step in first.applied] == [r.revision for r in CHAIN]
+    built = catalog(own_database, names)
+    assert len(built) > 500
+
+    assert apply(own_database.dsn, names).applied == ()
+    assert catalog(own_database, names) == built
+    assert failed_checks(own_database, names) == []
+
+    revert(own_database.dsn, names, "base", allow_data_loss=True)
+    assert everything(own_database) == before
+    apply(own_database.dsn, names)
+    assert catalog(own_database, names) == built
+    revert(own_database.dsn, names, "base", allow_data_loss=True)
+
+
+@own_server
+def test_a_database_with_other_names_differs_in_its_names_only(own_database: Database) -> None:
+    apply(own_database.dsn, Variables())
+    plain = catalog(own_database, Variables())
+    revert(own_database.dsn, Variables(), "base", allow_data_loss=True)
+    apply(own_database.dsn, OTHER_NAMES)
+    odd = catalog(own_database, OTHER_NAMES)
+    revert(own_database.dsn, OTHER_NAMES, "base", allow_data_loss=True)
+    assert odd == plain
+
+
+@own_server
+def test_every_revision_down_and_up_again_changes_nothing(own_database: Database) -> None:
+    for before, revision in zip([None, *CHAIN], CHAIN, strict=False):
+        apply(own_database.dsn, Variables(), to=revision.revision)
+        there = catalog(own_database, Variables())
+        lower = before.revision if before else "base"
+        revert(own_database.dsn, Variables(), lower, allow_data_loss=True)
+        assert catalog(own_database, Variables()) != there
+        apply(own_database.dsn, Variables(), to=revision.revision)
+        assert catalog(own_database, Variables()) == there, revision.name
+    revert(own_database.dsn, Variables(), "base", allow_data_loss=True)
+
+
+@own_server
+@both_names
+def test_a_script_makes_the_database_that_apply_makes(
+    own_database: Database, names: Variables, tmp_path: Path
+) -> None:
+    ledger = sql.SQL("SELECT revision, source_sha256, rendered_sha256, variables FROM {}").format(
+        sql.Identifier(names.schema, "ticketdb_migrations")
+    )
+    apply(own_database.dsn, names)
+    with psycopg.connect(own_database.dsn) as connection:
+        applied = connection.execute(ledger).fetchall()
+    expected = catalog(own_database, names)
+    revert(own_database.dsn, names, "base", allow_data_loss=True)
+
+    psql: list[str | Path] = [
+        own_database.cluster.binaries.bindir / "psql",
+        "-X",
+        "-d",
+        own_database.dsn,
+    ]
+    middle = CHAIN[len(CHAIN) // 2].revision
+    for position, (start, to) in enumerate([("base", middle), (middle, "head")]):
+        file = tmp_path / f"{position}.sql"
+        file.write_text(script(names, start=start, to=to), encoding="utf-8")
+        subprocess.run([*psql, "-q", "-f", file], check=True, capture_output=True)
+        again = subprocess.run([*psql, "-f", file], check=False, capture_output=True, text=True)
+        assert again.returncode == 3
+        assert f"starts at revision {start}, the database is at" in again.stderr
+    with psycopg.connect(own_database.dsn) as connection:
+        assert connection.execute(ledger).fetchall() == applied
+    assert catalog(own_database, names) == expected
+    assert apply(own_database.dsn, names).applied == ()
+    revert(own_database.dsn, names, "base", allow_data_loss=True)
+
+
+@own_server
+def test_without_manage_roles_the_dba_gets_the_statements_that_are_missing(
+    own_database: Database,
+) -> None:
+    apply(own_database.dsn, Variables())
+    expected = catalog(own_database, Variables())
+    revert(own_database.dsn, Variables(), "base", allow_data_loss=True)
+
+    unmanaged = Variables(manage_roles=False)
+    result = apply(own_database.dsn, unmanaged)
+    assert [
+        kind for kind, _, _ in catalog(own_database, unmanaged) if kind in ("role", "grant")
+    ] == []
+    assert any("CREATE ROLE" in statement for statement in result.grants)
+    with psycopg.connect(own_database.dsn) as dba:
+        for statement in result.grants:
+            dba.execute(statement.encode())
+    assert catalog(own_database, unmanaged) == expected
+    with psycopg.connect(own_database.dsn) as dba:
+        roles = "ticketdb_app, dashboard_reader, datadog, ticketdb_monitor"
+        dba.execute(f"DROP OWNED BY {roles}; DROP ROLE {roles}".encode())
+    revert(own_database.dsn, unmanaged, "base", allow_data_loss=True)
+
+
+@own_server
+def test_a_dry_run_runs_everything_and_leaves_nothing(own_database: Database) -> None:
+    before = everything(own_database)
+    steps: list[Step] = []
+    result = apply(own_database.dsn, Variables(), dry_run=True, progress=steps.append)
+    assert len(result.applied) == len(CHAIN)
+    assert [step.revision for step in steps if step.kind == "done"] == [r.revision for r in CHAIN]
+    assert everything(own_database) == before
+
+
+@own_server
+def test_when_the_first_revision_fails_nothing_is_left(
+    own_database: Database, tree_copy: Tree
+) -> None:
+    before = everything(own_database)
+    up = read_chain(tree_copy)[0].python_file.with_suffix(".up.sql")
+    up.write_text(up.read_text() + "SELECT 1 / 0;\n")
+    with pytest.raises(TicketdbError, match="division by zero") as caught:
+        apply(own_database.dsn, OTHER_NAMES, tree=tree_copy)
+    assert (caught.value.code, caught.value.exit_status) == ("E_MIGRATION_FAILED", 5)
+    assert everything(own_database) == before
+
+
+@roles_exist
+def test_a_failure_names_revision_object_and_line_and_keeps_what_was_done(
+    empty_database: Database, tree_copy: Tree
+) -> None:
+    second = read_chain(tree_copy)[1].python_file.with_suffix(".up.sql")
+    text = second.read_text()
+    marker = re.search(r"^-- object: (\S+) .*\n", text, re.MULTILINE)
+    assert marker
+    second.write_text(text[: marker.end()] + "\nSELECT nonsense;\n" + text[marker.end() :])
+    with pytest.raises(TicketdbError) as caught:
+        apply(empty_database.dsn, Variables(), tree=tree_copy)
+    message = str(caught.value)
+    assert f"{second.name}, {marker[1]}, line 2: column" in message
+    assert "\n" not in message
+    # One transaction a revision: with the file mended, the next apply goes on from the first.
+    second.write_text(text)
+    applied = apply(empty_database.dsn, Variables(), tree=tree_copy).applied
+    assert applied[0].revision == CHAIN[1].revision
+
+
+@roles_exist
+def test_alembic_is_never_handed_a_transaction_that_is_open(empty_database: Database) -> None:
+    """It would take it for its caller's, run everything, and commit nothing."""
+    engine = sqlalchemy.create_engine(
+        "postgresql+psycopg://", creator=lambda: psycopg.connect(empty_database.dsn)
+    )
+    config = alembic_config(shipped_tree())
+    with engine.connect() as connection:
+        connection.exec_driver_sql("SELECT 1")
+        config.attributes["run"] = Run(
+            connection,
+            Variables(),
+            {revision.revision: revision for revision in CHAIN},
+            settings_sql(1, 1),
+            lambda _: None,
+        )
+        with pytest.raises(RuntimeError, match="commit nothing"):
+            command.upgrade(config, "head")
+    engine.dispose()
+    assert [row for row in everything(empty_database) if row[0] == "relation"] == []
+
+
+@roles_exist
+def test_apply_notices_when_nothing_was_committed(
+    empty_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "upgrade", lambda *_: None)
+    with pytest.raises(RuntimeError, match="not committed"):
+        apply(empty_database.dsn, Variables())
+
+
+@roles_exist
+def test_of_many_at_once_one_migrates_and_the_others_find_nothing_to_do(
+    empty_database: Database,
+) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        futures = [pool.submit(apply, empty_database.dsn, Variables()) for _ in range(8)]
+    done = sorted(len(future.result().applied) for future in futures)
+    assert done == [0] * 7 + [len(CHAIN)]
+
+
+@roles_exist
+def test_the_migration_lock_is_waited_for_and_its_holder_named(
+    empty_database: Database, connect: Connect
+) -> None:
+    holder = connect(empty_database)
+    holder.execute("SELECT pg_advisory_lock(hashtextextended('ticketdb migration of public', 0))")
+    pid = holder.info.backend_pid
+    with pytest.raises(TicketdbError, match=f"pid {pid} .*holds the migration lock") as caught:
+        apply(empty_database.dsn, Variables(), wait=0.3)
+    assert (caught.value.code, caught.value.exit_status) == ("E_LOCK_TIMEOUT", 4)
+    holder.close()
+    assert apply(empty_database.dsn, Variables(), wait=10).applied
+
+
+def _block_the_rest(database: Database, connect: Connect) -> tuple[psycopg.Connection, str]:
+    """Apply until there is a table of shows, and lock it: later revisions refer to it."""
+    for revision in CHAIN:
+        apply(database.dsn, Variables(), to=revision.revision)
+        blocker = connect(database)
+        if blocker.execute("SELECT to_regclass('public.shows')").fetchone() != (None,):
+            blocker.autocommit = False
+            blocker.execute("LOCK TABLE public.shows IN ACCESS EXCLUSIVE MODE")
+            return blocker, revision.revision
+    raise AssertionError("no revision makes a table of shows")
+
+
+@roles_exist
+def test_a_lock_in_the_way_is_waited_for(empty_database: Database, connect: Connect) -> None:
+    blocker, _ = _block_the_rest(empty_database, connect)
+    waits: list[Step] = []
+
+    def on_step(step: Step) -> None:
+        if step.kind == "wait":
+            waits.append(step)
+            blocker.rollback()
+
+    result = apply(empty_database.dsn, Variables(), lock_timeout=0.1, progress=on_step)
+    assert result.revision == HEAD
+    assert [f"pid {blocker.info.backend_pid}," in step.detail for step in waits] == [True]
+
+
+@roles_exist
+def test_a_lock_that_stays_ends_in_exit_status_4_and_the_pid(
+    empty_database: Database, connect: Connect
+) -> None:
+    blocker, reached = _block_the_rest(empty_database, connect)
+    pid = blocker.info.backend_pid
+    with pytest.raises(TicketdbError, match=f"pid {pid}, LOCK TABLE public.shows") as caught:
+        apply(empty_database.dsn, Variables(), lock_timeout=0.05, wait=0.3)
+    assert (caught.value.code, caught.value.exit_status) == ("E_LOCK_TIMEOUT", 4)
+    blocker.rollback()
+    assert apply(empty_database.dsn, Variables(), to=reached).applied == ()
+
+
+def test_revert_lists_what_would_be_lost_and_stops(database: Database, connect: Connect) -> None:
+    before = catalog(database, Variables())
+    session = connect()
+    session.execute(
+        "INSERT INTO public.shows (name, starts_at, currency) VALUES ('a', now(), 'EUR'),"
+        " ('b', now(), 'EUR')"
+    )
+    with pytest.raises(TicketdbError) as caught:
+        revert(database.dsn, Variables(), "base")
+    assert (caught.value.code, caught.value.exit_status) == ("E_DATA_LOSS", 1)
+    assert f"{quote('public', 'shows')} (2 rows)" in caught.value.message
+    assert "tickets" not in caught.value.message  # it is empty: no loss
+    assert catalog(database, Variables()) == before
+
+
+def test_revert_without_loss_needs_no_permission(database: Database) -> None:
+    done = revert(database.dsn, Variables(), CHAIN[-2].revision)
+    assert [step.revision for step in done] == [HEAD]
+    assert [step.revision for step in apply(database.dsn, Variables()).applied] == [HEAD]
+
+
+def test_an_unfinished_revision_is_not_applied(empty_database: Database, tree_copy: Tree) -> None:
+    up = read_chain(tree_copy)[-1].python_file.with_suffix(".up.sql")
+    up.write_text(up.read_text() + "-- FILL IN: something\n")
+    with pytest.raises(TicketdbError, match=f"{up.name} still has a line") as caught:
+        apply(empty_database.dsn, Variables(), tree=tree_copy)
+    assert caught.value.code == "E_UNFILLED"
+    with pytest.raises(TicketdbError, match=f"{up.name} still has a line"):
+        verify(empty_database.dsn, Variables(), tree_copy)
+
+
+def test_an_applied_file_that_was_edited_is_noticed(database: Database, tree_copy: Tree) -> None:
+    up = read_chain(tree_copy)[2].python_file.with_suffix(".up.sql")
+    up.write_text(up.read_text() + "\n-- harmless\n")
+    with pytest.raises(
+        TicketdbError, match=rf"{up.name} is not the file that was applied"
+    ) as caught:
+        apply(database.dsn, Variables(), tree=tree_copy)
+    assert caught.value.code == "E_CHECKSUM"
+    checks = {check.name: check for check in verify(database.dsn, Variables(), tree_copy)}
+    assert not checks["checksums"].ok
+    assert up.name in checks["checksums"].details[0]
+
+
+@pytest.mark.parametrize(
+    ("tampering", "code", "told"),
+    [
+        (
+            f"DELETE FROM ticketdb_migrations WHERE revision = '{HEAD}'",
+            "E_LEDGER",
+            f"{HEAD} is not in",
+        ),
+        ("DELETE FROM ticketdb_alembic_version", "E_LEDGER", "says base, but revision 0001 is in"),
+        ("UPDATE ticketdb_alembic_version SET version_num = '0001'", "E_LEDGER", "0002 is in"),
+        (
+            "UPDATE ticketdb_alembic_version SET version_num = '9999'",
+            "E_UNKNOWN_REVISION",
+            "9999.*newer release",
+        ),
+        (
+            "UPDATE ticketdb_migrations SET source_sha256 = repeat('0', 64)",
+            "E_CHECKSUM",
+            "000000000000…",
+        ),
+    ],
+)
+def test_a_history_that_was_tampered_with_is_not_built_upon(
+    tampering: str, code: str, told: str, database: Database, connect: Connect
+) -> None:
+    connect().execute(f"SET search_path = public; {tampering}".encode())
+    with pytest.raises(TicketdbError, match=told) as caught:
+        apply(database.dsn, Variables())
+    assert caught.value.code == code
+    with pytest.raises(TicketdbError, match=told):
+        revert(database.dsn, Variables(), "base", allow_data_loss=True)
+
+
+def test_other_variables_than_those_of_the_ledger_are_refused(database: Database) -> None:
+    with pytest.raises(TicketdbError, match="built with cleanup_schedule = ") as caught:
+        apply(database.dsn, replace(Variables(), cleanup_schedule="0 * * * *"))
+    assert (caught.value.code, caught.value.exit_status) == ("E_VARIABLES", 2)
+
+
+@roles_exist
+def test_apply_goes_on_where_it_was_killed(empty_database: Database, connect: Connect) -> None:
+    """Its backend is ended in the middle of each revision; the next apply begins there."""
+    reached: list[str] = []
+    for revision in CHAIN:
+        ended = threading.Event()
+
+        def end(
+            step: Step, doomed: str = revision.revision, ended: threading.Event = ended
+        ) -> None:
+            if step.kind == "start" and step.revision == doomed and not ended.is_set():
+                ended.set()
+                connect(empty_database).execute(
+                    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND application_name = 'ticketdb'"
+                    " AND state = 'idle in transaction'"
+                )
+
+        with pytest.raises(TicketdbError) as caught:
+            apply(empty_database.dsn, Variables(), progress=end)
+        assert (caught.value.code, caught.value.exit_status) == ("E_CONNECTION_LOST", 3)
+        result = apply(empty_database.dsn, Variables(), to=revision.revision)
+        reached += [step.revision for step in result.applied]
+    assert reached == [revision.revision for revision in CHAIN]
+    assert failed_checks(empty_database, Variables()) == []

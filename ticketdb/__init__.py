@@ -1,0 +1,8 @@
+"""ticketdb: the database half of a reserved-seat ticketing system.
+
+The database is the product; this package templates, applies and verifies it.
+"""
+
+from importlib.metadata import version
+
+__version__ = version("ticketdb")
