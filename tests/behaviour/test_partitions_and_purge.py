@@ -1,0 +1,385 @@
+"""The logs are cut by month: partitions come in time, rows find theirs, and what is old goes."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.behaviour.conftest import (
+    ORDER_LOG,
+    RESERVATION_LOG,
+    Connection,
+    enter,
+    lines,
+    make_hall,
+    value,
+)
+from tests.behaviour.test_audit_log import LOGS, assert_append_only, fill, partitions
+from tests.conftest import Connect, Database
+
+MINIMAL = {
+    RESERVATION_LOG: ("event_type, show_id", "'created', gen_random_uuid()"),
+    ORDER_LOG: ("new_status, show_id", "'pending', gen_random_uuid()"),
+    "api_request_log": ("endpoint, method, status_code, duration_ms", "'/', 'GET', 200, 1"),
+}
+
+
+def month(connection: Connection, offset: int) -> str:
+    """The month this far from now (UTC), as partitions are named for it."""
+    name: str = value(
+        connection,
+        "SELECT to_char(date_trunc('month', now() AT TIME ZONE 'UTC')"
+        " + make_interval(months => %s), 'YYYY_MM')",
+        offset,
+    )
+    return name
+
+
+def first_instant(name: str) -> str:
+    return f"{name.replace('_', '-')}-01 00:00:00+00"
+
+
+def drop_month(connection: Connection, log: str, offset: int) -> str:
+    """Take a partition away, as if maintenance had not run for a while."""
+    partition = f"{log}_p{month(connection, offset)}"
+    connection.execute(f"DROP TABLE {partition}")
+    return partition
+
+
+def log_at(connection: Connection, log: str, time: str) -> int:
+    """Write a row of this time, and return its number."""
+    columns, values = MINIMAL[log]
+    number: int = value(
+        connection,
+        f"INSERT INTO {log} ({columns}, created_at) VALUES ({values}, %s) RETURNING id",
+        time,
+    )
+    return number
+
+
+def home_of(connection: Connection, log: str, number: int) -> str:
+    """The partition in which the row is."""
+    home: str = value(
+        connection, f"SELECT tableoid::regclass::text FROM {log} WHERE id = %s", number
+    )
+    return home
+
+
+def maintain(connection: Connection) -> list[str]:
+    rows = connection.execute("SELECT created_partition FROM maintain_partitions()").fetchall()
+    return [row.created_partition for row in rows]
+
+
+def test_there_are_partitions_from_this_month_to_three_months_ahead(connection: Connection) -> None:
+    for log in LOGS:
+        assert partitions(connection, log) == [
+            f"{log}_default",
+            *(f"{log}_p{month(connection, n)}" for n in range(4)),
+        ]
+
+
+def test_maintenance_with_nothing_to_do_does_nothing(connection: Connection) -> None:
+    before = connection.execute("SELECT oid, relname FROM pg_class ORDER BY oid").fetchall()
+    assert maintain(connection) == []
+    assert before == connection.execute("SELECT oid, relname FROM pg_class ORDER BY oid").fetchall()
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "Pacific/Niue"])
+def test_a_month_begins_at_midnight_utc_whatever_the_session_thinks(
+    connection: Connection, zone: str
+) -> None:
+    connection.execute(f"SET LOCAL timezone = '{zone}'")
+    connection.execute("SET LOCAL datestyle = 'SQL, DMY'")
+    missing = drop_month(connection, RESERVATION_LOG, 2)
+    assert maintain(connection) == [missing]
+    begin = first_instant(month(connection, 2))
+    inside = log_at(connection, RESERVATION_LOG, begin)
+    just_before = value(connection, "SELECT (%s::timestamptz - interval '1 us')::text", begin)
+    outside = log_at(connection, RESERVATION_LOG, just_before)
+    assert home_of(connection, RESERVATION_LOG, inside) == missing
+    assert (
+        home_of(connection, RESERVATION_LOG, outside)
+        == f"{RESERVATION_LOG}_p{month(connection, 1)}"
+    )
+
+
+@pytest.mark.parametrize("log", LOGS)
+def test_partitions_that_maintenance_makes_are_protected_like_the_first(
+    connection: Connection, log: str
+) -> None:
+    missing = drop_month(connection, log, 3)
+    default = f"{log}_default"
+    stray = log_at(connection, log, first_instant(month(connection, -2)))
+    assert sorted(maintain(connection)) == sorted([missing, f"{log}_p{month(connection, -2)}"])
+    assert home_of(connection, log, stray) != default
+    fill(connection)
+    connection.execute("SET LOCAL session_replication_role = replica")
+    assert_append_only(connection, log)
+
+
+def test_partitions_that_maintenance_makes_say_what_they_are(connection: Connection) -> None:
+    for log in LOGS:
+        missing = drop_month(connection, log, 3)
+        log_at(connection, log, first_instant(month(connection, -2)))
+        maintain(connection)
+        for table in (missing, f"{log}_default"):
+            comment = value(connection, "SELECT obj_description(%s::regclass, 'pg_class')", table)
+            assert log in comment
+
+
+@pytest.mark.parametrize("log", LOGS)
+@pytest.mark.parametrize("offset", [-27, -1, 2], ids=["long ago", "last month", "next but one"])
+def test_rows_in_the_default_partition_move_when_their_month_gets_one(
+    connection: Connection, log: str, offset: int
+) -> None:
+    if offset > 0:
+        drop_month(connection, log, offset)
+    name = month(connection, offset)
+    moment = first_instant(name)
+    number = log_at(connection, log, moment)
+    assert home_of(connection, log, number) == f"{log}_default"
+    before = lines(connection, log)
+
+    assert maintain(connection) == [f"{log}_p{name}"]
+    assert home_of(connection, log, number) == f"{log}_p{name}"
+    # Number, transaction and all the rest are what they were.
+    assert lines(connection, log) == before
+    assert value(connection, f"SELECT count(*) FROM {log}_default") == 0
+
+
+@pytest.mark.parametrize("log", LOGS)
+def test_rows_beyond_the_horizon_stay_while_others_move(connection: Connection, log: str) -> None:
+    far = log_at(connection, log, first_instant(month(connection, 4)))
+    old = log_at(connection, log, first_instant(month(connection, -1)))
+    before = lines(connection, log)
+    maintain(connection)
+    assert home_of(connection, log, far) == f"{log}_default"
+    assert home_of(connection, log, old) != f"{log}_default"
+    assert lines(connection, log) == before
+    assert partitions(connection, log) == [
+        f"{log}_default",
+        *(f"{log}_p{month(connection, n)}" for n in range(-1, 4)),
+    ]
+
+
+def test_a_row_beyond_the_horizon_alone_is_no_work(connection: Connection) -> None:
+    log_at(connection, RESERVATION_LOG, first_instant(month(connection, 4)))
+    default = "SELECT %s::regclass::oid"
+    before = value(connection, default, f"{RESERVATION_LOG}_default")
+    assert maintain(connection) == []
+    assert value(connection, default, f"{RESERVATION_LOG}_default") == before
+
+
+def test_numbers_go_on_where_they_were_after_rows_have_moved(connection: Connection) -> None:
+    stray = log_at(connection, RESERVATION_LOG, first_instant(month(connection, -1)))
+    maintain(connection)
+    assert log_at(connection, RESERVATION_LOG, first_instant(month(connection, 0))) == stray + 1
+
+
+def test_rows_that_moved_keep_the_transaction_that_wrote_them(connect: Connect) -> None:
+    connection = enter(connect())
+    log_at(connection, RESERVATION_LOG, first_instant(month(connection, -1)))
+    (written,) = lines(connection, RESERVATION_LOG)
+    maintain(connection)
+    (moved,) = lines(connection, RESERVATION_LOG)
+    assert moved == written
+    assert moved.xact_id != value(connection, "SELECT pg_current_xact_id()")
+
+
+def test_a_missing_default_partition_is_made_anew(connection: Connection) -> None:
+    connection.execute(f"DROP TABLE {ORDER_LOG}_default")
+    assert maintain(connection) == [f"{ORDER_LOG}_default"]
+    log_at(connection, ORDER_LOG, first_instant(month(connection, 9)))
+
+
+def test_an_event_is_not_lost_where_no_month_has_a_partition(connection: Connection) -> None:
+    for offset in range(4):
+        drop_month(connection, RESERVATION_LOG, offset)
+    hall = make_hall(connection)
+    hall.hold(0)
+    (line,) = hall.log()
+    assert home_of(connection, RESERVATION_LOG, line.id) == f"{RESERVATION_LOG}_default"
+    maintain(connection)
+    assert hall.log() == [line]
+    assert home_of(connection, RESERVATION_LOG, line.id) != f"{RESERVATION_LOG}_default"
+
+
+@pytest.fixture
+def maintaining(database: Database) -> Iterator[Connection]:
+    """A session that has just made next month's but one partitions, and has not committed."""
+    with closing(psycopg.connect(database.dsn)) as session:
+        enter(session)
+        missing = [drop_month(session, log, 2) for log in LOGS]
+        session.commit()
+        assert maintain(session) == missing
+        yield session
+        session.rollback()
+
+
+def test_maintenance_locks_no_log_against_its_writers(maintaining: Connection) -> None:
+    held: list[Any] = maintaining.execute(
+        "SELECT relation::regclass::text AS relation, mode FROM pg_locks"
+        " WHERE pid = pg_backend_pid() AND locktype = 'relation' AND granted"
+    ).fetchall()
+    # What an INSERT, whose lock is ROW EXCLUSIVE, would have to wait for.
+    exclusive = {
+        row.relation
+        for row in held
+        if row.mode
+        in ("ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock")
+    }
+    for log in LOGS:
+        assert log not in exclusive
+        assert not {f"{log}_p{month(maintaining, n)}" for n in (0, 1, 3)} & exclusive
+        # The negative control: this is how a lock that is held would show.
+        assert f"{log}_p{month(maintaining, 2)}" in exclusive
+
+
+def test_sales_go_on_while_maintenance_is_at_work(
+    maintaining: Connection, connect: Connect
+) -> None:
+    seller = connect()
+    seller.execute("SET lock_timeout = '5s'")
+    hall = make_hall(seller)
+    order = hall.sell(0)
+    hall.refund(order)
+    assert hall.reserve(0, session="ben").success
+    assert hall.reserve(0, session="cleo").error_code == "SEATS_UNAVAILABLE"
+    hall.call(
+        "log_api_request", p_endpoint="/", p_method="GET", p_status_code=200, p_duration_ms=1.0
+    )
+    assert maintaining.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS
+
+
+@pytest.mark.parametrize("function", ["maintain_partitions", "purge_history"])
+def test_those_who_lock_a_log_do_not_wait_long_for_it(
+    connection: Connection, function: str
+) -> None:
+    """Sellers would queue behind them."""
+    settings = value(
+        connection, "SELECT proconfig FROM pg_proc WHERE oid = %s::regproc::oid", function
+    )
+    assert "lock_timeout=3s" in settings
+
+
+def test_maintenance_gives_up_behind_somebody_who_will_not_let_go(
+    database: Database, connect: Connect
+) -> None:
+    connection = enter(connect())
+    missing = drop_month(connection, RESERVATION_LOG, 2)
+    connection.execute("ALTER FUNCTION maintain_partitions() SET lock_timeout = '50ms'")
+    with psycopg.connect(database.dsn) as reader:
+        enter(reader).execute(f"LOCK TABLE {RESERVATION_LOG} IN SHARE MODE")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            maintain(connection)
+    assert maintain(connection) == [missing]
+
+
+# purge_history
+
+
+def purge(connection: Connection) -> dict[str, int]:
+    return dict(connection.execute("SELECT object, rows_removed FROM purge_history()").fetchall())
+
+
+def months_that_have_a_partition(connection: Connection, log: str) -> set[str]:
+    names = set(partitions(connection, log)) - {f"{log}_default"}
+    return {name.removeprefix(f"{log}_p") for name in names}
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "Pacific/Niue"])
+@pytest.mark.parametrize("style", ["ISO, MDY", "SQL, DMY", "German", "Postgres, MDY"])
+def test_whole_months_past_retention_are_dropped_and_nothing_else(
+    connection: Connection, zone: str, style: str
+) -> None:
+    connection.execute(f"SET LOCAL timezone = '{zone}'")
+    connection.execute(f"SET LOCAL datestyle = '{style}'")
+    for log in LOGS:
+        for offset in range(-6, 0):
+            log_at(connection, log, first_instant(month(connection, offset)))
+    maintain(connection)
+    past = {
+        month(connection, offset)
+        for offset in range(-6, 0)
+        if value(
+            connection,
+            "SELECT %s::timestamptz <= now() - interval '90 days'",
+            first_instant(month(connection, offset + 1)),
+        )
+    }
+    assert len(past) in (2, 3)
+    removed = purge(connection)
+    written = {month(connection, offset) for offset in range(-6, 0)}
+    ahead = {month(connection, offset) for offset in range(4)}
+    assert removed == {f"{log}_p{name}": 1 for log in LOGS for name in past}
+    for log in LOGS:
+        assert months_that_have_a_partition(connection, log) == (written - past) | ahead
+        assert {
+            row.month
+            for row in connection.execute(
+                f"SELECT to_char(created_at AT TIME ZONE 'UTC', 'YYYY_MM') AS month FROM {log}"
+            ).fetchall()
+        } == written - past
+
+
+def test_retention_is_a_setting(connection: Connection) -> None:
+    log_at(connection, RESERVATION_LOG, first_instant(month(connection, -12)))
+    maintain(connection)
+    connection.execute("UPDATE ticketing_settings SET audit_retention_days = 400")
+    assert purge(connection) == {}
+    connection.execute("UPDATE ticketing_settings SET audit_retention_days = 90")
+    assert purge(connection) == {f"{RESERVATION_LOG}_p{month(connection, -12)}": 1}
+
+
+def test_a_month_is_kept_until_its_last_event_is_past_retention(connection: Connection) -> None:
+    name = month(connection, -12)
+    log_at(connection, RESERVATION_LOG, first_instant(name))
+    maintain(connection)
+    days = value(
+        connection,
+        "SELECT extract(DAY FROM now() - %s::timestamptz)::integer",
+        first_instant(month(connection, -11)),
+    )
+    retention = "UPDATE ticketing_settings SET audit_retention_days = %s"
+    connection.execute(retention, [days + 1])
+    assert purge(connection) == {}
+    connection.execute(retention, [days])
+    assert purge(connection) == {f"{RESERVATION_LOG}_p{name}": 1}
+
+
+def test_the_default_partition_is_never_purged(connection: Connection) -> None:
+    log_at(connection, RESERVATION_LOG, first_instant(month(connection, -12)))
+    assert purge(connection) == {}
+    assert len(lines(connection, RESERVATION_LOG)) == 1
+
+
+def test_old_runs_of_the_cleanup_are_purged_and_running_ones_kept(connection: Connection) -> None:
+    connection.execute(
+        "INSERT INTO reservation_cleanup_runs (scheduler, started_at, finished_at, status)"
+        " SELECT 'external', now() - days * interval '1 day',"
+        " CASE WHEN days <> 30 THEN now() - days * interval '1 day' END,"
+        " CASE WHEN days <> 30 THEN 'succeeded' ELSE 'running' END"
+        " FROM unnest(ARRAY[1, 13, 15, 16, 30]) AS days"
+    )
+    assert purge(connection) == {"reservation_cleanup_runs": 2}
+    ages = value(
+        connection,
+        "SELECT array_agg(extract(DAY FROM now() - started_at)::integer ORDER BY id)"
+        " FROM reservation_cleanup_runs",
+    )
+    assert ages == [1, 13, 30]
+
+
+def test_tickets_and_money_are_never_purged(connection: Connection) -> None:
+    hall = make_hall(connection)
+    hall.sell(0)
+    connection.execute(
+        "UPDATE tickets SET created_at = '2001-01-01';"
+        "UPDATE ticket_orders SET created_at = '2001-01-01', paid_at = '2001-01-01';"
+        "UPDATE payment_events SET created_at = '2001-01-01';"
+        "UPDATE seat_reservations SET created_at = '2001-01-01', ended_at = '2001-01-01'"
+    )
+    assert purge(connection) == {}
+    assert value(connection, "SELECT count(*) FROM tickets") == 1
