@@ -1,0 +1,496 @@
+"""Cleanup of holds that are over: in bulk, beside buyers, beside another, and when it fails."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from tests.behaviour.conftest import (
+    Connection,
+    Hall,
+    Row,
+    broken_invariants,
+    enter,
+    make_hall,
+)
+from tests.behaviour.plans import Plan, explained
+from tests.behaviour.racing import AsyncConnection, Call, await_true, deadlocks, racers
+from tests.conftest import Connect, Database
+
+# What the planner knows when a backlog has come about: a sale fills empty tables within minutes,
+# and nothing but autovacuum tells it.
+STATISTICS = ["none", "of the empty tables", "up to date"]
+
+SEATED = {"show_seats", "seat_reservations", "reservation_seats"}
+
+
+@pytest.fixture
+def owner(connect: Connect) -> Connection:
+    return enter(connect())
+
+
+@pytest.fixture
+def house(owner: Connection) -> Hall:
+    """Forty seats on sale, in a database that other sessions can enter."""
+    return make_hall(owner, seats=40)
+
+
+def hold_each(hall: Hall, count: int) -> list[Row]:
+    """Holds of one seat each that are over, the first the longest."""
+    holds = [hall.hold(n, session=f"visitor {n}") for n in range(count)]
+    for n, hold in enumerate(holds):
+        hall.connection.execute(
+            "UPDATE seat_reservations SET expires_at = now() - make_interval(secs => %s)"
+            " WHERE id = %s",
+            [1000 - n, hold.reservation_id],
+        )
+    return holds
+
+
+def make_backlog(
+    connection: Connection,
+    shows: int,
+    holds: int,
+    spare: int = 0,
+    statistics: str = "up to date",
+) -> None:
+    """Put shows on sale whose seats, but for `spare` of them, are held in pairs and over.
+
+    In sets, because 20,000 calls would take minutes. One statement, so that the audit trigger sees
+    the claims; as a replica, which spares the checks of foreign keys but not that trigger.
+    """
+    tables = sql.SQL(", ").join(sql.Identifier(name) for name in sorted(SEATED))
+    if statistics != "up to date":
+        # Or autovacuum would bring some in the middle of the test.
+        for name in SEATED:
+            connection.execute(
+                sql.SQL("ALTER TABLE {} SET (autovacuum_enabled = off)").format(
+                    sql.Identifier(name)
+                )
+            )
+    if statistics == "of the empty tables":
+        connection.execute(sql.SQL("ANALYZE {}").format(tables))
+    connection.execute("SET session_replication_role = replica")
+    connection.execute(
+        "INSERT INTO shows (name, starts_at, currency, status)"
+        " SELECT 'Show ' || n, now() + interval '1 day', 'EUR', 'on_sale'"
+        " FROM generate_series(1, %s) AS n",
+        [shows],
+    )
+    connection.execute(
+        "INSERT INTO show_seats (show_id, section, row_label, seat_number, price_in_cents)"
+        " SELECT id, 'stalls', 'A', n::text, 1000 FROM shows, generate_series(0, %s - 1) AS n"
+        " WHERE NOT EXISTS (SELECT FROM show_seats WHERE show_id = shows.id)",
+        [2 * holds + spare],
+    )
+    connection.execute(
+        """
+        WITH pairs AS MATERIALIZED (
+            SELECT show_id, uuid_v7() AS id, array_agg(id) AS seat_ids,
+                now() - interval '1 second' - random() * interval '1 hour' AS expires_at
+            FROM show_seats
+            WHERE seat_number::integer < %s AND status = 'available'
+            GROUP BY show_id, seat_number::integer / 2
+        ), claimed AS MATERIALIZED (
+            SELECT pairs.*, seat.id AS seat_id FROM pairs, unnest(pairs.seat_ids) AS seat (id)
+        ), holds AS (
+            INSERT INTO seat_reservations (id, show_id, session_id, created_at, expires_at)
+            SELECT id, show_id, 'backlog ' || id, expires_at - interval '10 minutes', expires_at
+            FROM pairs
+        ), claims AS (
+            INSERT INTO reservation_seats
+                (reservation_id, show_seat_id, show_id, price_in_cents, currency)
+            SELECT id, seat_id, show_id, 1000, 'EUR' FROM claimed
+        )
+        UPDATE show_seats
+        SET status = 'reserved', reserved_by = claimed.id, reserved_until = claimed.expires_at
+        FROM claimed
+        WHERE show_seats.id = claimed.seat_id AND show_seats.show_id = claimed.show_id
+        """,
+        [2 * holds],
+    )
+    connection.execute("RESET session_replication_role")
+    if statistics == "up to date":
+        connection.execute(sql.SQL("ANALYZE {}").format(tables))
+
+
+def careless_steps(plans: list[Plan]) -> list[str]:
+    """Steps whose cost grows with the tables, or with the square of the batch."""
+    return [
+        f"{node['Node Type']} in {plan.query}"
+        for plan in plans
+        for node in plan.nodes
+        if node["Node Type"] == "Nested Loop"
+        or (node["Node Type"] == "Seq Scan" and node["Relation Name"] in SEATED)
+    ]
+
+
+def clean_up(connection: Connection, batch: int | None = None) -> Row:
+    statement = "SELECT * FROM cleanup_expired_seat_reservations(%s)"
+    if batch is None:
+        return connection.execute(statement.replace("%s", "").encode()).fetchone()
+    return connection.execute(statement.encode(), [batch]).fetchone()
+
+
+def runs(connection: Connection) -> list[Row]:
+    return connection.execute("SELECT * FROM reservation_cleanup_runs ORDER BY id").fetchall()
+
+
+def job_status(connection: Connection) -> list[Row]:
+    return connection.execute("SELECT * FROM reservation_cleanup_job_status").fetchall()
+
+
+def test_20000_holds_are_ended_once_while_buyers_go_on(
+    database: Database, owner: Connection, connect: Connect
+) -> None:
+    shows, holds, buyers, spare = 20, 1000, 6, 60
+    make_backlog(owner, shows, holds, spare)
+    assert broken_invariants(owner) == []
+    over = {row.id for row in owner.execute("SELECT id FROM seat_reservations").fetchall()}
+    assert len(over) == shows * holds
+    free = owner.execute(
+        "SELECT show_id, id FROM show_seats WHERE status = 'available' ORDER BY id"
+    ).fetchall()
+    held = owner.execute(
+        "SELECT DISTINCT ON (reserved_by) show_id, id FROM show_seats WHERE status = 'reserved'"
+    ).fetchall()
+    finished = threading.Event()
+    bought: list[Row] = []
+
+    async def buy(number: int, session: AsyncConnection) -> None:
+        # Now a seat that nobody has, now one under a hold that cleanup is about to reach.
+        mine = zip(free[number::buyers], held[number::buyers], strict=False)
+        for step, target in enumerate(target for pair in mine for target in pair):
+            if finished.is_set() and step > 20:
+                return
+            arguments = {
+                "p_show_id": target.show_id,
+                "p_seat_ids": [target.id],
+                "p_session_id": f"buyer {number}/{step}",
+            }
+            cursor = await session.execute(Call("reserve_seats", arguments).statement())
+            (answer,) = await cursor.fetchall()
+            bought.append(answer)
+
+    def run_cleanup() -> None:
+        try:
+            connect().execute("CALL run_reservation_cleanup()")
+        finally:
+            finished.set()
+
+    with racers(database, buyers) as shoppers, ThreadPoolExecutor() as pool:
+        running = pool.submit(run_cleanup)
+        shoppers.storm(buy)
+        running.result()
+
+    assert {answer.error_code for answer in bought} == {None}
+    (run,) = runs(owner)
+    during = owner.execute(
+        "SELECT count(*) FROM seat_reservations WHERE is_active AND created_at BETWEEN %s AND %s",
+        [run.started_at, run.finished_at],
+    ).fetchall()[0][0]
+    assert during > buyers  # they did go on
+    assert run.status == "succeeded"
+
+    ended = owner.execute(
+        "SELECT reservation_id, count(*), sum(seat_count) AS seats"
+        " FROM seat_reservation_audit_log WHERE event_type = 'expired' GROUP BY reservation_id"
+    ).fetchall()
+    assert {row.reservation_id for row in ended} == over
+    assert {(row.count, row.seats) for row in ended} == {(1, 2)}
+    # What cleanup did not end, a buyer did.
+    assert 0 < run.reservations_expired <= len(over)
+    assert run.seats_released == 2 * run.reservations_expired
+    states = owner.execute(
+        "SELECT status, count(*) FROM show_seats GROUP BY status ORDER BY status"
+    ).fetchall()
+    total = shows * (2 * holds + spare)
+    assert states == [("available", total - len(bought)), ("reserved", len(bought))]
+    assert broken_invariants(owner) == []
+    assert deadlocks(database, shoppers.pids) == (0, 0)
+
+
+@pytest.mark.parametrize("statistics", STATISTICS)
+def test_a_batch_is_worked_off_by_index_whatever_the_statistics(
+    owner: Connection, statistics: str
+) -> None:
+    make_backlog(owner, shows=5, holds=400, statistics=statistics)
+    with explained(owner) as plans:
+        done = clean_up(owner, 1000)
+    assert done.total_reservations_expired == 1000
+    assert set.union(*(plan.relations for plan in plans)) >= SEATED  # they were all looked at
+    assert careless_steps(plans) == []
+
+
+@pytest.mark.parametrize("statistics", STATISTICS)
+def test_a_batch_costs_the_same_however_long_the_backlog(
+    database: Database, statistics: str
+) -> None:
+    costs = []
+    for holds in (100, 4000):
+        with psycopg.connect(database.dsn, autocommit=True) as connection:
+            enter(connection)
+            make_backlog(connection, shows=1, holds=holds, statistics=statistics)
+            with explained(connection) as plans:
+                done = clean_up(connection, 100)
+            assert done.total_reservations_expired == 100
+        whole = max(plans, key=lambda plan: plan.buffers)
+        assert "cleanup_expired_seat_reservations" in whole.query
+        costs.append(whole.buffers)
+    assert costs[1] < 1.5 * costs[0]
+    assert costs[1] < 100 * 150  # a page or two of each index and table, for each row written
+
+
+def test_careless_plans_would_be_seen(owner: Connection) -> None:
+    """The control of the tests above."""
+    make_backlog(owner, shows=2, holds=50)
+    owner.execute(
+        "CREATE FUNCTION careless() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN"
+        " PERFORM FROM show_seats WHERE reserved_until < now();"
+        " PERFORM FROM seat_reservations AS r, LATERAL (SELECT FROM reservation_seats AS c"
+        " WHERE c.reservation_id = r.id OFFSET 0) AS c;"
+        " RETURN 1; END $$"
+    )
+    with explained(owner) as plans:
+        owner.execute("SELECT careless()")
+    seen = {step.split(" in ")[0] for step in careless_steps(plans)}
+    assert seen == {"Seq Scan", "Nested Loop"}
+
+
+@pytest.mark.parametrize("batch", [0, -1, 100_001, None])
+def test_a_batch_size_out_of_bounds_is_refused(house: Hall, batch: int | None) -> None:
+    hold_each(house, 1)
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match="p_batch_size"):
+        house.connection.execute("SELECT cleanup_expired_seat_reservations(%s)", [batch])
+    assert house.statuses(0) == ["reserved"]
+
+
+@pytest.mark.parametrize("batch", [1, 100_000])
+def test_the_bounds_of_a_batch_size_are_allowed(house: Hall, batch: int) -> None:
+    hold_each(house, 2)
+    assert clean_up(house.connection, batch).total_reservations_expired == min(batch, 2)
+
+
+def test_a_batch_ends_the_oldest_and_no_more_than_it_may(house: Hall) -> None:
+    holds = hold_each(house, 8)
+    first = clean_up(house.connection, 5)
+    assert first.total_reservations_expired == first.total_seats_released == 5
+    assert set(first.reservation_ids) == {hold.reservation_id for hold in holds[:5]}
+    second = clean_up(house.connection, 5)
+    assert set(second.reservation_ids) == {hold.reservation_id for hold in holds[5:]}
+    assert clean_up(house.connection).reservation_ids == []
+
+
+def test_holds_that_are_not_over_are_left_alone(house: Hall) -> None:
+    hold_each(house, 1)
+    live = house.hold(5)
+    clean_up(house.connection)
+    assert house.reservation(live).status == "active"
+    assert house.statuses(0, 5) == ["available", "reserved"]
+
+
+@pytest.mark.parametrize("locked", [1, 5, 7], ids=["one of it", "all of it", "and more"])
+def test_a_locked_hold_is_skipped_and_ended_next_time(
+    house: Hall, connect: Connect, locked: int
+) -> None:
+    """Also when somebody has locked the whole of what would be the first batch, and more."""
+    holds = [hold.reservation_id for hold in hold_each(house, 12)]
+    somebody = connect()
+    with somebody.transaction():
+        somebody.execute(
+            "SELECT FROM seat_reservations WHERE id = ANY(%s) FOR UPDATE", [holds[:locked]]
+        )
+        house.connection.execute("SET statement_timeout = '10s'")  # it must not wait
+        done = clean_up(house.connection, 5)
+        assert set(done.reservation_ids) == set(holds[locked : locked + 5])
+        assert house.statuses(*range(locked)) == ["reserved"] * locked
+    rest = clean_up(house.connection)
+    assert set(rest.reservation_ids) == set(holds) - set(done.reservation_ids)
+    assert broken_invariants(house.connection) == []
+
+
+def test_two_batches_at_once_take_different_holds(house: Hall, connect: Connect) -> None:
+    holds = {hold.reservation_id for hold in hold_each(house, 20)}
+    other = enter(connect())
+    other.execute("SET statement_timeout = '10s'")
+    with house.connection.transaction():
+        first = clean_up(house.connection, 10)
+        second = clean_up(other, 10)
+    taken = [*first.reservation_ids, *second.reservation_ids]
+    assert len(taken) == 20
+    assert set(taken) == holds
+    events = house.log()
+    assert sorted(e.reservation_id for e in events if e.event_type == "expired") == sorted(holds)
+
+
+@dataclass(frozen=True)
+class StuckRun:
+    """A run that waits for a seat which somebody has locked."""
+
+    pid: int
+    connection: Connection
+
+
+@contextmanager
+def stuck_run(hall: Hall, connect: Connect) -> Iterator[StuckRun]:
+    """Start a run, and keep it from going on until the block is left."""
+    somebody, runner = connect(), enter(connect())
+    pid = runner.info.backend_pid
+    with ThreadPoolExecutor() as pool:
+        with somebody.transaction():
+            somebody.execute("SELECT FROM show_seats WHERE id = %s FOR UPDATE", [hall.seats[0]])
+            running = pool.submit(runner.execute, "CALL run_reservation_cleanup('stuck')")
+            await_true(
+                hall.connection,
+                "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = %s",
+                [pid],
+            )
+            yield StuckRun(pid, runner)
+        error = running.exception()
+        assert error is None or isinstance(error, psycopg.Error)
+
+
+def test_a_run_beside_another_returns_at_once_and_says_so(house: Hall, connect: Connect) -> None:
+    hold_each(house, 3)
+    notices: list[str | None] = []
+    owner = house.connection
+    owner.add_notice_handler(lambda notice: notices.append(notice.message_primary))
+    with stuck_run(house, connect):
+        owner.execute("SET statement_timeout = '10s'")
+        owner.execute("CALL run_reservation_cleanup()")
+        assert notices == ["Another cleanup is running."]
+        (run,) = runs(owner)
+        assert (run.scheduler, run.status) == ("stuck", "running")
+        (shown,) = job_status(owner)
+        assert (shown.status, shown.end_time, shown.duration_seconds) == ("running", None, None)
+    (run,) = runs(owner)
+    assert (run.status, run.reservations_expired, run.seats_released) == ("succeeded", 3, 3)
+    assert house.statuses(0, 1, 2) == ["available"] * 3
+
+
+def test_a_run_works_off_everything_in_committed_batches(house: Hall) -> None:
+    hold_each(house, 12)
+    house.connection.execute("CALL run_reservation_cleanup('external', 5)")
+    (run,) = runs(house.connection)
+    assert (run.status, run.reservations_expired, run.seats_released) == ("succeeded", 12, 12)
+    assert run.started_at < run.finished_at
+    batches = house.connection.execute(
+        "SELECT count(*) FROM seat_reservation_audit_log WHERE event_type = 'expired'"
+        " GROUP BY xact_id ORDER BY xact_id"
+    ).fetchall()
+    assert [row.count for row in batches] == [5, 5, 2]
+
+
+def test_a_run_with_nothing_to_do_is_recorded_too(owner: Connection) -> None:
+    owner.execute("CALL run_reservation_cleanup('external')")
+    (shown,) = job_status(owner)
+    assert (shown.status, shown.scheduler) == ("succeeded", "external")
+    assert shown.return_message == "0 reservations expired, 0 seats released"
+    assert shown.duration_seconds >= 0
+
+
+@pytest.mark.parametrize(
+    ("broken", "done"), [(6, 5), (2, 0)], ids=["in a later batch", "in the first batch"]
+)
+def test_a_run_that_fails_keeps_what_it_has_done_and_shows_as_failed(
+    house: Hall, broken: int, done: int
+) -> None:
+    owner = house.connection
+    holds = hold_each(house, 8)
+    owner.execute(
+        "CREATE FUNCTION break_it() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " RAISE EXCEPTION 'disk on fire'; END $$"
+    )
+    owner.execute(
+        sql.SQL(
+            "CREATE TRIGGER break_it BEFORE UPDATE ON seat_reservations FOR EACH ROW"
+            " WHEN (OLD.session_id = {}) EXECUTE FUNCTION break_it()"
+        ).format(sql.Literal(f"visitor {broken}"))
+    )
+    with pytest.raises(psycopg.errors.RaiseException, match="cleanup failed: disk on fire"):
+        owner.execute("CALL run_reservation_cleanup('external', 5)")
+    (run,) = runs(owner)
+    assert (run.status, run.error_message) == ("failed", "disk on fire")
+    assert (run.reservations_expired, run.seats_released) == (done, done)
+    (shown,) = job_status(owner)
+    assert (shown.status, shown.return_message) == ("failed", "disk on fire")
+    assert shown.end_time is not None
+    assert house.statuses(*range(8)) == ["available"] * done + ["reserved"] * (8 - done)
+
+    owner.execute("DROP TRIGGER break_it ON seat_reservations")
+    owner.execute("CALL run_reservation_cleanup()")
+    assert [row.status for row in job_status(owner)] == ["succeeded", "failed"]
+    assert {house.reservation(hold).status for hold in holds} == {"expired"}
+    assert house.events().count("expired") == 8
+
+
+def test_a_run_whose_server_process_was_ended_is_marked_failed_by_the_next(
+    house: Hall, connect: Connect
+) -> None:
+    hold_each(house, 3)
+    owner = house.connection
+    with stuck_run(house, connect) as stuck:
+        owner.execute("SELECT pg_terminate_backend(%s, 10000)", [stuck.pid])
+    assert [run.status for run in runs(owner)] == ["running"]
+    owner.execute("CALL run_reservation_cleanup()")
+    gone, next_run = runs(owner)
+    assert (gone.status, gone.reservations_expired) == ("failed", 0)
+    assert "gone" in gone.error_message
+    assert (next_run.status, next_run.reservations_expired) == ("succeeded", 3)
+    assert [row.status for row in job_status(owner)] == ["succeeded", "failed"]
+
+
+def test_a_run_that_was_cancelled_does_not_stay_running(house: Hall, connect: Connect) -> None:
+    """A statement timeout does the same, and the session lives on."""
+    hold_each(house, 3)
+    owner = house.connection
+    with stuck_run(house, connect) as stuck:
+        owner.execute("SELECT pg_cancel_backend(%s)", [stuck.pid])
+        await_true(owner, "SELECT state = 'idle' FROM pg_stat_activity WHERE pid = %s", [stuck.pid])
+    owner.execute("CALL run_reservation_cleanup()")
+    assert [run.status for run in runs(owner)] == ["failed", "succeeded"]
+
+
+def test_a_run_whose_server_process_lives_is_not_marked_failed(
+    house: Hall, connect: Connect
+) -> None:
+    """The control: one that has not taken the lock yet, say."""
+    connect().execute("INSERT INTO reservation_cleanup_runs (scheduler) VALUES ('elsewhere')")
+    house.connection.execute("CALL run_reservation_cleanup()")
+    assert [run.status for run in runs(house.connection)] == ["running", "succeeded"]
+
+
+def test_the_status_view_shows_the_last_ten_runs_newest_first(owner: Connection) -> None:
+    for number in range(12):
+        owner.execute("CALL run_reservation_cleanup(%s)", [f"run {number}"])
+    shown = job_status(owner)
+    assert [row.scheduler for row in shown] == [f"run {number}" for number in range(11, 1, -1)]
+    assert {row.jobname for row in shown} == {"cleanup-expired-reservations"}
+
+
+def test_the_status_view_does_not_read_the_whole_history(owner: Connection) -> None:
+    owner.execute(
+        "INSERT INTO reservation_cleanup_runs (scheduler, started_at, finished_at, status)"
+        " SELECT 'external', now() - make_interval(mins => n), now(), 'succeeded'"
+        " FROM generate_series(20000, 1, -1) AS n"
+    )
+    for statistics in ("", "ANALYZE reservation_cleanup_runs"):
+        owner.execute(statistics.encode() or b"SELECT 1")
+        with explained(owner) as plans:
+            assert len(job_status(owner)) == 10
+            owner.execute("CALL run_reservation_cleanup()")
+        reads = [plan for plan in plans if "reservation_cleanup_runs" in plan.relations]
+        assert reads
+        assert [plan.query for plan in reads if plan.buffers > 100] == []
+        assert [
+            plan.query
+            for plan in reads
+            for node in plan.nodes
+            if (node["Node Type"], node.get("Relation Name"))
+            == ("Seq Scan", "reservation_cleanup_runs")
+        ] == []
