@@ -181,13 +181,13 @@ def template_database(cluster: Cluster) -> str:
 @pytest.fixture
 def database(cluster: Cluster, template_database: str) -> Iterator[Database]:
     """A database at head, for this test alone."""
-    yield from _throw_away_database(cluster, template_database)
+    yield from throw_away_database(cluster, template_database)
 
 
 @pytest.fixture
 def empty_database(cluster: Cluster) -> Iterator[Database]:
     """A database without ticketdb, for this test alone."""
-    yield from _throw_away_database(cluster, None)
+    yield from throw_away_database(cluster, None)
 
 
 @pytest.fixture
@@ -201,7 +201,7 @@ def cron_database(cluster: Cluster) -> Iterator[Database]:
     database = Database(cluster, CRON_DATABASE)
     with psycopg.connect(cluster.dsn(), autocommit=True) as turn:
         turn.execute("SELECT pg_advisory_lock(%s)", [CRON_LOCK])
-        _empty(database)
+        empty(database)
         yield database
 
 
@@ -219,7 +219,7 @@ def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
         yield open_connection
 
 
-def _throw_away_database(cluster: Cluster, template: str | None) -> Iterator[Database]:
+def throw_away_database(cluster: Cluster, template: str | None) -> Iterator[Database]:
     database = Database(cluster, f"test_{uuid.uuid4().hex}")
     cluster.create_database(database.name, template)
     yield database
@@ -232,7 +232,7 @@ def _drop_database(connection: psycopg.Connection, name: str) -> None:
     connection.execute(statement.format(sql.Identifier(name)))
 
 
-def _empty(database: Database) -> None:
+def empty(database: Database) -> None:
     """Take everything out of pg_cron's database.
 
     It cannot be dropped: pg_cron's launcher holds a session on it, and forcing that session out

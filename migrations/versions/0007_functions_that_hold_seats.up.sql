@@ -227,7 +227,7 @@ COMMENT ON FUNCTION {{ schema }}.lock_reservation(text) IS
 'Locks the reservation with this token and returns it as it is then; a row of NULLs when there is '
 'none. Internal.';
 
--- object: functions/reserve_seats.sql sha256=cd3137a94f17f8cb93943d4b2601b6d308b4e8825e8199475976eeb946825852
+-- object: functions/reserve_seats.sql sha256=a2beb9ae2ed3a34a3ba3d1a8bf3c7e88a087bc68128015a913e811bffa631a35
 -- Holds seats for a session: all of them or none. The hot path. Three statements and no more: a
 -- look that locks nothing, so that losing is cheap; (seldom) ending holds that are over; and one
 -- that locks the seats in id order and writes.
@@ -263,7 +263,6 @@ DECLARE
     v_wanted constant integer := cardinality(p_seat_ids);
     v_look record;
     v_constraint text;
-    v_synchronous_commit text;
     v_detail jsonb := '{}'::jsonb;
 BEGIN
     -- Values that do not fit the columns are refused here rather than by a CHECK.
@@ -438,7 +437,7 @@ BEGIN
         -- is about one line of a log, and thousands need not wait for the disk.
         IF error_code = 'SEATS_UNAVAILABLE' THEN
             IF v_look.async_conflict_log AND pg_current_xact_id_if_assigned() IS NULL THEN
-                v_synchronous_commit := set_config('synchronous_commit', 'off', true);
+                PERFORM set_config('synchronous_commit', 'off', true);
             END IF;
         END IF;
         error_message := {{ schema }}.error_message(error_code);

@@ -33,7 +33,6 @@ DECLARE
     v_wanted constant integer := cardinality(p_seat_ids);
     v_look record;
     v_constraint text;
-    v_synchronous_commit text;
     v_detail jsonb := '{}'::jsonb;
 BEGIN
     -- Values that do not fit the columns are refused here rather than by a CHECK.
@@ -208,7 +207,7 @@ BEGIN
         -- is about one line of a log, and thousands need not wait for the disk.
         IF error_code = 'SEATS_UNAVAILABLE' THEN
             IF v_look.async_conflict_log AND pg_current_xact_id_if_assigned() IS NULL THEN
-                v_synchronous_commit := set_config('synchronous_commit', 'off', true);
+                PERFORM set_config('synchronous_commit', 'off', true);
             END IF;
         END IF;
         error_message := {{ schema }}.error_message(error_code);

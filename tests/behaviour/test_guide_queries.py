@@ -17,7 +17,7 @@ import pytest
 from psycopg.rows import namedtuple_row
 
 from tests.behaviour.conftest import NAMES, Connection, Hall, Row, make_hall
-from tests.conftest import Database, _throw_away_database
+from tests.conftest import Database, throw_away_database
 from ticketdb import migrate
 from ticketdb.cluster import SUPERUSER, Cluster
 
@@ -143,7 +143,7 @@ def make_history(hall: Hall) -> None:
 
 @pytest.fixture(scope="module")
 def history(cluster: Cluster, template_database: str) -> Iterator[Database]:
-    with contextmanager(_throw_away_database)(cluster, template_database) as database:
+    with contextmanager(throw_away_database)(cluster, template_database) as database:
         with psycopg.connect(database.dsn, autocommit=True) as connection:
             make_history(make_hall(connection))
         yield database

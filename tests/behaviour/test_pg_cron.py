@@ -17,7 +17,7 @@ from psycopg.rows import namedtuple_row
 
 from tests.behaviour.conftest import Connection, Row
 from tests.behaviour.racing import await_true
-from tests.conftest import CRON_DATABASE, CRON_LOCK, REQUIRE_PG_CRON, Database, _empty
+from tests.conftest import CRON_DATABASE, CRON_LOCK, REQUIRE_PG_CRON, Database, empty
 from ticketdb import migrate
 from ticketdb.cluster import Cluster
 from ticketdb.config import Variables
@@ -61,10 +61,10 @@ def cron_database(cluster: Cluster) -> Iterator[Database]:
     database = Database(cluster, CRON_DATABASE)
     with psycopg.connect(cluster.dsn(), autocommit=True) as turn:
         turn.execute("SELECT pg_advisory_lock(%s)", [CRON_LOCK])
-        _empty(database)
+        empty(database)
         yield database
         # Roles are the server's, and would stay.
-        _empty(database)
+        empty(database)
         with psycopg.connect(database.dsn, autocommit=True) as connection:
             for role in (
                 *(MODEST.datadog_role, MODEST.dashboard_role, MODEST.monitor_role),

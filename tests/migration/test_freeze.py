@@ -26,6 +26,7 @@ VIEW = "CREATE VIEW {{ monitoring_schema }}.answers AS SELECT {{ schema }}.answe
 # What every chain of ticketdb begins with; the rest is the test's.
 FOUNDATION = (
     "schemas/monitoring.sql",
+    "functions/is_own_work.sql",
     "functions/revoke_default_privileges.sql",
     "tables/ticketdb_migrations.sql",
 )
