@@ -1,7 +1,7 @@
 -- 0006: Audit triggers.
 -- A template, frozen by `ticketdb revision`.
 
--- object: functions/audit_seat_reservation.sql sha256=3e6e466224b37012f35104ac2993c301976bb89693c96e600fbeaf20aa3422bd
+-- object: functions/audit_seat_reservation.sql sha256=fef294d084620f06e627b5d106cfc2b52b649a6a58784982cf398b988c10364c
 -- Trigger function: whoever changes a hold, by whatever statement, leaves a line; who may not write
 -- the log may not change a hold. It runs as the caller and sets nothing: both would cost each hold
 -- 8 µs, and every name in it is qualified.
@@ -10,15 +10,15 @@ RETURNS trigger
 LANGUAGE plpgsql
 AS $body$
 DECLARE
-    v_is_late boolean := false;
+    v_event_type text := CASE WHEN NEW.status = 'active' THEN 'created' ELSE NEW.status END;
     v_hold_seconds double precision;
-    v_seat_ids uuid[];
     v_metadata jsonb := '{}'::jsonb;
 BEGIN
     IF TG_OP = 'UPDATE' THEN
-        -- Sold after it was over: that hold ended, and was counted, when it expired.
-        v_is_late := OLD.status = 'expired' AND NEW.status = 'completed';
-        IF v_is_late THEN
+        IF NEW.status = OLD.status THEN
+            v_event_type := 'extended';
+        ELSIF OLD.status = 'expired' AND NEW.status = 'completed' THEN
+            -- Sold after it was over: that hold ended, and was counted, when it expired.
             v_metadata := '{"late": true}'::jsonb;
         ELSIF NEW.ended_at IS NOT NULL THEN
             v_hold_seconds := extract(EPOCH FROM NEW.ended_at - NEW.created_at)::double precision;
@@ -26,28 +26,27 @@ BEGIN
     END IF;
 
     -- Claims are written before, and released after, the row that this is about: the live ones are
-    -- those it concerns. FILTER and not WHERE: it must be found by its reservation, not by the
-    -- index of all live claims.
-    SELECT COALESCE(array_agg(claim.show_seat_id) FILTER (WHERE claim.released_at IS NULL), '{}')
-    INTO v_seat_ids
-    FROM {{ schema }}.reservation_seats AS claim
-    WHERE
-        claim.reservation_id = NEW.id
-        AND claim.show_id = NEW.show_id;
-
+    -- those it concerns. FILTER and not WHERE: they are to be found by their reservation, not by
+    -- the index of all live claims.
     INSERT INTO {{ schema }}.seat_reservation_audit_log (
         event_type, reservation_id, show_id, session_id, seat_count, seat_ids, user_agent,
         ip_address, metadata, hold_seconds
     )
-    VALUES (
-        CASE
-            WHEN TG_OP = 'UPDATE' AND NEW.status = OLD.status THEN 'extended'
-            WHEN NEW.status = 'active' THEN 'created'
-            ELSE NEW.status
-        END,
-        NEW.id, NEW.show_id, NEW.session_id, cardinality(v_seat_ids), v_seat_ids, NEW.user_agent,
-        NEW.ip_address, v_metadata, v_hold_seconds
-    );
+    SELECT
+        v_event_type,
+        NEW.id,
+        NEW.show_id,
+        NEW.session_id,
+        count(*) FILTER (WHERE claim.released_at IS NULL),
+        COALESCE(array_agg(claim.show_seat_id) FILTER (WHERE claim.released_at IS NULL), '{}'),
+        NEW.user_agent,
+        NEW.ip_address,
+        v_metadata,
+        v_hold_seconds
+    FROM {{ schema }}.reservation_seats AS claim
+    WHERE
+        claim.reservation_id = NEW.id
+        AND claim.show_id = NEW.show_id;
     RETURN NULL;
 END;
 $body$;

@@ -227,7 +227,7 @@ COMMENT ON FUNCTION {{ schema }}.lock_reservation(text) IS
 'Locks the reservation with this token and returns it as it is then; a row of NULLs when there is '
 'none. Internal.';
 
--- object: functions/reserve_seats.sql sha256=a2beb9ae2ed3a34a3ba3d1a8bf3c7e88a087bc68128015a913e811bffa631a35
+-- object: functions/reserve_seats.sql sha256=0999f324747d833c5b2ca73513aa5ec32119f0d51755961559ab2b9efdb8d533
 -- Holds seats for a session: all of them or none. The hot path. Three statements and no more: a
 -- look that locks nothing, so that losing is cheap; (seldom) ending holds that are over; and one
 -- that locks the seats in id order and writes.
@@ -286,11 +286,7 @@ BEGIN
             own.expires_at > now() AS has_hold,
             seats.found,
             seats.free,
-            seats.over_ids || CASE WHEN own.expires_at <= now() THEN own.id END AS over_ids,
-            (
-                SELECT count(DISTINCT wanted.id)
-                FROM unnest(p_seat_ids) AS wanted (id)
-            ) AS distinct_ids
+            seats.over_ids || CASE WHEN own.expires_at <= now() THEN own.id END AS over_ids
         INTO v_look
         FROM (
             -- The limit tells the planner what it cannot know of a boolean key: one row. It would
@@ -321,8 +317,14 @@ BEGIN
                 AND v_wanted <= settings.max_seats_per_reservation
         ) AS seats;
 
+        IF v_look.found < v_wanted THEN
+            -- Asked only where seats are missing. A NULL does not count as a seat, either.
+            SELECT CASE WHEN count(DISTINCT wanted.id) < v_wanted THEN 'INVALID_INPUT' END
+            INTO error_code
+            FROM unnest(p_seat_ids) AS wanted (id);
+        END IF;
         error_code := CASE
-            WHEN v_look.distinct_ids < v_wanted THEN 'INVALID_INPUT'
+            WHEN error_code IS NOT NULL THEN error_code
             WHEN v_look.status IS DISTINCT FROM 'on_sale' THEN 'SHOW_NOT_ON_SALE'
             WHEN v_wanted > v_look.max_seats_per_reservation THEN 'TOO_MANY_SEATS'
             WHEN v_look.has_hold THEN 'DUPLICATE_RESERVATION'

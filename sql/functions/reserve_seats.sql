@@ -56,11 +56,7 @@ BEGIN
             own.expires_at > now() AS has_hold,
             seats.found,
             seats.free,
-            seats.over_ids || CASE WHEN own.expires_at <= now() THEN own.id END AS over_ids,
-            (
-                SELECT count(DISTINCT wanted.id)
-                FROM unnest(p_seat_ids) AS wanted (id)
-            ) AS distinct_ids
+            seats.over_ids || CASE WHEN own.expires_at <= now() THEN own.id END AS over_ids
         INTO v_look
         FROM (
             -- The limit tells the planner what it cannot know of a boolean key: one row. It would
@@ -91,8 +87,14 @@ BEGIN
                 AND v_wanted <= settings.max_seats_per_reservation
         ) AS seats;
 
+        IF v_look.found < v_wanted THEN
+            -- Asked only where seats are missing. A NULL does not count as a seat, either.
+            SELECT CASE WHEN count(DISTINCT wanted.id) < v_wanted THEN 'INVALID_INPUT' END
+            INTO error_code
+            FROM unnest(p_seat_ids) AS wanted (id);
+        END IF;
         error_code := CASE
-            WHEN v_look.distinct_ids < v_wanted THEN 'INVALID_INPUT'
+            WHEN error_code IS NOT NULL THEN error_code
             WHEN v_look.status IS DISTINCT FROM 'on_sale' THEN 'SHOW_NOT_ON_SALE'
             WHEN v_wanted > v_look.max_seats_per_reservation THEN 'TOO_MANY_SEATS'
             WHEN v_look.has_hold THEN 'DUPLICATE_RESERVATION'
