@@ -28,6 +28,23 @@ from ticketdb.cluster import (
 from ticketdb.config import Variables
 from ticketdb.errors import TicketdbError
 
+# What things are called in the databases of the tests: as shipped, or, in a second run of the suite
+# with TICKETDB_TEST_NAMES=other, nothing of it.
+NAMES = (
+    Variables(
+        schema="box office",
+        monitoring_schema="gauges",
+        app_role="shop",
+        monitor_role="watchers",
+        dashboard_role="wallboard",
+        datadog_role="hound",
+        cleanup_job="sweep",
+        partition_job="months",
+        purge_job="forget",
+    )
+    if os.environ.get("TICKETDB_TEST_NAMES") == "other"
+    else Variables()
+)
 TEMPLATE = "ticketdb_template"
 CRON_DATABASE = "ticketdb_cron"
 REQUIRE_PG_CRON = "TICKETDB_REQUIRE_PG_CRON"
@@ -164,7 +181,7 @@ def template_database(cluster: Cluster) -> str:
         if made.fetchone() is None:
             _drop_database(connection, building)  # left by a worker whose attempt failed
             cluster.create_database(building)
-            migrate.apply(cluster.dsn(building), Variables())
+            migrate.apply(cluster.dsn(building), NAMES)
             connection.execute(
                 sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(
                     sql.Identifier(building)

@@ -24,12 +24,8 @@ from psycopg import sql
 from psycopg.pq import TransactionStatus
 from psycopg.rows import namedtuple_row
 
-from tests.conftest import Database
+from tests.conftest import NAMES, Database
 from ticketdb.cluster import Cluster
-from ticketdb.config import Variables
-
-# What things are called in the databases of the tests. Tests say unqualified names: see `enter`.
-NAMES = Variables()
 
 RESERVATION_LOG = "seat_reservation_audit_log"
 ORDER_LOG = "ticket_order_audit_log"
