@@ -24,7 +24,8 @@ from psycopg import sql
 from psycopg.pq import TransactionStatus
 from psycopg.rows import namedtuple_row
 
-from tests.conftest import NAMES, Database
+from tests.conftest import NAMES as NAMES
+from tests.conftest import Database
 from ticketdb.cluster import Cluster
 
 RESERVATION_LOG = "seat_reservation_audit_log"

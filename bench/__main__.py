@@ -1,0 +1,70 @@
+"""`python -m bench`: a private server, the loads, one table and a JSON file."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from bench.cleanup import cleanup
+from bench.harness import QUICK, SETTINGS, Options, pgbench_program, running
+from bench.holds import hot, peers, spread
+from bench.profile import profile
+from bench.records import records
+from bench.report import Result, print_report, write_json
+from ticketdb.cluster import find_server_binaries
+from ticketdb.errors import TicketdbError
+
+MEASURES = {"P1": spread, "P2": hot, "P4": cleanup, "peers": peers, "records": records}
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    only: Annotated[str, typer.Option(help=f"Some of {','.join(MEASURES)}.")] = ",".join(MEASURES),
+    pairs: Annotated[int | None, typer.Option(min=1, help="Slices of each side.")] = None,
+    seconds: Annotated[int | None, typer.Option(min=1, help="Length of a slice.")] = None,
+    quick: Annotated[
+        bool, typer.Option(help="Small sizes: shows that it runs, not how fast.")
+    ] = False,
+    with_profile: Annotated[
+        bool, typer.Option("--profile", help="Where the time of P1 goes (Linux), and nothing else.")
+    ] = False,
+    json: Annotated[Path, typer.Option(help="Where to write all numbers.")] = Path(
+        "bench-results.json"
+    ),
+) -> None:
+    """Measure ticketdb against floors and peers, in turn, on a private durable PostgreSQL."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=200)  # a file has no edge to fold at
+    options = QUICK if quick else Options()
+    options = replace(options, pairs=pairs or options.pairs, seconds=seconds or options.seconds)
+    wanted = [name.strip() for name in only.split(",")]
+    if unknown := set(wanted) - set(MEASURES):
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: choose from {', '.join(MEASURES)}")
+    measures = (
+        [profile] if with_profile else [MEASURES[name] for name in MEASURES if name in wanted]
+    )
+    results: list[Result] = []
+    try:
+        binaries = find_server_binaries()
+        pgbench_program(binaries)
+        with console.status("Starting a server…") as status, running(binaries, options) as bench:
+            for measure in measures:
+                status.update(f"Measuring {measure.__name__}…")
+                results += measure(bench)
+    except TicketdbError as error:
+        typer.echo(error, err=True)
+        raise typer.Exit(error.exit_status) from None
+    print_report(console, results)
+    server = {"version": binaries.version, "cores": os.cpu_count(), "settings": SETTINGS}
+    write_json(json, results, options, server)
+    console.print(f"All numbers: {json}")
+
+
+if __name__ == "__main__":
+    app()

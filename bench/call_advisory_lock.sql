@@ -1,0 +1,4 @@
+-- One call of the peer of peer_advisory_lock.sql for two seats.
+SELECT peer.reserve_advisory_lock(
+    lpad(:show, 32, '0')::uuid, ARRAY[lpad(:a, 32, '0')::uuid, lpad(:b, 32, '0')::uuid], lpad(:k, 32, 's')
+);

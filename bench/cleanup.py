@@ -1,0 +1,123 @@
+"""P4: ending many holds that are over, while others go on buying.
+
+The bar is against the loop that ends and commits hold by hold: like ours it keeps no buyer waiting
+for long. Beside it, without a bar, the same loop with a commit as seldom as ours: both change the
+same rows and index entries and write the same log, so what can be gained there is little.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from bench.harness import BASE, Bench, Connection, Ratio, alternate, percentile
+from bench.report import Fact, Result, Row
+
+DATABASE = "bench_over"
+COMMIT_EVERY = 500  # as often as ours
+
+
+@dataclass(frozen=True)
+class Slice:
+    """`seconds`: from start to end; `ended`: holds; `p99`: of the buyers' calls meanwhile, ms."""
+
+    seconds: float
+    ended: int
+    p99: float
+
+
+def ended_holds(connection: Connection) -> int:
+    row = connection.execute(
+        "SELECT count(*) FROM public.seat_reservations AS hold WHERE hold.status = 'expired'"
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def slice_of(bench: Bench, work: Callable[[Connection], object]) -> Callable[[int], Slice]:
+    """A slice in which `work` is done while buyers go on; only its own time counts."""
+    options = bench.options
+
+    def run(pair: int) -> Slice:
+        with (
+            bench.copy(DATABASE) as database,
+            bench.connect(database) as connection,
+            bench.pgbench(
+                database,
+                ("choose_spread.sql", "call_ours.sql"),
+                clients=options.buying_clients,
+                seconds=3600,
+                seed=pair,
+            ) as buyers,
+        ):
+            time.sleep(1)  # until all have connected and planned
+            start = time.time()
+            work(connection)
+            end = time.time()
+            load = buyers.stop()
+            meanwhile = [ms for at, ms in load.latencies if start <= at - ms / 1e3 and at <= end]
+            return Slice(end - start, ended_holds(connection), percentile(meanwhile, 0.99))
+
+    return run
+
+
+def cleanup(bench: Bench) -> Iterator[Result]:
+    """Ours against a loop hold by hold, and the buyers with ours against those with nothing."""
+    options = bench.options
+    bench.prepare(DATABASE, BASE, "over_holds.sql", "cleanup_row_by_row.sql")
+
+    def row_by_row(commit_every: int) -> Callable[[Connection], object]:
+        return lambda connection: connection.execute(
+            "CALL row_by_row.cleanup(%s, %s)", (options.row_by_row_holds, commit_every)
+        )
+
+    ours, batched, one_by_one, quiet = alternate(
+        options.pairs,
+        slice_of(
+            bench, lambda connection: connection.execute("CALL public.run_reservation_cleanup()")
+        ),
+        slice_of(bench, row_by_row(COMMIT_EVERY)),
+        slice_of(bench, row_by_row(1)),
+        slice_of(bench, lambda _connection: time.sleep(options.seconds)),
+    )
+    if any(measured.ended != options.over_holds for measured in ours):
+        raise RuntimeError(f"cleanup left holds that are over: {ours}")
+
+    def rates(slices: tuple[Slice, ...]) -> list[float]:
+        return [measured.ended / measured.seconds for measured in slices]
+
+    for slices, every, bar in (
+        (one_by_one, "hold", 5.0),
+        (batched, f"{COMMIT_EVERY} holds", None),
+    ):
+        yield Row(
+            "P4",
+            f"end {options.over_holds:,} holds that are over",
+            f"row by row, commit every {every}",
+            "/s",
+            statistics.median(rates(ours)),
+            statistics.median(rates(slices)),
+            Ratio.of(rates(ours), rates(slices)),
+            bar,
+        )
+    for what, slices, limit in (
+        ("p99 of buyers, during cleanup", ours, 2.0),
+        ("p99 of buyers, during row by row (commit each)", one_by_one, None),
+        ("p99 of buyers, during row by row (batches)", batched, None),
+    ):
+        p99 = [measured.p99 for measured in slices]
+        alone = [measured.p99 for measured in quiet]
+        yield Row(
+            "P4",
+            what,
+            "without",
+            "ms",
+            statistics.median(p99),
+            statistics.median(alone),
+            Ratio.of(p99, alone),
+            limit,
+            at_most=True,
+        )
+    yield Fact(
+        "P4", "the whole run, longest", max(measured.seconds for measured in ours), "s", 30.0
+    )
