@@ -6,3 +6,4 @@ The database is the product; this package templates, applies and verifies it.
 from importlib.metadata import version
 
 __version__ = version("ticketdb")
+SUPPORTED_MAJORS = range(15, 19)  # of PostgreSQL

@@ -1,12 +1,40 @@
--- Run before the first revision: the schema, and the table in which alembic keeps the version.
+-- Run before a revision: whether there is room, the schema, and alembic's table of the version.
 -- alembic would make its table by itself, without comments and with whatever ALTER DEFAULT
 -- PRIVILEGES hands out: in `public` of a Supabase database, everything to everybody.
 DO $body$
 DECLARE
     v_table text := format('%I.ticketdb_alembic_version', {{ schema | literal }});
+    v_schema oid := to_regnamespace(quote_ident({{ schema | literal }}));
+    v_strangers text;
     v_grantee text;
 BEGIN
-    IF to_regnamespace(quote_ident({{ schema | literal }})) IS NULL THEN
+    IF NOT COALESCE(
+        has_schema_privilege(v_schema, 'CREATE'),
+        has_database_privilege(current_database(), 'CREATE')
+    ) THEN
+        RAISE EXCEPTION 'role % may not create anything in schema % of database %',
+            current_user, {{ schema | literal }}, current_database()
+            USING
+                ERRCODE = 'insufficient_privilege',
+                HINT = format(
+                    'let its owner run: GRANT CREATE ON %s TO %I',
+                    CASE
+                        WHEN v_schema IS NULL THEN format('DATABASE %I', current_database())
+                        ELSE format('SCHEMA %I', {{ schema | literal }})
+                    END,
+                    current_user
+                );
+    END IF;
+    SELECT string_agg(format('%I.%I', {{ schema | literal }}, c.relname), ', ' ORDER BY c.relname)
+    INTO v_strangers
+    FROM pg_class AS c
+    INNER JOIN jsonb_array_elements_text({{ tables }}) AS t (name) ON t.name = c.relname
+    WHERE c.relnamespace = v_schema;
+    IF v_strangers IS NOT NULL THEN
+        RAISE EXCEPTION '% is there already, and was not made by ticketdb', v_strangers
+            USING ERRCODE = 'duplicate_table', DETAIL = 'nothing was changed';
+    END IF;
+    IF v_schema IS NULL THEN
         CREATE SCHEMA {{ schema }};
         COMMENT ON SCHEMA {{ schema }} IS 'ticketdb: tables and functions that sell seats.';
     END IF;

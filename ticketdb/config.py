@@ -1,83 +1,62 @@
-"""What the user decides: which database, and what things are called in it.
+"""What the user decides: what things are called in the database.
 
-The connection comes from ``--dsn``, then ``TICKETDB_DSN``, then libpq's own variables. The template
-variables come from the table ``[variables]`` of ``ticketdb.toml`` and are a closed list: a frozen
-revision can only mean the same thing for ever if nothing else can get into it.
+The template variables come from the table ``[variables]`` of ``ticketdb.toml``. They are a closed
+list: a frozen revision can only mean the same thing for ever if nothing else can get into it.
 """
 
 import difflib
 import re
 import tomllib
-import unicodedata
 from dataclasses import fields
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, ConfigDict, Strict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, ValidationError
 from pydantic import model_validator as pydantic_model_validator
 from pydantic.dataclasses import dataclass as pydantic_dataclass
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from ticketdb.errors import ExitStatus, TicketdbError
+from ticketdb.errors import problem
 
 DEFAULT_FILE = "ticketdb.toml"
-MAX_IDENTIFIER_BYTES = 63  # NAMEDATALEN - 1: PostgreSQL would cut longer names short, silently
-MAX_TEXT_CHARACTERS = 255
-DOLLAR_QUOTE = re.compile(r"\$(?:[^\W\d]\w*)?\$")
+SCHEMAS = ("schema", "monitoring_schema")
+ROLES = ("app_role", "monitor_role", "dashboard_role", "datadog_role")
+JOBS = ("cleanup_job", "partition_job", "purge_job")
+
+Rule = tuple[str, str]  # a pattern that must not be found, and what is said when it is
 
 
-def _refuse_control_characters(value: str) -> None:
-    for character in value:
-        if unicodedata.category(character) in ("Cc", "Cs"):
-            raise ValueError(f"contains the control character U+{ord(character):04X}")
+def _text(max_bytes: int, *rules: Rule) -> AfterValidator:
+    """Accept what survives quoting, storing and standing inside a function body."""
+    empty = (r"\A\Z", "is empty")
+    control = (r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", "contains a control character")
+
+    def check(value: str) -> str:
+        if len(value.encode(errors="surrogatepass")) > max_bytes:
+            raise ValueError(f"is longer than {max_bytes} bytes")
+        for pattern, complaint in (empty, control, *rules):
+            if re.search(pattern, value):
+                raise ValueError(complaint)
+        return value
+
+    return AfterValidator(check)
 
 
-def check_identifier(value: str) -> str:
-    """Accept a name that survives quoting, storing and standing inside a function body."""
-    if not value:
-        raise ValueError("is empty")
-    _refuse_control_characters(value)
-    if len(value.encode()) > MAX_IDENTIFIER_BYTES:
-        raise ValueError(f"is longer than {MAX_IDENTIFIER_BYTES} bytes")
-    if "$" in value:
-        raise ValueError("contains '$', which could end a dollar-quoted function body")
-    if value.startswith("pg_"):
-        raise ValueError("begins with 'pg_', which PostgreSQL keeps for itself")
-    return value
+IDENTIFIER: tuple[Rule, ...] = (
+    (r"\$", "contains '$', which could end a dollar-quoted function body"),
+    (r"\Apg_", "begins with 'pg_', which PostgreSQL keeps for itself"),
+)
+DOLLAR_QUOTE = (r"\$(?:[^\W\d]\w*)?\$", "has a dollar quote, which could end a function body")
+FOREIGN_SCHEMA = (r"\A(information_schema|cron)\Z", "belongs to somebody else")
+# Even quoted, these two are key words where a role is expected.
+KEY_WORD = (r"\A(public|none)\Z", "cannot name a role")
+# 63 is NAMEDATALEN - 1: PostgreSQL would cut longer names short, silently.
+Schema = Annotated[str, _text(63, *IDENTIFIER, FOREIGN_SCHEMA)]
+Role = Annotated[str, _text(63, *IDENTIFIER, KEY_WORD)]
+Text = Annotated[str, _text(255, DOLLAR_QUOTE)]
 
 
-def check_schema(value: str) -> str:
-    if value in ("information_schema", "cron"):
-        raise ValueError(f"{value!r} belongs to somebody else")
-    return check_identifier(value)
-
-
-def check_role(value: str) -> str:
-    # Even quoted, these two are key words where a role is expected.
-    if value in ("public", "none"):
-        raise ValueError(f"{value!r} cannot name a role in PostgreSQL")
-    return check_identifier(value)
-
-
-def check_text(value: str) -> str:
-    """Accept a text that survives quoting and standing inside a function body."""
-    if not value:
-        raise ValueError("is empty")
-    _refuse_control_characters(value)
-    if len(value) > MAX_TEXT_CHARACTERS:
-        raise ValueError(f"is longer than {MAX_TEXT_CHARACTERS} characters")
-    if DOLLAR_QUOTE.search(value):
-        raise ValueError("contains a dollar quote, which could end a function body")
-    return value
-
-
-Schema = Annotated[str, Strict(), AfterValidator(check_schema)]
-Role = Annotated[str, Strict(), AfterValidator(check_role)]
-Text = Annotated[str, Strict(), AfterValidator(check_text)]
-Flag = Annotated[bool, Strict()]
-
-
-@pydantic_dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+@pydantic_dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=True))
 class Variables:
     """The template variables, with their defaults. Names of objects are fixed at apply time."""
 
@@ -93,81 +72,46 @@ class Variables:
     partition_schedule: Text = "17 3 * * *"
     purge_job: Text = "purge-ticketing-history"
     purge_schedule: Text = "47 3 * * *"
-    manage_roles: Flag = True
+    manage_roles: bool = True
 
     @pydantic_model_validator(mode="after")
     def _names_are_distinct(self) -> Self:
         for group in (SCHEMAS, ROLES, JOBS):
-            taken: dict[str, str] = {}
-            for name in group:
-                value = getattr(self, name)
-                if value in taken:
-                    raise ValueError(f"{taken[value]} and {name} are both {value!r}")
-                taken[value] = name
+            for one, other in combinations(group, 2):
+                if (value := getattr(self, one)) == getattr(self, other):
+                    raise ValueError(f"{one} and {other} are both {value!r}")
         return self
 
 
-SCHEMAS = ("schema", "monitoring_schema")
-ROLES = ("app_role", "monitor_role", "dashboard_role", "datadog_role")
-JOBS = ("cleanup_job", "partition_job", "purge_job")
-IDENTIFIERS = SCHEMAS + ROLES
 NAMES = tuple(field.name for field in fields(Variables))
-
-
-class Environment(BaseSettings):
-    """What the environment may say; the command line overrides it."""
-
-    model_config = SettingsConfigDict(env_prefix="TICKETDB_", frozen=True)
-
-    dsn: str = ""  # empty: libpq reads PGHOST, PGSERVICE and the like by itself
-    config: Path | None = None
-
-
-def config_error(message: str) -> TicketdbError:
-    return TicketdbError("E_CONFIG", ExitStatus.USAGE, message)
-
-
-def _nearest(key: str, valid: tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(key, valid, n=1, cutoff=0.5)
-    return f"did you mean {near[0]!r}?" if near else f"valid are {', '.join(valid)}"
 
 
 def parse_variables(data: dict[str, Any], source: str) -> Variables:
     """Check the decoded contents of a configuration file called `source`. Raises E_CONFIG."""
-    for key in data:
-        if key != "variables":
-            known = NAMES if key in NAMES else ("variables",)
-            hint = "move it under [variables]" if key in NAMES else _nearest(key, known)
-            raise config_error(f"{source}: unknown key {key!r}: {hint}")
     table = data.get("variables", {})
-    if not isinstance(table, dict):
-        raise config_error(f"{source}: 'variables' must be a table: write [variables]")
-    for key in table:
-        if key not in NAMES:
-            raise config_error(f"{source}: unknown key 'variables.{key}': {_nearest(key, NAMES)}")
+    if data.keys() - {"variables"} or not isinstance(table, dict):
+        raise problem("E_CONFIG", f"{source}: everything goes into one table, [variables]")
     try:
-        return TypeAdapter(Variables).validate_python(table)
+        return Variables(**table)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(("variables", *map(str, first["loc"])))
         reason = first["msg"].removeprefix("Value error, ")
-        raise config_error(f"{source}: {key}: {reason[:1].lower()}{reason[1:]}") from None
+        if first["type"] == "unexpected_keyword_argument":
+            near = difflib.get_close_matches(str(first["loc"][0]), NAMES, n=1, cutoff=0)
+            reason = f"no such variable: did you mean {near[0]!r}?"
+        raise problem("E_CONFIG", f"{source}: {key}: {reason}") from None
 
 
 def load_variables(path: Path | None = None) -> Variables:
     """Read `path`, or ./ticketdb.toml where there is one. Raises E_CONFIG."""
-    if path is None:
-        path = Path(DEFAULT_FILE)
-        if not path.is_file():
-            return Variables()
+    if path is None and not Path(DEFAULT_FILE).is_file():
+        return Variables()
+    path = path or Path(DEFAULT_FILE)
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise config_error(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise config_error(f"{path}: is not UTF-8 at byte {error.start}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise config_error(
-            f"{path}: is not TOML: {str(error)[:1].lower()}{str(error)[1:]}"
-        ) from None
+        raise problem("E_CONFIG", f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:  # of the encoding or of the syntax
+        raise problem("E_CONFIG", f"{path}: is not TOML: {error}") from None
     return parse_variables(data, str(path))

@@ -4,7 +4,11 @@ Each is one line that says what happened, where, and what to do next. The comman
 ``error [E_CODE]: message`` on standard error and ends with the error's exit status.
 """
 
+import re
+import tomllib
 from enum import IntEnum
+from pathlib import Path
+from typing import Any
 
 
 class ExitStatus(IntEnum):
@@ -18,6 +22,9 @@ class ExitStatus(IntEnum):
     ROLLED_BACK = 5  # a migration failed and left nothing behind
 
 
+CATALOG: dict[str, Any] = tomllib.loads(Path(__file__).with_name("errors.toml").read_text("utf-8"))
+
+
 class TicketdbError(Exception):
     """Something that the user can act on: never raised for a defect of ticketdb's own."""
 
@@ -29,3 +36,21 @@ class TicketdbError(Exception):
 
     def __str__(self) -> str:
         return f"error [{self.code}]: {self.message}"
+
+
+def problem(code: str, message: str, remedy: str | None = None) -> TicketdbError:
+    """One of the errors of errors.toml, with its exit status and what to do next."""
+    entry = CATALOG[code]
+    if remedy is None:
+        special = entry.get("remedy_where", {}).items()
+        fitting = (text for pattern, text in special if re.search(pattern, message))
+        remedy = next(fitting, entry.get("remedy"))
+    return TicketdbError(code, entry["exit_status"], f"{message} - {remedy}" if remedy else message)
+
+
+def code_of(sqlstate: str, otherwise: str) -> str:
+    """The error that a SQLSTATE means."""
+    for code, entry in CATALOG.items():
+        if re.fullmatch(entry.get("sqlstates", "-"), sqlstate):
+            return code
+    return otherwise

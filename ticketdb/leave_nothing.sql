@@ -1,16 +1,13 @@
--- What is left after the first revision is undone. A schema that somebody else owns, or that
--- something else lives in, stays.
+-- What is left after the first revision is undone. A schema that bootstrap.sql did not make, or
+-- that something else lives in, stays.
 DROP TABLE IF EXISTS {{ schema }}.ticketdb_alembic_version;
-{% if not keep_schema %}
 DO $body$
 BEGIN
-    IF {{ schema | literal }} <> 'public' AND pg_get_userbyid((
-        SELECT n.nspowner FROM pg_namespace AS n WHERE n.nspname = {{ schema | literal }}
-    )) = current_user THEN
+    IF obj_description(to_regnamespace(quote_ident({{ schema | literal }})), 'pg_namespace')
+        = 'ticketdb: tables and functions that sell seats.' THEN
         DROP SCHEMA {{ schema }};
     END IF;
 EXCEPTION
-    WHEN dependent_objects_still_exist THEN NULL;
+    WHEN dependent_objects_still_exist OR insufficient_privilege THEN NULL;
 END;
 $body$;
-{% endif %}

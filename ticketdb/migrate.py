@@ -11,59 +11,39 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import psycopg
-import sqlalchemy
-from alembic import command, context
-from alembic.config import Config
 from psycopg import sql
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
 
-from ticketdb import __version__
+from ticketdb import SUPPORTED_MAJORS, __version__
 from ticketdb.config import Variables
 from ticketdb.database import (
-    LEDGER_TABLE,
-    LOCK_CONFLICTS,
     VERSION_TABLE,
     Connection,
     State,
     connect,
-    explain,
     explained,
-    quote,
-    quote_literal,
-    read_state,
+    own_sql,
+    query,
 )
-from ticketdb.errors import ExitStatus, TicketdbError
+from ticketdb.errors import TicketdbError, problem
 from ticketdb.render import render
-from ticketdb.resources import Tree, package_sql, shipped_tree
+from ticketdb.resources import Tree, shipped_tree
 from ticketdb.revision import (
     Revision,
     alembic_config,
     parse_sections,
     read_chain,
     read_manifest,
-    require_filled_in,
     sha256_hex,
 )
 
-SUPPORTED_MAJORS = range(15, 19)
-LOCK_POLL_SECONDS = 0.1
-FIRST_BACKOFF_SECONDS = 0.2
-LONGEST_BACKOFF_SECONDS = 5.0
+if TYPE_CHECKING:  # half a second: imported where it is needed
+    import sqlalchemy
 
-# What every revision runs under, whatever the settings of the role and the database are.
-# An empty search path makes each unqualified name an error instead of a guess.
-SETTINGS = """\
-SET LOCAL client_min_messages = warning;
-SET LOCAL standard_conforming_strings = on;
-SET LOCAL search_path = pg_catalog, pg_temp;
-SET LOCAL timezone = 'UTC';
-SET LOCAL lock_timeout = {lock_timeout};
-SET LOCAL statement_timeout = {statement_timeout};
-"""
+LOCK_POLL_SECONDS = 0.1
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 5.0
 
 # Comments, quoted things of every kind, and the semicolons that are left between them.
 TOKEN = re.compile(
@@ -74,7 +54,7 @@ TOKEN = re.compile(
 
 Direction = Literal["up", "down"]
 StepKind = Literal["start", "done", "wait"]
-Column = tuple[str, str, str]  # schema, table, column
+Path = tuple[str, ...]  # of a table or a column: schema, table, column
 
 
 @dataclass(frozen=True)
@@ -94,13 +74,6 @@ Progress = Callable[[Step], None]
 
 
 @dataclass(frozen=True)
-class Applied:
-    revision: str
-    description: str
-    seconds: float
-
-
-@dataclass(frozen=True)
 class Job:
     job_name: str
     schedule: str
@@ -113,95 +86,162 @@ class ApplyResult:
     """`grants`: what a DBA still has to run when roles are not ours to manage."""
 
     revision: str | None
-    applied: tuple[Applied, ...]
+    applied: tuple[Step, ...]
     jobs: tuple[Job, ...]
     grants: tuple[str, ...]
-    dry_run: bool
-
-
-@dataclass(frozen=True)
-class Planned:
-    revision: str
-    description: str
-    statements: tuple[str, ...]
-
-
-class StatementError(Exception):
-    """A statement of a revision failed. Holds the database's error and where the SQL is from."""
-
-    def __init__(self, where: str, text: str, error: psycopg.Error) -> None:
-        super().__init__(where)
-        self.where = where
-        self.text = text
-        self.error = error
-
-    @classmethod
-    def of(cls, error: Exception, where: str = VERSION_TABLE, text: str = "") -> "StatementError":
-        """An error of SQLAlchemy's, or one of ours as it is."""
-        if isinstance(error, StatementError):
-            return error
-        assert isinstance(error, DBAPIError)
-        assert isinstance(error.orig, psycopg.Error)
-        return cls(where, text, error.orig)
-
-    def explained(self, remark: str = "") -> TicketdbError:
-        return explain(self.error, f"{self.where} ({remark})" if remark else self.where, self.text)
 
 
 @dataclass
 class Run:
     """A walk along the chain: what env.py and the revisions find on the other side of alembic."""
 
-    connection: sqlalchemy.Connection
+    dsn: str
     variables: Variables
-    todo: dict[str, Revision]
+    tree: Tree
+    direction: Direction
+    to: str
     settings: str
     progress: Progress
+    wait: float
+    control: Connection = field(init=False)  # holds the migration lock
+    connection: "sqlalchemy.Connection" = field(init=False)  # alembic's
+    todo: list[Revision] = field(init=False)
+    done: list[Step] = field(default_factory=list)
     rehearsing: bool = False
-    done: list[Applied] = field(default_factory=list)
 
-    def execute(self, statements: str, where: str) -> None:
-        """Send SQL as it is: no bind parameters, no per cent signs, several statements at once."""
+    @contextmanager
+    def prepared(self) -> Iterator[None]:
+        """Take the migration lock, or raise E_LOCK_TIMEOUT, and find out what there is to do."""
+        import sqlalchemy
+
+        chain = read_chain(self.tree)
+        target, deadline = position_of(chain, self.to), time.monotonic() + self.wait
+        engine = sqlalchemy.create_engine(
+            "postgresql+psycopg://",
+            creator=lambda: connect(self.dsn),
+            poolclass=sqlalchemy.NullPool,
+            use_native_hstore=False,
+        )
+        with connect(self.dsn, autocommit=True) as self.control, explained("migration"):
+            while not (lock := query(self.control, "lock.sql", self.variables)[0]).taken:
+                if time.monotonic() >= deadline:
+                    holder = lock.holder or "another session"
+                    raise problem("E_LOCK_TIMEOUT", f"{holder} holds the migration lock")
+                time.sleep(LOCK_POLL_SECONDS)
+            state = self.state()
+            check_server(state, writing=True)
+            check_history(state, chain, self.variables)
+            here = position_of(chain, state.revision)
+            self.todo = chain[here:target] if self.direction == "up" else chain[target:here][::-1]
+            try:
+                with engine.connect() as self.connection:
+                    yield
+            finally:
+                if not self.control.closed and self.state().revision is None:
+                    query(self.control, "leave_nothing.sql", self.variables)
+
+    def state(self) -> State:
+        return State.read(self.control, self.variables)
+
+    def walk(self) -> None:
+        """Walk, again and again where locks are in the way, with pauses of `wait` seconds in all.
+
+        What was reached stays reached: each attempt begins with the revision that failed.
+        """
+        pause, wait = FIRST_PAUSE_SECONDS, self.wait
+        while True:
+            try:
+                return self._attempt()
+            except TicketdbError as error:
+                failure = error
+                self.connection.rollback()
+            if failure.code != "E_LOCK_TIMEOUT":
+                raise failure
+            (blocker,) = query(self.control, "blocker.sql", self.variables)
+            if pause > wait:
+                raise problem(failure.code, f"{failure.message} ({blocker.description})", remedy="")
+            self._tell("wait", pause, blocker.description)
+            time.sleep(pause)
+            wait -= pause
+            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+    def rehearse(self) -> set[Path]:
+        """Walk in one transaction and roll it back. Returns the columns that would be gone."""
+        self.rehearsing = True
         try:
-            self.connection.exec_driver_sql(statements, execution_options={"no_parameters": True})
-        except DBAPIError as error:
-            raise StatementError.of(error, where, statements) from error
+            before = self._columns()  # and with that, the transaction has begun
+            self._attempt()
+            return before - self._columns()
+        finally:
+            self.rehearsing = False
+            self.connection.rollback()
 
-    def tell(
-        self, kind: StepKind, revision: Revision, seconds: float = 0.0, detail: str = ""
-    ) -> None:
-        place = ([*self.todo].index(revision.revision) + 1, len(self.todo))
-        name = (revision.revision, revision.description)
-        self.progress(Step(kind, *name, *place, seconds, detail))
+    def _attempt(self) -> None:
+        from alembic import command
 
-    def migrate(self, revision: Revision, direction: Direction) -> None:
+        config = alembic_config(self.tree)
+        config.attributes["run"] = self
+        remaining = self.todo[len(self.done) :]
+        with explained(VERSION_TABLE):
+            if remaining and self.direction == "down":
+                command.downgrade(config, self.to)
+            elif remaining:
+                text = "".join(revision.up for revision in remaining)
+                tables = re.findall(r"^-- object: tables/(\w+)\.sql", text, re.MULTILINE)
+                bootstrap = own_sql("bootstrap.sql", self.variables, tables=json.dumps(tables))
+                self._execute(self.settings + bootstrap, "bootstrap.sql")
+                if not self.rehearsing:
+                    self.connection.commit()
+                command.upgrade(config, self.to)
+
+    def migrate(self, expected: str) -> None:
         """Run a revision and its line in the ledger, in the transaction that alembic has opened."""
-        self.tell("start", revision)
+        revision = self.todo[len(self.done)]
+        assert revision.revision == expected
+        self._tell("start")
         started = time.monotonic()
-        file = f"{revision.name}.{direction}.sql"
-        self.execute(self.settings, file)
-        for label, statements in revision_parts(revision, self.variables, direction):
-            self.execute(statements, f"{file}, {label}")
-        seconds = time.monotonic() - started
-        self.done.append(Applied(revision.revision, revision.description, seconds))
-        self.tell("done", revision, seconds)
+        file = f"{revision.name}.{self.direction}.sql"
+        self._execute(self.settings, file)
+        for label, statements in revision_parts(revision, self.variables, self.direction):
+            self._execute(statements, f"{file}, {label}")
+        self.done.append(self._tell("done", time.monotonic() - started))
+
+    def _tell(self, kind: StepKind, seconds: float = 0.0, detail: str = "") -> Step:
+        """Tell what happens with the revision that comes next."""
+        revision, position, total = self.todo[len(self.done)], len(self.done) + 1, len(self.todo)
+        name = (revision.revision, revision.description)
+        step = Step(kind, *name, position, total, seconds, detail)
+        if not self.rehearsing or self.direction == "up":
+            self.progress(step)
+        return step
+
+    def _execute(self, statements: str, where: str) -> "sqlalchemy.CursorResult[Any]":
+        """Send SQL as it is: no bind parameters, no per cent signs, several statements at once."""
+        verbatim = {"no_parameters": True}
+        with explained(where, statements):
+            return self.connection.exec_driver_sql(statements, execution_options=verbatim)
+
+    def _columns(self) -> set[Path]:
+        rows = self._execute(own_sql("columns.sql", self.variables), "columns.sql")
+        return {tuple(path) for (path,) in rows}
 
 
 def current_run() -> Run:
     """The walk that alembic is in the middle of."""
+    from alembic import context
+
     run = context.config.attributes["run"]
     assert isinstance(run, Run)
     return run
 
 
+# What a revision calls in its upgrade() and its downgrade().
 def run_up(revision: str) -> None:
-    """Called by a revision's upgrade()."""
-    current_run().migrate(current_run().todo[revision], "up")
+    current_run().migrate(revision)
 
 
 def run_down(revision: str) -> None:
-    """Called by a revision's downgrade()."""
-    current_run().migrate(current_run().todo[revision], "down")
+    current_run().migrate(revision)
 
 
 def revision_parts(
@@ -209,47 +249,28 @@ def revision_parts(
 ) -> list[tuple[str, str]]:
     """The rendered SQL of a revision, piece by piece, with its line in the ledger."""
     source = revision.up if direction == "up" else revision.down
-    text = render(source.decode(), variables, f"{revision.name}.{direction}.sql")
-    parts = [(section.label, section.text) for section in parse_sections(text)]
-    table = sql.Identifier(variables.schema, LEDGER_TABLE)
-    if direction == "down":
-        entry = sql.SQL("DELETE FROM {} WHERE revision = {};\n").format(table, revision.revision)
-        return [("ledger", entry.as_string(None)), *parts]
-    entry = sql.SQL(
-        "INSERT INTO {} (revision, source_sha256, rendered_sha256, duration_seconds,"
-        " package_version, variables)\nVALUES ({}, {}, {},"
-        " extract(epoch FROM clock_timestamp() - transaction_timestamp()), {}, {}::jsonb);\n"
-    ).format(
-        table,
-        revision.revision,
-        revision.source_sha256,
-        sha256_hex(text.encode()),
-        __version__,
-        json.dumps(asdict(variables), ensure_ascii=False),
+    text = render(source, variables, f"{revision.name}.{direction}.sql")
+    parts = [(section.path or section.kind, section.text) for section in parse_sections(text)]
+    entry = own_sql(
+        "ledger.sql",
+        variables,
+        is_up=direction == "up",
+        revision=revision.revision,
+        source_sha256=revision.source_sha256,
+        rendered_sha256=sha256_hex(text),
+        package_version=__version__,
+        variables_json=json.dumps(asdict(variables), ensure_ascii=False),
     )
-    return [*parts, ("ledger", entry.as_string(None))]
-
-
-def refused(code: str, message: str, status: ExitStatus = ExitStatus.CHECK_FAILED) -> TicketdbError:
-    return TicketdbError(code, status, message)
+    return [*parts, ("ledger", entry)] if direction == "up" else [("ledger", entry), *parts]
 
 
 def check_server(state: State, *, writing: bool) -> None:
     """Refuse servers that cannot do what comes next: E_SERVER_VERSION, E_STANDBY."""
     if state.major not in SUPPORTED_MAJORS:
-        raise refused(
-            "E_SERVER_VERSION",
-            f"the server is PostgreSQL {state.major}, ticketdb {__version__} supports"
-            f" {SUPPORTED_MAJORS[0]} to {SUPPORTED_MAJORS[-1]} - use another server or release",
-            ExitStatus.USAGE,
-        )
+        supported = f"{SUPPORTED_MAJORS[0]} to {SUPPORTED_MAJORS[-1]}"
+        raise problem("E_SERVER_VERSION", f"PostgreSQL {state.major} is none of {supported}")
     if writing and state.in_recovery:
-        raise refused(
-            "E_STANDBY",
-            f"database {state.database!r} is on a standby, which cannot be changed - connect to"
-            " its primary (target_session_attrs=read-write finds it)",
-            ExitStatus.UNREACHABLE,
-        )
+        raise problem("E_STANDBY", f"database {state.database!r} is on a standby: read-only")
 
 
 def check_history(state: State, chain: list[Revision], variables: Variables) -> None:
@@ -257,119 +278,22 @@ def check_history(state: State, chain: list[Revision], variables: Variables) -> 
 
     Raises E_UNKNOWN_REVISION, E_LEDGER, E_VARIABLES or E_CHECKSUM.
     """
-    known = [revision.revision for revision in chain]
-    if state.revision is not None and state.revision not in known:
-        raise refused(
-            "E_UNKNOWN_REVISION",
-            f"the database is at revision {state.revision}, the last that ticketdb {__version__}"
-            f" has is {known[-1] if known else 'none'} - install a newer release",
-            ExitStatus.USAGE,
-        )
-    expected = known[: known.index(state.revision) + 1] if state.revision else []
-    rows = {row.revision: row for row in state.ledger}
-    if odd := sorted(rows.keys() ^ set(expected)):
-        raise refused(
-            "E_LEDGER",
-            f"{VERSION_TABLE} says {state.revision or 'base'}, but revision {odd[0]} is"
-            f"{'' if odd[0] in rows else ' not'} in {LEDGER_TABLE} - one of them was changed by"
-            " hand: restore it from a backup",
-        )
+    reached = chain[: position_of(chain, state.revision)]
+    entries = {row["revision"]: row for row in state.ledger}
+    if odd := sorted(entries.keys() ^ {revision.revision for revision in reached}):
+        found = f"revision {odd[0]} is {'in' if odd[0] in entries else 'not in'} the ledger"
+        raise problem("E_LEDGER", f"{VERSION_TABLE} says {state.revision or 'base'}, but {found}")
     now = asdict(variables)
-    for revision in chain[: len(expected)]:
-        row = rows[revision.revision]
-        for name, value in row.variables.items():
+    for revision in reached:
+        entry = entries[revision.revision]
+        for name, value in entry["variables"].items():
             if now.get(name, value) != value:
-                raise refused(
-                    "E_VARIABLES",
-                    f"the database was built with {name} = {value!r}, the configuration says"
-                    f" {now[name]!r} - names are fixed at apply time: put it back in ticketdb.toml",
-                    ExitStatus.USAGE,
-                )
-        if row.source_sha256 != revision.source_sha256:
-            raise refused(
-                "E_CHECKSUM",
-                f"{revision.name}.up.sql is not the file that was applied (its SHA-256 was"
-                f" {row.source_sha256[:12]}…, is {revision.source_sha256[:12]}…) - was it edited?"
-                " Reinstall the release that was applied",
-            )
-
-
-def _check_room(control: Connection, state: State, todo: list[Revision], schema: str) -> None:
-    """Before anything is made: may we, and is nothing of these names there yet?"""
-    if not state.may_create:
-        where = (
-            f"SCHEMA {quote(schema)}"
-            if state.schema_exists
-            else f"DATABASE {quote(state.database)}"
-        )
-        raise refused(
-            "E_PRIVILEGE",
-            f"role {state.role!r} may not create anything in schema {schema!r} of database"
-            f" {state.database!r} - let its owner run: GRANT CREATE ON {where}"
-            f" TO {quote(state.role)}",
-            ExitStatus.ROLLED_BACK,
-        )
-    made = {
-        section.path.removeprefix("tables/").removesuffix(".sql")
-        for revision in todo
-        for section in parse_sections(revision.up.decode())
-        if section.path.startswith("tables/") and section.kind == "object"
-    }
-    strangers = control.execute(
-        "SELECT c.relname FROM pg_class AS c INNER JOIN pg_namespace AS n ON n.oid = c.relnamespace"
-        " WHERE n.nspname = %s AND c.relname = ANY(%s) ORDER BY c.relname",
-        (schema, sorted(made)),
-    ).fetchall()
-    if strangers:
-        names = ", ".join(quote(schema, name) for (name,) in strangers)
-        raise refused(
-            "E_OBJECT_EXISTS",
-            f"database {state.database!r} already has {names}, not made by ticketdb; nothing was"
-            " changed - move it away, or set another schema under [variables] in ticketdb.toml",
-            ExitStatus.ROLLED_BACK,
-        )
-
-
-@contextmanager
-def migration_lock(control: Connection, variables: Variables, wait: float) -> Iterator[None]:
-    """Hold the migration lock of the schema, or raise E_LOCK_TIMEOUT after `wait` seconds.
-
-    It polls: CREATE INDEX CONCURRENTLY waits for every snapshot, also for that of a session which
-    waits for an advisory lock.
-    """
-    key = {"name": lock_name(variables)}
-    deadline = time.monotonic() + wait
-    attempt = "SELECT pg_try_advisory_lock(hashtextextended(%(name)s, 0))"
-    while control.execute(attempt, key).fetchone() != (True,):
-        if time.monotonic() >= deadline:
-            query = render(
-                package_sql("lock_holder.sql"), variables, lock_name=lock_name(variables)
-            )
-            holder = control.execute(query.encode()).fetchone()
-            who = "pid {} ({}, {}, since {})".format(*holder) if holder else "another session"
-            raise refused(
-                "E_LOCK_TIMEOUT",
-                f"{who} holds the migration lock; gave up after {wait:g} s - wait for it to end,"
-                " allow more with --wait, or end it with pg_terminate_backend",
-                ExitStatus.LOCKED,
-            )
-        time.sleep(LOCK_POLL_SECONDS)
-    try:
-        yield
-    finally:
-        if not control.closed:
-            control.execute("SELECT pg_advisory_unlock(hashtextextended(%(name)s, 0))", key)
-
-
-def lock_name(variables: Variables) -> str:
-    return f"ticketdb migration of {variables.schema}"
-
-
-def settings_sql(lock_timeout: float, statement_timeout: float) -> str:
-    """Seconds in, milliseconds out."""
-    return SETTINGS.format(
-        lock_timeout=round(lock_timeout * 1000), statement_timeout=round(statement_timeout * 1000)
-    )
+                built = f"the database was built with {name} = {value!r}"
+                raise problem("E_VARIABLES", f"{built}, the configuration says {now[name]!r}")
+        if entry["source_sha256"] != revision.source_sha256:
+            checksums = f"{entry['source_sha256'][:12]}…, now {revision.source_sha256[:12]}…"
+            what = f"{revision.name}.up.sql is not the file that was applied"
+            raise problem("E_CHECKSUM", f"{what} (SHA-256 {checksums})")
 
 
 def position_of(chain: list[Revision], revision: str | None) -> int:
@@ -377,106 +301,14 @@ def position_of(chain: list[Revision], revision: str | None) -> int:
     names = ["base", *(r.revision for r in chain)]
     wanted = names[-1] if revision == "head" else revision or "base"
     if wanted not in names:
-        raise refused(
-            "E_UNKNOWN_REVISION",
-            f"there is no revision {wanted!r} - there are {', '.join(names)}",
-            ExitStatus.USAGE,
-        )
+        known = f"this is ticketdb {__version__} with {', '.join(names)}"
+        raise problem("E_UNKNOWN_REVISION", f"there is no revision {wanted!r}; {known}")
     return names.index(wanted)
 
 
-@contextmanager
-def _run(
-    dsn: str,
-    variables: Variables,
-    todo: list[Revision],
-    settings: str,
-    progress: Progress,
-    tree: Tree,
-) -> Iterator[tuple[Run, Config]]:
-    """A connection for alembic, on which nothing has happened yet, and its configuration."""
-    engine = sqlalchemy.create_engine(
-        "postgresql+psycopg://",
-        creator=lambda: connect(dsn),
-        poolclass=NullPool,
-        use_native_hstore=False,
-    )
-    config = alembic_config(tree)
-    with engine.connect() as connection:
-        run = Run(connection, variables, {r.revision: r for r in todo}, settings, progress)
-        config.attributes["run"] = run
-        yield run, config
-
-
-def _walk(
-    run: Run, config: Config, direction: Direction, to: str, control: Connection, wait: float
-) -> None:
-    """Let alembic walk the chain, again and again where locks are in the way.
-
-    What was reached stays reached: each attempt begins with the revision that failed, and has
-    `wait` seconds for it.
-    """
-    walk = command.upgrade if direction == "up" else command.downgrade
-    deadline, backoff, reached = time.monotonic() + wait, FIRST_BACKOFF_SECONDS, 0
-    while True:
-        try:
-            if direction == "up":
-                with run.connection.begin():
-                    bootstrap = render(package_sql("bootstrap.sql"), run.variables)
-                    run.execute(run.settings + bootstrap, "bootstrap.sql")
-            return walk(config, to)
-        except (StatementError, DBAPIError) as error:
-            failure = StatementError.of(error)
-            run.connection.rollback()
-        if failure.error.sqlstate not in LOCK_CONFLICTS:
-            raise failure.explained()
-        if len(run.done) > reached:
-            reached = len(run.done)
-            deadline, backoff = time.monotonic() + wait, FIRST_BACKOFF_SECONDS
-        blocker = _blocker(control, run.variables)
-        if time.monotonic() + backoff > deadline:
-            raise failure.explained(blocker)
-        run.tell("wait", [*run.todo.values()][reached], backoff, blocker)
-        time.sleep(backoff)
-        backoff = min(backoff * 2, LONGEST_BACKOFF_SECONDS)
-
-
-def _blocker(control: Connection, variables: Variables) -> str:
-    row = control.execute(render(package_sql("blocker.sql"), variables).encode()).fetchone()
-    return "in the way: pid {}, {}".format(*row) if row else "what was in the way is gone"
-
-
-def _rehearse(
-    run: Run, config: Config, direction: Direction, to: str
-) -> tuple[set[Column], set[Column]]:
-    """Walk the chain in one transaction and roll it back. Returns the columns before and after."""
-    run.rehearsing = True
-    with run.connection.begin() as transaction:
-        try:
-            if direction == "up":
-                run.execute(render(package_sql("bootstrap.sql"), run.variables), "bootstrap.sql")
-            before = _columns(run)
-            (command.upgrade if direction == "up" else command.downgrade)(config, to)
-            return before, _columns(run)
-        except (StatementError, DBAPIError) as error:
-            raise StatementError.of(error).explained() from error
-        finally:
-            transaction.rollback()
-
-
-def _columns(run: Run) -> set[Column]:
-    query = render(package_sql("columns.sql"), run.variables)
-    options = {"no_parameters": True}
-    return {
-        (str(schema), str(table), str(column))
-        for schema, table, column in run.connection.exec_driver_sql(
-            query, execution_options=options
-        )
-    }
-
-
-def _no_progress(_step: Step) -> None:
-    """For callers who do not want to know."""
+def _settings(variables: Variables, lock_timeout: float, statement_timeout: float = 0.0) -> str:
+    times = {"lock_timeout": f"{lock_timeout}s", "statement_timeout": f"{statement_timeout}s"}
+    return own_sql("settings.sql", variables, **times)
 
 
 def apply(
@@ -485,7 +317,7 @@ def apply(
     *,
     to: str = "head",
     dry_run: bool = False,
-    progress: Progress = _no_progress,
+    progress: Progress = lambda _: None,
     lock_timeout: float = 2.0,
     statement_timeout: float = 0.0,
     wait: float = 60.0,
@@ -497,50 +329,22 @@ def apply(
     `dry_run` runs everything in one transaction and rolls it back. Raises TicketdbError.
     """
     tree = tree or shipped_tree()
-    chain = read_chain(tree)
-    require_filled_in(chain)
-    settings = settings_sql(lock_timeout, statement_timeout)
-    with connect(dsn, autocommit=True) as control:
-        check_server(read_state(control, variables), writing=True)
-        with explained("apply"), migration_lock(control, variables, wait):
-            state = read_state(control, variables)
-            check_history(state, chain, variables)
-            todo = chain[position_of(chain, state.revision) : position_of(chain, to)]
-            done: list[Applied] = []
-            if todo:
-                _check_room(control, state, todo, variables.schema)
-                with _run(dsn, variables, todo, settings, progress, tree) as (run, config):
-                    done = run.done
-                    if dry_run:
-                        _rehearse(run, config, "up", todo[-1].revision)
-                        return ApplyResult(state.revision, tuple(done), (), (), dry_run)
-                    try:
-                        _walk(run, config, "up", todo[-1].revision, control, wait)
-                    except TicketdbError:
-                        if state.revision is None and not done:
-                            _leave_nothing(control, variables, keep_schema=state.schema_exists)
-                        raise
-                state = read_state(control, variables)
-                if state.revision != todo[-1].revision:
-                    raise RuntimeError("alembic returned, but has not committed what it ran")
-            jobs = _schedule_jobs(control, variables) if state.has_jobs and not dry_run else ()
-    grants = () if variables.manage_roles else tuple(role_statements(variables, tree))
-    return ApplyResult(state.revision, tuple(done), jobs, grants, dry_run)
-
-
-def _leave_nothing(control: Connection, variables: Variables, *, keep_schema: bool) -> None:
-    query = render(package_sql("leave_nothing.sql"), variables, keep_schema=keep_schema)
-    control.execute(query.encode())
-
-
-def _schedule_jobs(control: Connection, variables: Variables) -> tuple[Job, ...]:
-    """Let the database reconcile its jobs with the pg_cron that it has, or has not."""
-    rows = control.execute(
-        sql.SQL("SELECT job_name, schedule, command, action FROM {}()").format(
-            sql.Identifier(variables.schema, "schedule_jobs")
-        )
-    )
-    return tuple(Job(*row) for row in rows)
+    settings = _settings(variables, lock_timeout, statement_timeout)
+    run = Run(dsn, variables, tree, "up", to, settings, progress, wait)
+    jobs: list[Job] = []
+    with run.prepared():
+        if dry_run:
+            run.rehearse()
+        else:
+            run.walk()
+        state = run.state()
+        if run.todo and not dry_run and state.revision != run.todo[-1].revision:
+            raise RuntimeError("alembic returned, but has not committed what it ran")
+        if state.has_jobs and not dry_run:
+            # The database reconciles its jobs with the pg_cron that it has, or has not.
+            jobs = [Job(*row) for row in query(run.control, "schedule_jobs.sql", variables)]
+    grants = [] if variables.manage_roles else role_statements(variables, tree)
+    return ApplyResult(state.revision, tuple(run.done), tuple(jobs), tuple(grants))
 
 
 def revert(
@@ -549,55 +353,39 @@ def revert(
     to: str,
     *,
     allow_data_loss: bool = False,
-    progress: Progress = _no_progress,
+    progress: Progress = lambda _: None,
     lock_timeout: float = 2.0,
     wait: float = 60.0,
     tree: Tree | None = None,
-) -> list[Applied]:
+) -> list[Step]:
     """Undo the revisions after `to`; after "base" nothing of ticketdb is left.
 
     What would be lost is found by trying: a rehearsal that is rolled back. Raises E_DATA_LOSS,
     with tables and rows, unless nothing would be or `allow_data_loss` is given.
     """
-    tree = tree or shipped_tree()
-    chain = read_chain(tree)
-    with connect(dsn, autocommit=True) as control:
-        check_server(read_state(control, variables), writing=True)
-        with explained("revert"), migration_lock(control, variables, wait):
-            state = read_state(control, variables)
-            check_history(state, chain, variables)
-            todo = chain[position_of(chain, to) : position_of(chain, state.revision)][::-1]
-            if not todo:
-                return []
-            settings = settings_sql(lock_timeout, 0)
-            if not allow_data_loss:
-                with _run(dsn, variables, todo, settings, _no_progress, tree) as (run, config):
-                    before, after = _rehearse(run, config, "down", to)
-                if losses := _losses(control, before, after):
-                    raise refused(
-                        "E_DATA_LOSS",
-                        f"reverting to {to} would lose {', '.join(losses)}; nothing was changed -"
-                        " take a backup, then add --allow-data-loss",
-                    )
-            with _run(dsn, variables, todo, settings, progress, tree) as (run, config):
-                _walk(run, config, "down", to, control, wait)
-            if to == "base":
-                _leave_nothing(control, variables, keep_schema=False)
-            return run.done
+    settings = _settings(variables, lock_timeout)
+    run = Run(dsn, variables, tree or shipped_tree(), "down", to, settings, progress, wait)
+    with run.prepared():
+        if not allow_data_loss:
+            if losses := _losses(run.control, run.rehearse()):
+                would_lose = f"reverting to {to} would lose {', '.join(losses)}"
+                raise problem("E_DATA_LOSS", f"{would_lose}; nothing was changed")
+            run.done.clear()
+        run.walk()
+    return run.done
 
 
-def _losses(control: Connection, before: set[Column], after: set[Column]) -> list[str]:
-    """The tables and columns that go away, and how many rows have something in them, if any."""
-    remaining = {column[:2] for column in after}
-    gone = {column if column[:2] in remaining else column[:2] for column in before - after}
+def _losses(control: Connection, gone: set[Path]) -> list[str]:
+    """Of what would be gone, the tables and the columns of other tables that are not empty."""
     losses = []
     for schema, table, *column in sorted(gone):
+        if column and (schema, table) in gone:
+            continue
         what = sql.Identifier(*column) if column else sql.SQL("*")
-        row = control.execute(
-            sql.SQL("SELECT count({}) FROM {}").format(what, sql.Identifier(schema, table))
-        ).fetchone()
-        if row and row[0]:
-            losses.append(f"{quote(schema, table, *column)} ({row[0]:,} rows)")
+        count = sql.SQL("SELECT count({}) FROM {}").format(what, sql.Identifier(schema, table))
+        (rows,) = control.execute(count).fetchone() or (0,)
+        if rows:
+            losses.append(f"{'.'.join((schema, table, *column))} ({rows:,} rows)")
     return losses
 
 
@@ -615,86 +403,48 @@ def split_statements(text: str) -> list[str]:
 
 def plan(
     dsn: str, variables: Variables, *, to: str = "head", tree: Tree | None = None
-) -> list[Planned]:
-    """What `apply` would run, statement by statement. Reads only."""
-    tree = tree or shipped_tree()
-    chain = read_chain(tree)
-    require_filled_in(chain)
+) -> list[tuple[Revision, list[str]]]:
+    """The revisions that `apply` would run, each with its statements. Reads only."""
+    chain = read_chain(tree or shipped_tree())
     with connect(dsn, autocommit=True) as connection:
-        state = read_state(connection, variables)
+        state = State.read(connection, variables)
     check_server(state, writing=False)
     check_history(state, chain, variables)
-    return [
-        Planned(
-            revision.revision,
-            revision.description,
-            tuple(
-                split_statements("".join(t for _, t in revision_parts(revision, variables, "up")))
-            ),
-        )
-        for revision in chain[position_of(chain, state.revision) : position_of(chain, to)]
-    ]
+    planned = []
+    for revision in chain[position_of(chain, state.revision) : position_of(chain, to)]:
+        text = "".join(part for _, part in revision_parts(revision, variables, "up"))
+        planned.append((revision, split_statements(text)))
+    return planned
+
+
+def shipped_sql(variables: Variables, tree: Tree) -> str:
+    """All of ``sql/``, rendered: the database as it should be."""
+    sources = read_manifest(tree)
+    return "".join(render(source.text, variables, source.file) for source in sources)
 
 
 def role_statements(variables: Variables, tree: Tree) -> list[str]:
     """What `apply` leaves out because of manage_roles = false: for the DBA to run."""
-    managed = replace(variables, manage_roles=True)
-    ours = replace(variables, manage_roles=False)
-    return [
-        statement
-        for source in read_manifest(tree)
-        for text in [source.source.decode()]
-        for done in [split_statements(render(text, ours, source.path))]
-        for statement in split_statements(render(text, managed, source.path))
-        if statement not in done
-    ]
+    done = set(split_statements(shipped_sql(variables, tree)))
+    wanted = split_statements(shipped_sql(replace(variables, manage_roles=True), tree))
+    return [statement for statement in wanted if statement not in done]
 
 
 def script(
-    variables: Variables,
-    *,
-    start: str = "base",
-    to: str = "head",
-    lock_timeout: float = 2.0,
-    tree: Tree | None = None,
+    variables: Variables, *, start: str = "base", to: str = "head", tree: Tree | None = None
 ) -> str:
     """One file for psql that does what `apply` does between two revisions, ledger included."""
-    tree = tree or shipped_tree()
-    chain = read_chain(tree)
-    require_filled_in(chain)
-    first, last = position_of(chain, start), position_of(chain, to)
-    version_table = sql.Identifier(variables.schema, VERSION_TABLE)
-    lines = [
-        f"-- ticketdb {__version__}: from revision {start} to {to}. Run it with psql:",
-        "--     psql -X -v ON_ERROR_STOP=1 -f THIS_FILE DATABASE",
-        "\\set ON_ERROR_STOP on",
-        "\\o /dev/null",
-        "SET client_encoding = 'UTF8';",
-    ]
-    for revision in chain[first:last]:
-        before = chain[first - 1].revision if first else "base"
-        guard = package_sql("script_guard.sql")
-        stamp = sql.SQL(
-            "INSERT INTO {} (version_num) VALUES ({});"
-            if before == "base"
-            else "UPDATE {} SET version_num = {};"
-        )
-        lines += [
-            f"\n\\echo {revision.revision}: {revision.description}",
-            "BEGIN;",
-            settings_sql(lock_timeout, 0).rstrip(),
-            render(guard, variables, before=before, lock_name=lock_name(variables)).rstrip(),
-            *([render(package_sql("bootstrap.sql"), variables)] if before == "base" else []),
+    chain = read_chain(tree or shipped_tree())
+    names = ["base", *(revision.revision for revision in chain)]
+    parts = [own_sql("script_start.sql", variables)]
+    for position in range(position_of(chain, start), position_of(chain, to)):
+        revision, before = chain[position], names[position]
+        parts += [
+            f"\n\\echo {revision.revision}: {revision.description}\nBEGIN;\n",
+            _settings(variables, lock_timeout=2.0),
+            own_sql("script_guard.sql", variables, before=before),
+            own_sql("bootstrap.sql", variables, tables="[]") if before == "base" else "",
             *(text for _, text in revision_parts(revision, variables, "up")),
-            stamp.format(version_table, revision.revision).as_string(None),
-            "COMMIT;",
+            own_sql("script_stamp.sql", variables, revision=revision.revision),
         ]
-        first += 1
-    jobs = sql.Identifier(variables.schema, "schedule_jobs").as_string(None)
-    lines += [
-        f"\nSELECT to_regprocedure({quote_literal(jobs + '()')}) IS NOT NULL AS has_jobs \\gset",
-        "\\o\n\\if :has_jobs",
-        f"SELECT * FROM {jobs}();",
-        "\\endif",
-    ]
-    return "\n".join(lines) + "\n"
+    return "".join([*parts, own_sql("script_end.sql", variables)])

@@ -6,80 +6,56 @@ output: a bare string, a number or an attribute is refused, so a name full of qu
 is a name full of quotes and semicolons.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import asdict
 
-from jinja2 import DictLoader, StrictUndefined, TemplateError, TemplateSyntaxError, Undefined
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, Undefined
 from jinja2.sandbox import SandboxedEnvironment
-from psycopg import sql
+from psycopg.sql import Identifier, Literal
 
-from ticketdb.config import IDENTIFIERS, Variables
-from ticketdb.errors import ExitStatus, TicketdbError
-
-
-@dataclass(frozen=True)
-class Quoted:
-    """A value on its way into SQL: what it is, and how it is written there."""
-
-    value: str
-    is_identifier: bool
-
-    def as_sql(self) -> str:
-        # A literal with a backslash becomes E'…', which means the same whatever
-        # standard_conforming_strings says when a function body is parsed, years later.
-        wrapped = sql.Identifier(self.value) if self.is_identifier else sql.Literal(self.value)
-        return wrapped.as_string(None)
+from ticketdb.config import ROLES, SCHEMAS, Variables
+from ticketdb.errors import problem
 
 
-def _literal(value: object) -> Quoted:
-    if not isinstance(value, Quoted):
-        raise TemplateError("the filter 'literal' takes a template variable")
-    return Quoted(value.value, is_identifier=False)
+class Name(Identifier):
+    """The name of a schema or a role."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+def _literal(value: object) -> Literal:
+    if not isinstance(value, Name):
+        raise TemplateError("the filter 'literal' takes the name of a schema or a role")
+    return Literal(value.name)
 
 
 def _finalize(value: object) -> str:
-    if isinstance(value, Quoted):
-        return value.as_sql()
+    if isinstance(value, Name | Literal):
+        # A literal with a backslash becomes E'…', which means the same whatever
+        # standard_conforming_strings says when a function body is parsed, years later.
+        return value.as_string(None)
     if isinstance(value, Undefined):
         return str(value)  # raises, with the name of what is missing
     raise TemplateError(f"{value!r} may not be written into SQL: only template variables may")
 
 
-def _environment() -> SandboxedEnvironment:
-    environment = SandboxedEnvironment(
-        loader=DictLoader({}),  # nothing to include: a revision never reads another file
-        undefined=StrictUndefined,
-        autoescape=False,  # the output is SQL, not HTML
-        keep_trailing_newline=True,
-        finalize=_finalize,
-    )
-    environment.globals.clear()
-    environment.filters.clear()
-    environment.filters["literal"] = _literal
-    return environment
-
-
-_ENVIRONMENT = _environment()
-
-
-def context_of(variables: Variables) -> dict[str, Quoted | bool]:
-    """The variables as templates see them."""
-    context: dict[str, Quoted | bool] = {}
-    for field in fields(variables):
-        value = getattr(variables, field.name)
-        context[field.name] = (
-            value if isinstance(value, bool) else Quoted(value, field.name in IDENTIFIERS)
-        )
-    return context
+# Without a loader, because a revision never reads another file; without escaping for HTML.
+_ENVIRONMENT = SandboxedEnvironment(
+    undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True, finalize=_finalize
+)
+_ENVIRONMENT.globals.clear()
+_ENVIRONMENT.filters = {"literal": _literal}
 
 
 def render(template: str, variables: Variables, name: str = "SQL", **more: str | bool) -> str:
     """Fill in a template. `more`: texts and flags for ticketdb's own queries. Raises E_TEMPLATE."""
-    extra = {
-        key: value if isinstance(value, bool) else Quoted(value, is_identifier=False)
-        for key, value in more.items()
-    }
+    context: dict[str, Name | Literal | bool] = {}
+    for key, value in (asdict(variables) | more).items():
+        wrap = bool if isinstance(value, bool) else Name if key in SCHEMAS + ROLES else Literal
+        context[key] = wrap(value)
     try:
-        return _ENVIRONMENT.from_string(template).render(context_of(variables), **extra)
+        return _ENVIRONMENT.from_string(template).render(context)
     except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
         where = f"{name}:{error.lineno}" if isinstance(error, TemplateSyntaxError) else name
-        raise TicketdbError("E_TEMPLATE", ExitStatus.USAGE, f"{where}: {error}") from None
+        raise problem("E_TEMPLATE", f"{where}: {error}") from None

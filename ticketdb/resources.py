@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+PACKAGE = Path(__file__).resolve().parent
+
 
 @dataclass(frozen=True)
 class Tree:
@@ -18,11 +20,5 @@ class Tree:
 
 def shipped_tree() -> Tree:
     """The tree that this installation came with."""
-    package = Path(__file__).resolve().parent
-    root = package if (package / "sql").is_dir() else package.parent
+    root = PACKAGE if (PACKAGE / "sql").is_dir() else PACKAGE.parent
     return Tree(sql=root / "sql", migrations=root / "migrations")
-
-
-def package_sql(name: str) -> str:
-    """A query of ticketdb's own, as a template."""
-    return Path(__file__).with_name(name).read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ BEGIN
     IF current_setting('server_version_num')::integer / 10000 NOT BETWEEN 15 AND 18 THEN
         RAISE EXCEPTION 'ticketdb: PostgreSQL 15 to 18 is needed';
     END IF;
-    IF NOT pg_try_advisory_xact_lock(hashtextextended({{ lock_name }}, 0)) THEN
+    IF NOT pg_try_advisory_xact_lock(hashtextextended('ticketdb migration of ' || {{ schema | literal }}, 0)) THEN
         RAISE EXCEPTION 'ticketdb: another migration of this schema is running';
     END IF;
     IF to_regclass(format('%I.ticketdb_alembic_version', {{ schema | literal }})) IS NOT NULL THEN

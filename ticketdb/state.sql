@@ -1,16 +1,19 @@
 -- What a database says about itself before anything is done to it.
 SELECT
     current_database() AS database,
-    current_user AS role,
     current_setting('server_version_num')::integer / 10000 AS major,
     pg_is_in_recovery() AS in_recovery,
-    n.oid IS NOT NULL AS schema_exists,
-    CASE
-        WHEN n.oid IS NOT NULL THEN has_schema_privilege(n.oid, 'CREATE')
-        ELSE has_database_privilege(current_database(), 'CREATE')
-    END AS may_create,
-    to_regprocedure(format('%I.schedule_jobs()', w.schema_name)) IS NOT NULL AS has_jobs,
-    to_regclass(format('%I.ticketdb_alembic_version', w.schema_name)) IS NOT NULL AS has_version,
-    to_regclass(format('%I.ticketdb_migrations', w.schema_name)) IS NOT NULL AS has_ledger
-FROM (VALUES ({{ schema | literal }})) AS w (schema_name)
-LEFT JOIN pg_namespace AS n ON n.nspname = w.schema_name
+    to_regprocedure(format('%I.schedule_jobs()', {{ schema | literal }})) IS NOT NULL AS has_jobs,
+    EXISTS (
+        SELECT
+        FROM pg_class AS c
+        INNER JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        WHERE n.nspname = {{ monitoring_schema | literal }} AND c.relname = 'invariant_violations'
+    ) AS has_invariants,
+    p.oid IS NOT NULL AS has_pg_cron,
+    COALESCE(has_schema_privilege(p.extnamespace, 'USAGE'), false) AS sees_pg_cron,
+    to_regclass(format('%I.ticketdb_alembic_version', {{ schema | literal }})) IS NOT NULL
+        AS has_version,
+    to_regclass(format('%I.ticketdb_migrations', {{ schema | literal }})) IS NOT NULL AS has_ledger
+FROM (VALUES (1)) AS here (always)
+LEFT JOIN pg_extension AS p ON p.extname = 'pg_cron'

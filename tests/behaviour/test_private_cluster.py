@@ -1,16 +1,16 @@
 """The private PostgreSQL: it serves, and nothing of it stays behind."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -35,8 +35,6 @@ CHILD = textwrap.dedent("""
         {body}
 """)
 WAIT = "sys.stdin.read()"
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can start it as somebody else")
 
 
 @dataclass(frozen=True)
@@ -176,7 +174,7 @@ def test_a_stopped_server_refuses_and_a_restarted_one_has_its_data(cluster: Clus
 def test_stopping_a_stopped_server_is_an_error_that_names_the_folder(cluster: Cluster) -> None:
     with private_cluster(cluster.binaries) as other:
         other.stop()
-        with pytest.raises(TicketdbError, match=f"pg_ctl stop .* {other.directory} failed") as e:
+        with pytest.raises(TicketdbError, match=f"{other.directory} failed to stop") as e:
             other.stop()
     assert (e.value.code, e.value.exit_status) == ("E_SERVER_CONTROL", 3)
 
@@ -300,28 +298,18 @@ def test_the_callers_sigterm_handler_is_left_alone(cluster: Cluster) -> None:
 def test_a_server_that_cannot_start_quotes_its_log_and_leaves_nothing(
     cluster: Cluster,
 ) -> None:
-    # In a process with a temporary folder of its own, so that what is left can be counted.
-    base = Path(tempfile.mkdtemp(dir="/tmp"))
-    base.chmod(0o777)
-    program = (
-        "from ticketdb.cluster import private_cluster\n"
-        "with private_cluster(settings={'shared_preload_libraries': 'no_such_library'}): pass"
-    )
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", program],
-            capture_output=True,
-            text=True,
-            env={**os.environ, BINDIR_VARIABLE: str(cluster.binaries.bindir), "TMPDIR": str(base)},
-            check=False,
-        )
-        error = done.stderr.splitlines()[-1]
-        assert f"error [E_SERVER_START]: the private PostgreSQL {cluster.binaries.version}" in error
-        assert f"in {base}/ticketdb-" in error
-        assert 'could not access file "no_such_library"' in error
-        assert list(base.iterdir()) == []
-    finally:
-        base.rmdir()
+    settings = {"shared_preload_libraries": "no_such_library"}
+    told = rf"the private PostgreSQL {cluster.binaries.version} in (\S+) did not start: .*"
+    with (
+        pytest.raises(TicketdbError, match=told) as caught,
+        private_cluster(cluster.binaries, settings=settings),
+    ):
+        pass
+    assert (caught.value.code, caught.value.exit_status) == ("E_SERVER_START", 3)
+    assert 'could not access file "no_such_library"' in caught.value.message
+    folder = re.search(told, caught.value.message)
+    assert folder is not None
+    assert not Path(folder[1]).exists()
 
 
 def test_a_deep_temporary_folder_is_avoided(
@@ -332,23 +320,6 @@ def test_a_deep_temporary_folder_is_avoided(
     monkeypatch.setattr("tempfile.tempdir", str(deep))
     with private_cluster(cluster.binaries) as other:
         assert deep not in other.directory.parents
-        psycopg.connect(other.dsn()).close()
-
-
-@needs_root
-def test_programs_that_only_root_can_reach_are_copied_for_the_servers_user(
-    cluster: Cluster, tmp_path: Path
-) -> None:
-    # A wrapper for each program: a distribution's server cannot be moved, but it can be closed off.
-    closed = tmp_path / "closed" / "bin"
-    closed.mkdir(parents=True)
-    for program in ("initdb", "pg_ctl", "postgres"):
-        wrapper = closed / program
-        wrapper.write_text(f'#!/bin/sh\nexec "{cluster.binaries.bindir / program}" "$@"\n')
-        wrapper.chmod(0o755)
-    closed.parent.chmod(0o700)
-    with private_cluster(replace(cluster.binaries, bindir=closed)) as other:
-        assert other.binaries.bindir == other.directory / "server" / "bin"
         psycopg.connect(other.dsn()).close()
 
 

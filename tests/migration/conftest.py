@@ -15,6 +15,7 @@ from tests.conftest import Database
 from ticketdb import cli
 from ticketdb.cluster import Cluster, private_cluster
 from ticketdb.config import Variables
+from ticketdb.database import Connection, State, query
 from ticketdb.resources import Tree, shipped_tree
 
 OTHER_NAMES = Variables(
@@ -36,6 +37,14 @@ class Finished:
     returncode: int
     stdout: str
     stderr: str
+
+
+def fingerprint(connection: Connection, variables: Variables) -> list[tuple[str, str, str]]:
+    """The rows (kind, identity, definition) of catalog.sql: equal for databases that are equal."""
+    connection.execute("SET search_path = pg_catalog, pg_temp")
+    has_pg_cron = State.read(connection, variables).has_pg_cron
+    rows = query(connection, "catalog.sql", variables, has_pg_cron=has_pg_cron)
+    return [(row.kind, row.identity, row.definition) for row in rows]
 
 
 class Program(Protocol):

@@ -14,14 +14,13 @@ from alembic import command
 from psycopg import sql
 
 from tests.conftest import Connect, Database
-from tests.migration.conftest import OTHER_NAMES
+from tests.migration.conftest import OTHER_NAMES, fingerprint
 from ticketdb.config import Variables
-from ticketdb.database import quote
 from ticketdb.errors import TicketdbError
-from ticketdb.migrate import Run, Step, apply, revert, script, settings_sql
+from ticketdb.migrate import Run, Step, apply, revert, script
 from ticketdb.resources import Tree, shipped_tree
 from ticketdb.revision import alembic_config, read_chain
-from ticketdb.verify import fingerprint, verify
+from ticketdb.verify import verify
 
 # One worker has the server whose roles come and go.
 own_server = pytest.mark.xdist_group("own_cluster")
@@ -214,13 +213,10 @@ def test_alembic_is_never_handed_a_transaction_that_is_open(empty_database: Data
     config = alembic_config(shipped_tree())
     with engine.connect() as connection:
         connection.exec_driver_sql("SELECT 1")
-        config.attributes["run"] = Run(
-            connection,
-            Variables(),
-            {revision.revision: revision for revision in CHAIN},
-            settings_sql(1, 1),
-            lambda _: None,
-        )
+        tree = shipped_tree()
+        run = Run(empty_database.dsn, Variables(), tree, "up", HEAD, "", lambda _: None, wait=0)
+        run.connection, run.todo = connection, CHAIN
+        config.attributes["run"] = run
         with pytest.raises(RuntimeError, match="commit nothing"):
             command.upgrade(config, "head")
     engine.dispose()
@@ -310,7 +306,7 @@ def test_revert_lists_what_would_be_lost_and_stops(database: Database, connect: 
     with pytest.raises(TicketdbError) as caught:
         revert(database.dsn, Variables(), "base")
     assert (caught.value.code, caught.value.exit_status) == ("E_DATA_LOSS", 1)
-    assert f"{quote('public', 'shows')} (2 rows)" in caught.value.message
+    assert "public.shows (2 rows)" in caught.value.message
     assert "tickets" not in caught.value.message  # it is empty: no loss
     assert catalog(database, Variables()) == before
 
@@ -350,7 +346,7 @@ def test_an_applied_file_that_was_edited_is_noticed(database: Database, tree_cop
         (
             f"DELETE FROM ticketdb_migrations WHERE revision = '{HEAD}'",
             "E_LEDGER",
-            f"{HEAD} is not in",
+            f"{HEAD} is not in the ledger",
         ),
         ("DELETE FROM ticketdb_alembic_version", "E_LEDGER", "says base, but revision 0001 is in"),
         ("UPDATE ticketdb_alembic_version SET version_num = '0001'", "E_LEDGER", "0002 is in"),

@@ -89,12 +89,18 @@ def test_repeated_runs_end_what_is_over_until_told_to_stop(
 
 
 def test_a_lost_connection_is_told_and_made_again(start: Start, connect: Connect) -> None:
+    waiting = (
+        "FROM pg_stat_activity WHERE datname = current_database()"
+        " AND application_name = 'ticketdb' AND wait_event_type = 'Lock'"
+    )
     process = start("--every", "0.2")
     assert RAN.fullmatch(next_line(process))
-    connect().execute(
-        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND application_name = 'ticketdb'"
-    )
+    blocker, observer = connect(), connect()
+    with blocker.transaction():
+        blocker.execute("LOCK TABLE public.reservation_cleanup_runs")
+        while observer.execute(f"SELECT pid {waiting}".encode()).fetchone() is None:
+            pass
+        observer.execute(f"SELECT pg_terminate_backend(pid, 5000) {waiting}".encode())
     assert process.stderr is not None
     told = process.stderr.readline()
     assert re.fullmatch(r"error \[E_CONNECTION_LOST\]: .*trying again in 0\.2 s\n", told)

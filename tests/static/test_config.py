@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ticketdb.config import Environment, Variables, load_variables, parse_variables
+from ticketdb.config import Variables, load_variables, parse_variables
 from ticketdb.errors import TicketdbError
 
 
@@ -36,11 +36,6 @@ def test_the_file_of_the_current_folder_is_read(
     assert load_variables() == Variables(schema="shop", manage_roles=False)
 
 
-def test_the_connection_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TICKETDB_DSN", "dbname=shop")
-    assert Environment().dsn == "dbname=shop"
-
-
 def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(TicketdbError, match=r"absent\.toml: cannot be read"):
         load_variables(tmp_path / "absent.toml")
@@ -49,12 +44,12 @@ def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("contents", "told"),
     [
-        pytest.param('[variables]\nschema = "sho', "is not TOML: unterminated string", id="quote"),
+        pytest.param('[variables]\nschema = "sho', "is not TOML: Unterminated string", id="quote"),
         pytest.param("[variables\n", r"is not TOML: .*line 1", id="bracket"),
         pytest.param('[variables]\nschem = "x"', "did you mean 'schema'", id="misspelt key"),
-        pytest.param('[variabels]\nschema = "x"', "did you mean 'variables'", id="misspelt table"),
-        pytest.param('schema = "x"', r"'schema': move it under \[variables\]", id="no table"),
-        pytest.param("variables = 3", "must be a table", id="table is a number"),
+        pytest.param('[variabels]\nschema = "x"', r"one table, \[variables\]", id="misspelt table"),
+        pytest.param('schema = "x"', r"one table, \[variables\]", id="no table"),
+        pytest.param("variables = 3", r"one table, \[variables\]", id="table is a number"),
         pytest.param("[variables]\nschema = 1", r"variables\.schema: .*string", id="number"),
         pytest.param(
             '[variables]\nmanage_roles = "yes"', r"variables\.manage_roles: .*boolean", id="text"
@@ -89,19 +84,19 @@ def test_a_mistake_is_told_with_file_key_and_remedy(
         ("schema", "x" * 64, "longer than 63 bytes"),
         ("schema", "ä" * 32, "longer than 63 bytes"),
         ("schema", "a$b", r"contains '\$'"),
-        ("schema", "a\nb", r"U\+000A"),
-        ("schema", "a\x00b", r"U\+0000"),
-        ("schema", "a\udc80b", r"U\+DC80"),
+        ("schema", "a\nb", "a control character"),
+        ("schema", "a\x00b", "a control character"),
+        ("schema", "a\udc80b", "a control character"),
         ("schema", "pg_shop", "begins with 'pg_'"),
         ("monitoring_schema", "information_schema", "belongs to somebody else"),
         ("schema", "cron", "belongs to somebody else"),
         ("app_role", "public", "cannot name a role"),
         ("monitor_role", "none", "cannot name a role"),
         ("cleanup_job", "", "is empty"),
-        ("cleanup_job", "x" * 256, "longer than 255 characters"),
+        ("cleanup_job", "x" * 256, "longer than 255 bytes"),
         ("cleanup_job", "a $body$ b", "dollar quote"),
         ("cleanup_job", "a $$ b", "dollar quote"),
-        ("cleanup_schedule", "* *\r* * *", r"U\+000D"),
+        ("cleanup_schedule", "* *\r* * *", "a control character"),
     ],
 )
 def test_a_value_that_would_not_survive_in_sql_is_refused(key: str, value: str, told: str) -> None:

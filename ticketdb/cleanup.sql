@@ -1,0 +1,12 @@
+-- What the jobs of pg_cron do, for any other scheduler, and at last what the cleanup has done.
+CALL {{ schema }}.run_reservation_cleanup('ticketdb');
+SELECT {{ schema }}.maintain_partitions();
+SELECT {{ schema }}.purge_history();
+SELECT
+    r.started_at::timestamptz(0),
+    r.reservations_expired,
+    r.seats_released
+FROM {{ schema }}.reservation_cleanup_runs AS r
+WHERE r.scheduler = 'ticketdb'
+ORDER BY r.id DESC
+LIMIT 1

@@ -1,0 +1,18 @@
+-- The revision that alembic says was reached, and the ledger of how it was.
+SELECT
+    {% if has_version %}
+    (SELECT v.version_num FROM {{ schema }}.ticketdb_alembic_version AS v) AS revision,
+    {% else %}
+    NULL AS revision,
+    {% endif %}
+    {% if has_ledger %}
+    COALESCE(
+        (
+            SELECT jsonb_agg(to_jsonb(l) ORDER BY l.revision)
+            FROM {{ schema }}.ticketdb_migrations AS l
+        ),
+        '[]'
+    ) AS ledger
+    {% else %}
+    '[]'::jsonb AS ledger
+    {% endif %}

@@ -1,0 +1,11 @@
+{% if is_up %}
+INSERT INTO {{ schema }}.ticketdb_migrations (
+    revision, source_sha256, rendered_sha256, duration_seconds, package_version, variables
+) VALUES (
+    {{ revision }}, {{ source_sha256 }}, {{ rendered_sha256 }},
+    extract(epoch FROM clock_timestamp() - transaction_timestamp()),
+    {{ package_version }}, {{ variables_json }}::jsonb
+);
+{% else %}
+DELETE FROM {{ schema }}.ticketdb_migrations WHERE revision = {{ revision }};
+{% endif %}
