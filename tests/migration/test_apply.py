@@ -13,11 +13,12 @@ import sqlalchemy
 from alembic import command
 from psycopg import sql
 
-from tests.conftest import Connect, Database
+from tests.conftest import NAMES, Connect, Database
 from tests.migration.conftest import OTHER_NAMES, fingerprint
 from ticketdb.config import Variables
+from ticketdb.database import own_sql
 from ticketdb.errors import TicketdbError
-from ticketdb.migrate import Run, Step, apply, revert, script
+from ticketdb.migrate import Run, Step, apply, revert, script, shipped_sql
 from ticketdb.resources import Tree, shipped_tree
 from ticketdb.revision import alembic_config, read_chain
 from ticketdb.verify import verify
@@ -100,6 +101,26 @@ def test_every_revision_down_and_up_again_changes_nothing(own_database: Database
         apply(own_database.dsn, Variables(), to=revision.revision)
         assert catalog(own_database, Variables()) == there, revision.name
     revert(own_database.dsn, Variables(), "base", allow_data_loss=True)
+
+
+@roles_exist
+def test_the_sources_make_the_database_that_the_revisions_make(
+    empty_database: Database, database: Database
+) -> None:
+    """Edits of sql/ that were not frozen, and revisions that do not do what sql/ says, differ."""
+    names = NAMES
+    revoke = sql.SQL("SELECT {}.revoke_default_privileges()").format(sql.Identifier(names.schema))
+    with psycopg.connect(empty_database.dsn) as connection:
+        connection.execute(own_sql("bootstrap.sql", names, tables="[]").encode())
+        connection.execute(shipped_sql(names, shipped_tree()).encode())
+        connection.execute(revoke)
+    assert catalog(empty_database, names) == catalog(database, names)
+
+    with psycopg.connect(empty_database.dsn) as connection:
+        connection.execute(
+            sql.SQL("COMMENT ON TABLE {} IS 'edited'").format(sql.Identifier(names.schema, "shows"))
+        )
+    assert catalog(empty_database, names) != catalog(database, names)
 
 
 @own_server
