@@ -1,7 +1,7 @@
 -- 0004: Orders, tickets and payment events.
 -- A template, frozen by `ticketdb revision`.
 
--- object: tables/ticket_orders.sql sha256=9b83b6d75febb29028ecbbbc7dfd006330d15dfe9509519fd39ff4f2820bfcb0
+-- object: tables/ticket_orders.sql sha256=8e3400eee064cde07ce93d2c90ed4ec92bbf0ad5af5c5f3b3d0f85b1a7cde9ad
 -- Orders: what a buyer is to pay for the seats that a reservation holds.
 CREATE TABLE {{ schema }}.ticket_orders (
     id uuid NOT NULL DEFAULT {{ schema }}.uuid_v7(),
@@ -44,6 +44,9 @@ CREATE TABLE {{ schema }}.ticket_orders (
 
 CREATE UNIQUE INDEX ticket_orders_one_open_per_reservation
 ON {{ schema }}.ticket_orders (reservation_id, show_id) WHERE status IN ('pending', 'paid');
+
+CREATE INDEX ticket_orders_reservation_id_show_id_idx
+ON {{ schema }}.ticket_orders (reservation_id, show_id);
 
 CREATE INDEX ticket_orders_created_at_idx ON {{ schema }}.ticket_orders (created_at);
 
@@ -96,6 +99,8 @@ COMMENT ON CONSTRAINT ticket_orders_paid_at_check ON {{ schema }}.ticket_orders 
 'Set exactly when money has come.';
 COMMENT ON INDEX {{ schema }}.ticket_orders_one_open_per_reservation IS
 'A reservation is paid for by one order at a time.';
+COMMENT ON INDEX {{ schema }}.ticket_orders_reservation_id_show_id_idx IS
+'Serves all orders of a reservation, when seats are given back or one of them is paid.';
 COMMENT ON INDEX {{ schema }}.ticket_orders_created_at_idx IS
 'Serves payment metrics of the last hours.';
 

@@ -79,7 +79,7 @@ ON {{ schema }}.seat_reservations IS 'Logs each new hold.';
 COMMENT ON TRIGGER seat_reservations_audit_update ON {{ schema }}.seat_reservations IS
 'Logs how a hold is extended and how it ends.';
 
--- object: functions/audit_ticket_order.sql sha256=083b89f6e73588446fb44aaef588e0cdad28d155ac42a594a65626559908aaf6
+-- object: functions/audit_ticket_order.sql sha256=8411c33a125c65f77c35c2acb095fc5352f635f2f6e1991c1574617568ba9f16
 -- Trigger function: whoever changes an order, by whatever statement, leaves a line. Runs as the
 -- caller: who may not write the log may not change an order.
 CREATE OR REPLACE FUNCTION {{ schema }}.audit_ticket_order()
@@ -92,8 +92,16 @@ BEGIN
         payment_provider, error_message
     )
     VALUES (
-        NEW.id, NEW.reservation_id, NEW.show_id, CASE WHEN TG_OP = 'UPDATE' THEN OLD.status END,
-        NEW.status, NEW.total_amount_in_cents, NEW.currency, NEW.payment_provider, NEW.error_message
+        NEW.id,
+        NEW.reservation_id,
+        NEW.show_id,
+        CASE WHEN TG_OP = 'UPDATE' THEN OLD.status END,
+        NEW.status,
+        NEW.total_amount_in_cents,
+        NEW.currency,
+        NEW.payment_provider,
+        -- The order keeps the words of its last failure; the line of a later success is none.
+        CASE WHEN NEW.status = 'failed' THEN NEW.error_message END
     );
     RETURN NULL;
 END;

@@ -265,7 +265,7 @@ GRANT EXECUTE ON FUNCTION {{ schema }}.create_ticket_order(text, text, text, tex
 TO {{ app_role }};
 {% endif %}
 
--- object: functions/confirm_payment.sql sha256=6c9a4fa475a5eeb4da11b1c4e68aeab430c5334a506dccc83bd579e9871724dc
+-- object: functions/confirm_payment.sql sha256=7c4620f4c107c5f063c5dd7dc119bd326e53b7b338befff6d664551cdce189fd
 -- The provider says that money has come. Whatever happens here, it is on record, and none of it is
 -- lost: tickets, or refund_due. Safe to repeat.
 CREATE OR REPLACE FUNCTION {{ schema }}.confirm_payment(
@@ -294,6 +294,7 @@ DECLARE
     v_sellable boolean;
     v_detail jsonb := jsonb_build_object('event_id', left(p_event_id, 200));
 BEGIN
+    ticket_ids := '{}';
     IF COALESCE(p_provider, '') !~ '\S'
         OR COALESCE(p_event_id, '') !~ '\S'
         OR GREATEST(length(p_provider), length(p_event_id)) > 200
@@ -329,7 +330,6 @@ BEGIN
                     THEN 'ORDER_NOT_PAYABLE'
             END;
             status := v_order.status;
-            ticket_ids := '{}';
 
             IF error_code IS NULL THEN
                 SELECT
@@ -580,7 +580,7 @@ COMMENT ON FUNCTION {{ schema }}.fail_payment(uuid, uuid, text, text, text) IS
 GRANT EXECUTE ON FUNCTION {{ schema }}.fail_payment(uuid, uuid, text, text, text) TO {{ app_role }};
 {% endif %}
 
--- object: functions/refund_order.sql sha256=ec7d19cf004c8ac6afd40e74214368711e848dcbed7fe8f664b38c264a64dedd
+-- object: functions/refund_order.sql sha256=a2773aac0c5224743aea5051baf1d1e88988dad28072f94ddf27b06ba327107c
 -- Records that the money was given back. Seats that were sold can be sold again.
 CREATE OR REPLACE FUNCTION {{ schema }}.refund_order(
     p_show_id uuid,
@@ -626,7 +626,8 @@ BEGIN
                 WHERE
                     tickets.order_id = v_order.id
                     AND tickets.show_id = p_show_id
-                    AND tickets.status = 'valid'
+                    -- The valid ones, said so that the index of all valid ones does not apply.
+                    AND tickets.status NOT IN ('cancelled', 'refunded')
                 RETURNING tickets.show_seat_id
             )
 

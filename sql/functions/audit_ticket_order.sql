@@ -10,8 +10,16 @@ BEGIN
         payment_provider, error_message
     )
     VALUES (
-        NEW.id, NEW.reservation_id, NEW.show_id, CASE WHEN TG_OP = 'UPDATE' THEN OLD.status END,
-        NEW.status, NEW.total_amount_in_cents, NEW.currency, NEW.payment_provider, NEW.error_message
+        NEW.id,
+        NEW.reservation_id,
+        NEW.show_id,
+        CASE WHEN TG_OP = 'UPDATE' THEN OLD.status END,
+        NEW.status,
+        NEW.total_amount_in_cents,
+        NEW.currency,
+        NEW.payment_provider,
+        -- The order keeps the words of its last failure; the line of a later success is none.
+        CASE WHEN NEW.status = 'failed' THEN NEW.error_message END
     );
     RETURN NULL;
 END;

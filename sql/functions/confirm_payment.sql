@@ -26,6 +26,7 @@ DECLARE
     v_sellable boolean;
     v_detail jsonb := jsonb_build_object('event_id', left(p_event_id, 200));
 BEGIN
+    ticket_ids := '{}';
     IF COALESCE(p_provider, '') !~ '\S'
         OR COALESCE(p_event_id, '') !~ '\S'
         OR GREATEST(length(p_provider), length(p_event_id)) > 200
@@ -61,7 +62,6 @@ BEGIN
                     THEN 'ORDER_NOT_PAYABLE'
             END;
             status := v_order.status;
-            ticket_ids := '{}';
 
             IF error_code IS NULL THEN
                 SELECT

@@ -43,7 +43,8 @@ BEGIN
                 WHERE
                     tickets.order_id = v_order.id
                     AND tickets.show_id = p_show_id
-                    AND tickets.status = 'valid'
+                    -- The valid ones, said so that the index of all valid ones does not apply.
+                    AND tickets.status NOT IN ('cancelled', 'refunded')
                 RETURNING tickets.show_seat_id
             )
 

@@ -41,6 +41,9 @@ CREATE TABLE {{ schema }}.ticket_orders (
 CREATE UNIQUE INDEX ticket_orders_one_open_per_reservation
 ON {{ schema }}.ticket_orders (reservation_id, show_id) WHERE status IN ('pending', 'paid');
 
+CREATE INDEX ticket_orders_reservation_id_show_id_idx
+ON {{ schema }}.ticket_orders (reservation_id, show_id);
+
 CREATE INDEX ticket_orders_created_at_idx ON {{ schema }}.ticket_orders (created_at);
 
 COMMENT ON TABLE {{ schema }}.ticket_orders IS 'Orders and how their payment went.';
@@ -92,6 +95,8 @@ COMMENT ON CONSTRAINT ticket_orders_paid_at_check ON {{ schema }}.ticket_orders 
 'Set exactly when money has come.';
 COMMENT ON INDEX {{ schema }}.ticket_orders_one_open_per_reservation IS
 'A reservation is paid for by one order at a time.';
+COMMENT ON INDEX {{ schema }}.ticket_orders_reservation_id_show_id_idx IS
+'Serves all orders of a reservation, when seats are given back or one of them is paid.';
 COMMENT ON INDEX {{ schema }}.ticket_orders_created_at_idx IS
 'Serves payment metrics of the last hours.';
 
