@@ -5,6 +5,7 @@ where it is. TICKETDB_PG_BINDIR and TICKETDB_TEST_MAJOR choose the server.
 """
 
 import os
+import re
 import signal
 import uuid
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ from ticketdb.errors import TicketdbError
 
 # What things are called in the databases of the tests: as shipped, or, in a second run of the suite
 # with TICKETDB_TEST_NAMES=other, nothing of it.
+OTHER_NAMES = os.environ.get("TICKETDB_TEST_NAMES") == "other"
 NAMES = (
     Variables(
         schema="box office",
@@ -42,7 +44,7 @@ NAMES = (
         partition_job="months",
         purge_job="forget",
     )
-    if os.environ.get("TICKETDB_TEST_NAMES") == "other"
+    if OTHER_NAMES
     else Variables()
 )
 TEMPLATE = "ticketdb_template"
@@ -58,20 +60,34 @@ _stack = pytest.StashKey[ExitStack]()
 _cluster = pytest.StashKey[Cluster]()
 
 
+def quoted(name: str) -> str:
+    """The name as SQL writes it, for places that take text: a setting, a regnamespace."""
+    return sql.Identifier(name).as_string()
+
+
 @dataclass(frozen=True)
 class Database:
-    """A database of the run's cluster."""
+    """A database of the run's cluster, whose sessions find the tables without naming their schema.
+
+    They find `public` as it is. For another schema the connection brings the search path along, as
+    a DBA might set it. Nothing of ticketdb itself may need that: the template is made without.
+    """
 
     cluster: Cluster
     name: str
 
     @property
     def dsn(self) -> str:
-        return self.cluster.dsn(self.name)
+        return self.dsn_as(SUPERUSER)
 
     def dsn_as(self, user: str) -> str:
         """The same database, entered as another role. The cluster trusts everybody who gets in."""
-        return self.cluster.dsn(self.name, user)
+        options = None
+        if OTHER_NAMES:
+            # Blanks separate options, so those within a name are escaped.
+            path = f"{quoted(NAMES.schema)},public"
+            options = "-c search_path=" + re.sub(r"([\\ ])", r"\\\1", path)
+        return self.cluster.dsn(self.name, user, options=options)
 
 
 class Connect(Protocol):
@@ -148,9 +164,20 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker(pytest.mark.xdist_group("cron"))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "default_names: left out of the run with other names, in which it would say nothing new",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with pg_cron's tests: they wait for its clock while the other worker works."""
     items.sort(key=lambda item: not _is_cron(item))
+    if OTHER_NAMES:
+        left_out = {item for item in items if item.get_closest_marker("default_names")}
+        config.hook.pytest_deselected(items=list(left_out))
+        items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(scope="session")

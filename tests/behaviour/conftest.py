@@ -25,7 +25,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import namedtuple_row
 
 from tests.conftest import NAMES as NAMES
-from tests.conftest import Database
+from tests.conftest import Database, quoted
 from ticketdb.cluster import Cluster
 
 RESERVATION_LOG = "seat_reservation_audit_log"
@@ -120,7 +120,7 @@ def tables(connection: Connection) -> dict[str, list[str]]:
     names = connection.execute(
         "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(%s)"
         " AND relkind IN ('r', 'p') AND NOT relispartition ORDER BY relname",
-        [NAMES.schema],
+        [quoted(NAMES.schema)],
     ).fetchall()
     everything = sql.SQL(" UNION ALL ").join(
         sql.SQL("SELECT {}, t::text FROM {} AS t").format(

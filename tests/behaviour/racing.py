@@ -124,7 +124,6 @@ def racers(database: Database, count: int) -> Iterator[Racers]:
                 database.dsn,
                 autocommit=True,
                 row_factory=namedtuple_row,
-                options=f'-c search_path="{NAMES.schema}"',
             )
 
         async def open_all() -> list[AsyncConnection]:

@@ -19,7 +19,7 @@ from tests.behaviour.conftest import (
     tables,
     value,
 )
-from tests.conftest import Connect, Database
+from tests.conftest import Connect, Database, quoted
 
 LOGS = [RESERVATION_LOG, ORDER_LOG, "api_request_log"]
 
@@ -243,6 +243,6 @@ def test_a_request_that_makes_no_sense_is_logged_all_the_same(
 def test_every_log_is_among_those_that_are_tested(connection: Connection) -> None:
     found = connection.execute(
         "SELECT relname FROM pg_class WHERE relkind = 'p' AND relnamespace = to_regnamespace(%s)",
-        [NAMES.schema],
+        [quoted(NAMES.schema)],
     ).fetchall()
     assert sorted(row.relname for row in found) == sorted(LOGS)

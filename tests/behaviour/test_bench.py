@@ -16,7 +16,8 @@ from bench.profile import DATABASE, NAME, cost_of
 from bench.report import Fact, Row
 from ticketdb.cluster import Cluster
 
-pytestmark = pytest.mark.xdist_group("bench")
+# The benchmark has a server of its own, with names of its own choice.
+pytestmark = [pytest.mark.xdist_group("bench"), pytest.mark.default_names]
 
 TINY = Options(
     pairs=1,

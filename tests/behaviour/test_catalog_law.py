@@ -14,10 +14,11 @@ import pytest
 from psycopg.rows import namedtuple_row
 
 from tests.behaviour.conftest import NAMES, Connection, Hall, Row
-from tests.conftest import REQUIRE_PG_CRON, Database
+from tests.conftest import REQUIRE_PG_CRON, Database, quoted
 from ticketdb import migrate
 
-SCHEMAS = [NAMES.schema, NAMES.monitoring_schema]
+# As text that the server reads as a list of names.
+SCHEMAS = [quoted(NAMES.schema), quoted(NAMES.monitoring_schema)]
 ROLES = [NAMES.app_role, NAMES.monitor_role, NAMES.dashboard_role, NAMES.datadog_role]
 
 # Constraints and indexes that users meet in messages: their names say what they forbid.
@@ -56,9 +57,8 @@ FUNCTIONS = """
 
 def names(connection: Connection, question: str) -> list[str]:
     """Ask about the relations `r` and the functions `p` of our schemas: the first column."""
-    quoted = [f'"{schema}"' for schema in SCHEMAS]
     statement = f"WITH r AS ({RELATIONS}), p AS ({FUNCTIONS}) {question} ORDER BY 1"
-    return [row[0] for row in connection.execute(statement.encode(), [quoted, quoted]).fetchall()]
+    return [row[0] for row in connection.execute(statement.encode(), [SCHEMAS, SCHEMAS]).fetchall()]
 
 
 def misnamed_constraints(connection: Connection) -> list[str]:
@@ -75,7 +75,7 @@ def misnamed_constraints(connection: Connection) -> list[str]:
             AND k.contype IN ('p', 'u', 'f', 'c', 'x')
         ORDER BY 2
         """,
-        [[f'"{schema}"' for schema in SCHEMAS]],
+        [SCHEMAS],
     ).fetchall()
     assert rows
     broken = []
@@ -110,7 +110,7 @@ def misnamed_indexes(connection: Connection) -> list[str]:
             AND NOT EXISTS (SELECT FROM pg_constraint AS k WHERE k.conindid = c.oid)
         ORDER BY 2
         """,
-        [[f'"{schema}"' for schema in SCHEMAS]],
+        [SCHEMAS],
     ).fetchall()
     assert rows
     return [
@@ -145,7 +145,7 @@ def misnamed_variables(connection: Connection) -> list[str]:
     rows = connection.execute(
         "SELECT proname::text, prosrc FROM pg_proc WHERE pronamespace = ANY(%s::regnamespace[])"
         " AND prolang = (SELECT oid FROM pg_language WHERE lanname = 'plpgsql') ORDER BY 1",
-        [[f'"{schema}"' for schema in SCHEMAS]],
+        [SCHEMAS],
     ).fetchall()
     broken = []
     for row in rows:
@@ -299,9 +299,9 @@ LAWS: list[tuple[Law, str, list[str]]] = [
             "CREATE TABLE t (c integer CONSTRAINT t_pkey PRIMARY KEY);"
             "CREATE INDEX t_c_idx ON t (c);"
             "CREATE TRIGGER t_stop BEFORE DELETE ON t EXECUTE FUNCTION refuse_change();"
-            "CREATE VIEW monitoring.v AS SELECT 1 AS one;"
+            f"CREATE VIEW {SCHEMAS[1]}.v AS SELECT 1 AS one;"
             "CREATE FUNCTION f() RETURNS integer LANGUAGE sql AS 'SELECT 1';"
-            f"COMMENT ON SCHEMA {NAMES.monitoring_schema} IS '';"
+            f"COMMENT ON SCHEMA {SCHEMAS[1]} IS '';"
             "COMMENT ON TABLE shows IS NULL"
         ),
         [
@@ -402,7 +402,7 @@ def test_functions_are_granted_as_the_contract_says_and_to_nobody_else(
         "SELECT p.proname::text AS name, a.grantee::regrole::text AS grantee"
         " FROM pg_proc AS p, aclexplode(COALESCE(p.proacl, acldefault('f', p.proowner))) AS a"
         " WHERE p.pronamespace = ANY(%s::regnamespace[]) AND a.grantee <> p.proowner",
-        [[f'"{schema}"' for schema in SCHEMAS]],
+        [SCHEMAS],
     ).fetchall()
     app, monitor = NAMES.app_role, NAMES.monitor_role
     assert {(row.name, row.grantee) for row in rows} == {
@@ -477,20 +477,19 @@ def test_plpgsql_check_finds_nothing_in_any_function(cron_database: Database) ->
             pytest.fail(f"{reason}, and {REQUIRE_PG_CRON} is 1", pytrace=False)
         pytest.skip(reason)
     migrate.apply(cron_database.dsn, NAMES)
-    schemas = [f'"{schema}"' for schema in SCHEMAS]
     with psycopg.connect(cron_database.dsn, row_factory=namedtuple_row) as connection:
         connection.execute("CREATE EXTENSION plpgsql_check")
-        found: list[Row] = connection.execute(CHECK, [schemas]).fetchall()
+        found: list[Row] = connection.execute(CHECK, [SCHEMAS]).fetchall()
         assert [row for row in found if (row.function, row.message) not in FINDINGS] == []
         # One that has gone would hide the next of its kind.
         assert {(row.function, row.message) for row in found} == set(FINDINGS)
 
         # The control: it looks, and at trigger functions with their table too.
         connection.execute(
-            f"CREATE FUNCTION {NAMES.schema}.f() RETURNS trigger LANGUAGE plpgsql AS"
+            f"CREATE FUNCTION {SCHEMAS[0]}.f() RETURNS trigger LANGUAGE plpgsql AS"
             " 'BEGIN NEW.nothing_of_the_kind := 1; RETURN NEW; END';"
-            f"CREATE TRIGGER shows_f BEFORE INSERT ON {NAMES.schema}.shows"
-            f" FOR EACH ROW EXECUTE FUNCTION {NAMES.schema}.f()"
+            f"CREATE TRIGGER shows_f BEFORE INSERT ON {SCHEMAS[0]}.shows"
+            f" FOR EACH ROW EXECUTE FUNCTION {SCHEMAS[0]}.f()"
         )
-        again: list[Row] = connection.execute(CHECK, [schemas]).fetchall()
+        again: list[Row] = connection.execute(CHECK, [SCHEMAS]).fetchall()
         assert "nothing_of_the_kind" in next(row.message for row in again if row.function == "f")

@@ -11,6 +11,7 @@ import pytest
 from psycopg import sql
 
 from tests.behaviour.conftest import (
+    NAMES,
     Connection,
     Hall,
     Row,
@@ -470,7 +471,7 @@ def test_the_status_view_shows_the_last_ten_runs_newest_first(owner: Connection)
         owner.execute("CALL run_reservation_cleanup(%s)", [f"run {number}"])
     shown = job_status(owner)
     assert [row.scheduler for row in shown] == [f"run {number}" for number in range(11, 1, -1)]
-    assert {row.jobname for row in shown} == {"cleanup-expired-reservations"}
+    assert {row.jobname for row in shown} == {NAMES.cleanup_job}
 
 
 def test_the_status_view_does_not_read_the_whole_history(owner: Connection) -> None:

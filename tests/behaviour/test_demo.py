@@ -17,6 +17,9 @@ from tests.behaviour.test_private_cluster import is_running
 from tests.conftest import Connect, Database
 from ticketdb import demo
 
+# The demo makes a database of its own, with the names as shipped.
+pytestmark = pytest.mark.default_names
+
 PROGRAM = "from ticketdb import demo; raise SystemExit(demo.run({}))"
 
 # What may go wrong in a database, and one number that must be found to differ.

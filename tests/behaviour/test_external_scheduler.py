@@ -1,11 +1,14 @@
 """Without pg_cron: `ticketdb cleanup` does what its job would."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
@@ -26,11 +29,21 @@ def house(owner: Connection) -> Hall:
     return make_hall(owner)
 
 
+@pytest.fixture(autouse=True)
+def configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What things are called, told to the command as its users do."""
+    file = tmp_path / "ticketdb.toml"
+    settings = [f"{name} = {json.dumps(given)}\n" for name, given in asdict(NAMES).items()]
+    file.write_text("[variables]\n" + "".join(settings))
+    monkeypatch.setenv("TICKETDB_CONFIG", str(file))
+
+
 @contextmanager
 def scheduler(database: Database, *options: str) -> Iterator[subprocess.Popen[str]]:
     """The command, running on its own; killed if the test did not end it."""
+    dsn = database.cluster.dsn(database.name)  # without a search path: the command needs none
     process = subprocess.Popen(
-        [*COMMAND, "--dsn", database.dsn, *options],
+        [*COMMAND, "--dsn", dsn, *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -21,6 +21,9 @@ from tests.conftest import Database, throw_away_database
 from ticketdb import migrate
 from ticketdb.cluster import SUPERUSER, Cluster
 
+# The guide says `public`, by saying nothing, and has names of roles and of a job.
+pytestmark = pytest.mark.default_names
+
 GUIDE = Path(__file__).parents[3] / "shared" / "guide" / "ticketing-monitoring-guide.md"
 
 

@@ -7,15 +7,13 @@ import pytest
 from psycopg import sql
 from psycopg.rows import namedtuple_row
 
-from tests.behaviour.conftest import Connection, Row
+from tests.behaviour.conftest import NAMES, Connection, Row
 from tests.conftest import Database
 from ticketdb import migrate
-from ticketdb.config import Variables
 from ticketdb.errors import TicketdbError
 
 MIGRATOR = "jobs_migrator"
-VARIABLES = Variables()
-JOBS = [VARIABLES.cleanup_job, VARIABLES.partition_job, VARIABLES.purge_job]
+JOBS = [NAMES.cleanup_job, NAMES.partition_job, NAMES.purge_job]
 
 
 @pytest.fixture
@@ -44,7 +42,7 @@ def migrator(cron_database: Database, superuser: Connection) -> Iterator[str]:
 
 def apply(dsn: str) -> dict[str, str]:
     """Apply, and return what was done with each job."""
-    return {job.job_name: job.action for job in migrate.apply(dsn, VARIABLES).jobs}
+    return {job.job_name: job.action for job in migrate.apply(dsn, NAMES).jobs}
 
 
 def jobs(connection: Connection) -> list[Row]:
@@ -64,7 +62,7 @@ def test_revert_takes_the_jobs_away_and_apply_brings_one_of_each_back(
 ) -> None:
     apply(cron_database.dsn)
     superuser.execute("SELECT cron.schedule('somebody else''s', '0 0 1 1 *', 'SELECT 1')")
-    migrate.revert(cron_database.dsn, VARIABLES, "base", allow_data_loss=True)
+    migrate.revert(cron_database.dsn, NAMES, "base", allow_data_loss=True)
     assert [job.jobname for job in jobs(superuser)] == ["somebody else's"]
     apply(cron_database.dsn)
     assert [job.jobname for job in jobs(superuser)] == ["somebody else's", *JOBS]
@@ -75,7 +73,7 @@ def test_revert_takes_a_job_away_whose_schedule_a_dba_has_changed(
 ) -> None:
     apply(cron_database.dsn)
     superuser.execute("SELECT cron.alter_job(jobid, '*/7 * * * *', active := false) FROM cron.job")
-    migrate.revert(cron_database.dsn, VARIABLES, "base", allow_data_loss=True)
+    migrate.revert(cron_database.dsn, NAMES, "base", allow_data_loss=True)
     assert jobs(superuser) == []
 
 
@@ -89,7 +87,7 @@ def test_revert_takes_a_job_away_whose_schedule_a_dba_has_changed(
         (
             "INSERT INTO cron.job"
             " (schedule, command, nodename, nodeport, database, username, jobname)"
-            " SELECT schedule, command, nodename, nodeport, database, 'datadog', jobname"
+            " SELECT schedule, command, nodename, nodeport, database, '{role}', jobname"
             " FROM cron.job WHERE jobname = '{job}'"
         ),
     ],
@@ -100,11 +98,12 @@ def test_apply_mends_what_a_dba_has_done_to_the_job(
 ) -> None:
     apply(cron_database.dsn)
     before = jobs(superuser)
-    superuser.execute(change.format(job=VARIABLES.cleanup_job).encode())
+    statement = change.format(job=NAMES.cleanup_job, role=NAMES.datadog_role)
+    superuser.execute(statement.encode())
     assert jobs(superuser) != before
 
     assert apply(cron_database.dsn) in (
-        dict.fromkeys(JOBS, "unchanged") | {VARIABLES.cleanup_job: "scheduled"},
+        dict.fromkeys(JOBS, "unchanged") | {NAMES.cleanup_job: "scheduled"},
         dict.fromkeys(JOBS, "unchanged"),
     )
     assert {(job.jobname, job.schedule, job.command) for job in jobs(superuser)} == {
@@ -161,14 +160,14 @@ def test_a_job_name_that_somebody_else_uses_is_a_clear_error(
         superuser.execute("CREATE EXTENSION pg_cron")
     else:
         apply(cron_database.dsn)
-        superuser.execute("SELECT cron.unschedule(%s)", [VARIABLES.cleanup_job])
+        superuser.execute("SELECT cron.unschedule(%s)", [NAMES.cleanup_job])
     superuser.execute(
         f"SELECT cron.schedule_in_database(%s, '0 0 1 1 *', 'VACUUM', {database})".encode(),
-        [VARIABLES.cleanup_job],
+        [NAMES.cleanup_job],
     )
     theirs = jobs(superuser)
 
-    with pytest.raises(TicketdbError, match=f'job "{VARIABLES.cleanup_job}".* VACUUM') as caught:
+    with pytest.raises(TicketdbError, match=f'job "{NAMES.cleanup_job}".* VACUUM') as caught:
         apply(cron_database.dsn)
     assert "another job name" in caught.value.message
 

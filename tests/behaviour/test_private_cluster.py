@@ -27,6 +27,9 @@ from ticketdb.cluster import (
 from ticketdb.errors import TicketdbError
 
 # Runs a cluster in a process of its own, says where it is, and waits to be ended.
+# There is nothing of ticketdb in these clusters.
+pytestmark = pytest.mark.default_names
+
 CHILD = textwrap.dedent("""
     import sys, time
     from ticketdb.cluster import private_cluster

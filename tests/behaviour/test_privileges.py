@@ -18,7 +18,7 @@ from tests.behaviour.conftest import (
     make_hall,
     value,
 )
-from tests.conftest import Connect, Database
+from tests.conftest import Connect, Database, quoted
 from ticketdb import migrate
 from ticketdb.cluster import Cluster
 
@@ -137,7 +137,7 @@ def routines(connection: Connection) -> list[Any]:
         WHERE pronamespace IN (to_regnamespace(%s), to_regnamespace(%s))
         ORDER BY proname
         """,
-        [NAMES.schema, NAMES.monitoring_schema],
+        [quoted(NAMES.schema), quoted(NAMES.monitoring_schema)],
     ).fetchall()
 
 
@@ -283,7 +283,7 @@ def test_every_column_is_either_personal_or_may_be_read_by_dashboards(
         " JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
         " WHERE c.relnamespace = to_regnamespace(%s) AND c.relkind IN ('r', 'p', 'v')"
         " AND has_column_privilege(%s, c.oid, a.attnum, 'SELECT')",
-        [NAMES.schema, NAMES.dashboard_role],
+        [quoted(NAMES.schema), NAMES.dashboard_role],
     ).fetchall()
     assert len(readable) > 50
     suspicious = {
@@ -365,7 +365,7 @@ def test_definer_functions_cannot_be_led_astray_by_a_search_path(connection: Con
     rows = connection.execute(
         "SELECT proname, proconfig FROM pg_proc"
         " WHERE prosecdef AND pronamespace = to_regnamespace(%s)",
-        [NAMES.schema],
+        [quoted(NAMES.schema)],
     ).fetchall()
     assert {row.proname for row in rows} >= APPLICATION
     for row in rows:
@@ -439,7 +439,7 @@ def given_to_strangers(connection: Connection) -> list[Any]:
         ORDER BY object, grantee
         """,
         {
-            "schema": NAMES.schema,
+            "schema": quoted(NAMES.schema),
             "monitoring": NAMES.monitoring_schema,
             "app": NAMES.app_role,
             "monitor": NAMES.monitor_role,
