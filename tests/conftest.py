@@ -165,6 +165,10 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # Whoever runs pytest in the background of a script has it ignore SIGINT, and the programs
+        # that tests start and interrupt would inherit that.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line(
         "markers",
         "default_names: left out of the run with other names, in which it would say nothing new",
