@@ -1,10 +1,10 @@
 -- 0006: Audit triggers.
 -- A template, frozen by `ticketdb revision`.
 
--- object: functions/audit_seat_reservation.sql sha256=fef294d084620f06e627b5d106cfc2b52b649a6a58784982cf398b988c10364c
+-- object: functions/audit_seat_reservation.sql sha256=3ea66a2e673be3c2495436a7ba49ba803e196ba4a58c7b4ee644b49d6549fac9
 -- Trigger function: whoever changes a hold, by whatever statement, leaves a line; who may not write
--- the log may not change a hold. It runs as the caller and sets nothing: both would cost each hold
--- 8 µs, and every name in it is qualified.
+-- the log may not change a hold. It runs as the caller and needs no
+-- setting: every name in it is qualified.
 CREATE OR REPLACE FUNCTION {{ schema }}.audit_seat_reservation()
 RETURNS trigger
 LANGUAGE plpgsql

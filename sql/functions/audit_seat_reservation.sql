@@ -1,6 +1,6 @@
 -- Trigger function: whoever changes a hold, by whatever statement, leaves a line; who may not write
--- the log may not change a hold. It runs as the caller and sets nothing: both would cost each hold
--- 8 µs, and every name in it is qualified.
+-- the log may not change a hold. It runs as the caller and needs no
+-- setting: every name in it is qualified.
 CREATE OR REPLACE FUNCTION {{ schema }}.audit_seat_reservation()
 RETURNS trigger
 LANGUAGE plpgsql
