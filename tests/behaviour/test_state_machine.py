@@ -174,9 +174,9 @@ TYPED = {
 }
 
 
-def _rows(table: str, columns: str, condition: str) -> str:
+def _rows(table: str, columns: str, condition: str, order: str = "") -> str:
     return (
-        f"'{table}', (SELECT COALESCE(json_agg(r), '[]')"
+        f"'{table}', (SELECT COALESCE(json_agg(r {order}), '[]')"
         f" FROM (SELECT {columns} FROM {table} WHERE {condition}) AS r)"
     )
 
@@ -192,7 +192,8 @@ OBSERVE = "SELECT now(), json_build_object({})".format(
             )
             for table, (keys, columns) in TABLES.items()
         ]
-        + [_rows(log, columns, f"id > %({log})s") for log, columns in LOGS.items()]
+        # In the order in which they were written: a new line may stand on an old page.
+        + [_rows(log, columns, f"id > %({log})s", "ORDER BY r.id") for log, columns in LOGS.items()]
     )
 )
 
