@@ -1,8 +1,8 @@
 """P4: ending many holds that are over, while others go on buying.
 
 The bar is against the loop that ends and commits hold by hold: like ours it keeps no buyer waiting
-for long. Beside it, without a bar, the same loop with a commit as seldom as ours: both change the
-same rows and index entries and write the same log, so what can be gained there is little.
+for long. Beside it, without a bar, the same loop with a commit every 500 holds, which is faster
+than either and slows the buyers down.
 """
 
 import statistics
@@ -14,7 +14,7 @@ from bench.harness import BASE, Bench, Connection, Ratio, alternate, percentile
 from bench.report import Fact, Result, Row
 
 DATABASE = "bench_over"
-COMMIT_EVERY = 500  # as often as ours
+COMMIT_EVERY = 500
 
 
 @dataclass(frozen=True)

@@ -16,5 +16,11 @@ DROP ROUTINE {{ schema }}.run_reservation_cleanup;
 -- drop: functions/cleanup_expired_seat_reservations.sql
 DROP ROUTINE {{ schema }}.cleanup_expired_seat_reservations;
 
+-- drop: functions/end_overdue_holds.sql
+DROP ROUTINE {{ schema }}.end_overdue_holds;
+
+-- drop: functions/overdue_holds.sql
+DROP ROUTINE {{ schema }}.overdue_holds;
+
 -- drop: tables/reservation_cleanup_runs.sql
 DROP TABLE {{ schema }}.reservation_cleanup_runs;

@@ -67,10 +67,126 @@ ON {{ schema }}.reservation_cleanup_runs IS
 GRANT SELECT ON TABLE {{ schema }}.reservation_cleanup_runs TO {{ monitor_role }};
 {% endif %}
 
--- object: functions/cleanup_expired_seat_reservations.sql sha256=e1b88af2de3602b7fc7bc9f168dc97211c1429f7b7e8ea866ea6d40d8684c7da
+-- object: functions/overdue_holds.sql sha256=ff070e505b0336011963a4d714c6e74fdc2d4e83a6abaa1cec9bce2991837c35
+-- What there is for the cleanup to do: the oldest holds that are over, in portions of one show
+-- each. Goes on from where the caller has come to, so that what somebody holds locked is looked at
+-- once.
+CREATE OR REPLACE FUNCTION {{ schema }}.overdue_holds(
+    p_limit integer,
+    p_portion_size integer,
+    p_after_expires_at timestamptz,
+    p_after_id uuid
+)
+RETURNS TABLE (
+    show_id uuid,
+    reservation_ids uuid[],
+    last_expires_at timestamptz,
+    last_id uuid
+)
+LANGUAGE plpgsql
+STABLE
+SET search_path = {{ schema }}, pg_temp
+SET plan_cache_mode = 'force_generic_plan'
+SET enable_seqscan = off
+-- The oldest come from the end of an index: not from collecting all and sorting them.
+SET enable_bitmapscan = off
+AS $body$
+BEGIN
+    RETURN QUERY
+    WITH oldest AS MATERIALIZED (
+        SELECT
+            hold.id,
+            hold.show_id,
+            hold.expires_at
+        FROM {{ schema }}.seat_reservations AS hold
+        WHERE
+            hold.is_active
+            AND hold.expires_at <= now()
+            AND (hold.expires_at, hold.id) > (p_after_expires_at, p_after_id)
+        ORDER BY
+            hold.expires_at,
+            hold.id
+        LIMIT p_limit
+    ),
+
+    numbered AS (
+        SELECT
+            oldest.id,
+            oldest.show_id,
+            row_number() OVER (
+                PARTITION BY oldest.show_id
+                ORDER BY oldest.expires_at, oldest.id
+            ) - 1 AS place,
+            last_value(oldest.expires_at) OVER everything AS last_expires_at,
+            last_value(oldest.id) OVER everything AS last_id
+        FROM oldest
+        WINDOW
+            everything AS (
+                ORDER BY oldest.expires_at, oldest.id
+                ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+            )
+    )
+
+    SELECT
+        numbered.show_id,
+        array_agg(numbered.id) AS reservation_ids,
+        numbered.last_expires_at,
+        numbered.last_id
+    FROM numbered
+    GROUP BY
+        numbered.show_id,
+        numbered.place / p_portion_size,
+        numbered.last_expires_at,
+        numbered.last_id
+    ORDER BY
+        numbered.show_id,
+        numbered.place / p_portion_size;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.overdue_holds(integer, integer, timestamptz, uuid) IS
+'The oldest p_limit active reservations that are over, beyond the given one, in portions of at '
+'most p_portion_size of one show; each row repeats which was the last of all. Internal.';
+
+-- object: functions/end_overdue_holds.sql sha256=d999f072fbf4ae25502d8b30ffddce7f352aac0828ad9ae3a716759c57317413
+-- One step of the cleanup. What somebody holds locked is being dealt with by somebody, and is left
+-- for the next run.
+CREATE OR REPLACE FUNCTION {{ schema }}.end_overdue_holds(
+    p_show_id uuid,
+    p_reservation_ids uuid[],
+    OUT ended_ids uuid[],
+    OUT seats_released integer
+)
+LANGUAGE plpgsql
+SET search_path = {{ schema }}, pg_temp
+-- The arrays would be planned anew each time, and for their present length.
+SET plan_cache_mode = 'force_generic_plan'
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+AS $body$
+BEGIN
+    ended_ids := ARRAY(
+        SELECT hold.id
+        FROM {{ schema }}.seat_reservations AS hold
+        WHERE
+            hold.show_id = p_show_id
+            AND hold.id = ANY(p_reservation_ids)
+            AND hold.ended_at IS NULL
+            AND hold.expires_at <= now()
+        ORDER BY hold.id
+        FOR UPDATE SKIP LOCKED
+    );
+    seats_released := {{ schema }}.end_holds(p_show_id, ended_ids, 'expired');
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.end_overdue_holds(uuid, uuid[]) IS
+'Ends those of these reservations of a show that are over and that nobody holds locked, and frees '
+'their seats; returns which, and how many seats. Internal.';
+
+-- object: functions/cleanup_expired_seat_reservations.sql sha256=1ecbb5a51126a16cee2ff8ec0efeda487c2a30c70905493b08de025d6521ca85
 -- Ends holds that are over, oldest first. Sales do not depend on it: it keeps tables and dashboards
--- tidy. What somebody holds locked is being dealt with by somebody, and is skipped until the next
--- run.
+-- tidy.
 CREATE OR REPLACE FUNCTION {{ schema }}.cleanup_expired_seat_reservations(
     p_batch_size integer DEFAULT 5000,
     OUT total_reservations_expired integer,
@@ -79,18 +195,12 @@ CREATE OR REPLACE FUNCTION {{ schema }}.cleanup_expired_seat_reservations(
 )
 LANGUAGE plpgsql
 SET search_path = {{ schema }}, pg_temp
--- The arrays below would each be planned anew, and for their present length.
-SET plan_cache_mode = 'force_generic_plan'
-SET enable_seqscan = off
--- The oldest come from the end of an index: not from collecting all and sorting them.
-SET enable_bitmapscan = off
 AS $body$
 DECLARE
-    v_chunk record;
-    v_show record;
-    v_locked_ids uuid[];
-    v_after_expires_at timestamptz := '-infinity'::timestamptz;
-    v_after_id uuid := '00000000-0000-0000-0000-000000000000'::uuid;
+    v_portion record;
+    v_ended record;
+    v_after_expires_at timestamptz := '-infinity';
+    v_after_id uuid := '00000000-0000-0000-0000-000000000000';
 BEGIN
     IF p_batch_size IS NULL OR p_batch_size NOT BETWEEN 1 AND 100000 THEN
         RAISE EXCEPTION 'p_batch_size must be between 1 and 100000, not %',
@@ -101,57 +211,25 @@ BEGIN
     total_seats_released := 0;
     reservation_ids := '{}';
 
-    -- Again past the chunk, where all of it or some was locked by somebody else.
+    -- Again, where all of it or some was locked by somebody else.
     WHILE total_reservations_expired < p_batch_size LOOP
-        SELECT
-            array_agg(chunk.id ORDER BY chunk.expires_at, chunk.id) AS ids,
-            array_agg(chunk.show_id ORDER BY chunk.expires_at, chunk.id) AS show_ids,
-            max(chunk.expires_at) AS last_expires_at
-        INTO v_chunk
-        FROM (
-            SELECT
-                hold.id,
-                hold.show_id,
-                hold.expires_at
-            FROM {{ schema }}.seat_reservations AS hold
-            WHERE
-                hold.is_active
-                AND hold.expires_at <= now()
-                AND (hold.expires_at, hold.id) > (v_after_expires_at, v_after_id)
-            ORDER BY
-                hold.expires_at,
-                hold.id
-            LIMIT p_batch_size - total_reservations_expired
-        ) AS chunk;
-        EXIT WHEN v_chunk.ids IS NULL;
-        v_after_expires_at := v_chunk.last_expires_at;
-        v_after_id := v_chunk.ids[cardinality(v_chunk.ids)];
-
-        -- Show by show, in one order.
-        FOR v_show IN
-            SELECT
-                pair.show_id,
-                array_agg(pair.id) AS ids
-            FROM unnest(v_chunk.ids, v_chunk.show_ids) AS pair (id, show_id)
-            GROUP BY pair.show_id
-            ORDER BY pair.show_id
+        FOR v_portion IN
+            SELECT portion.*
+            FROM {{ schema }}.overdue_holds(
+                p_batch_size - total_reservations_expired, p_batch_size,
+                v_after_expires_at, v_after_id
+            ) AS portion
         LOOP
-            v_locked_ids := ARRAY(
-                SELECT hold.id
-                FROM {{ schema }}.seat_reservations AS hold
-                WHERE
-                    hold.show_id = v_show.show_id
-                    AND hold.id = ANY(v_show.ids)
-                    AND hold.ended_at IS NULL
-                    AND hold.expires_at <= now()
-                ORDER BY hold.id
-                FOR UPDATE SKIP LOCKED
+            v_ended := {{ schema }}.end_overdue_holds(
+                v_portion.show_id, v_portion.reservation_ids
             );
-            total_seats_released := total_seats_released
-                + {{ schema }}.end_holds(v_show.show_id, v_locked_ids, 'expired');
-            total_reservations_expired := total_reservations_expired + cardinality(v_locked_ids);
-            reservation_ids := reservation_ids || v_locked_ids;
+            reservation_ids := reservation_ids || v_ended.ended_ids;
+            total_seats_released := total_seats_released + v_ended.seats_released;
+            v_after_expires_at := v_portion.last_expires_at;
+            v_after_id := v_portion.last_id;
         END LOOP;
+        EXIT WHEN NOT FOUND;
+        total_reservations_expired := cardinality(reservation_ids);
     END LOOP;
 END;
 $body$;
@@ -160,12 +238,13 @@ COMMENT ON FUNCTION {{ schema }}.cleanup_expired_seat_reservations(integer) IS
 'Ends at most p_batch_size holds that are over and frees their seats; skips what somebody holds '
 'locked. Returns how many holds and seats, and which holds.';
 
--- object: functions/run_reservation_cleanup.sql sha256=299e9c068e62231f6df6da3e2e84b618761e06a27901370f9909ac1d95f21b23
--- The job. Commits each batch, so that a buyer waits for a batch at most. It commits, so it can
+-- object: functions/run_reservation_cleanup.sql sha256=6db27eb3330072d1735b064ed3917653f9d1c0e97def8de1aca7dc285b4d6cc7
+-- The job. Ends a few holds, commits, and goes on: each commit waits for the disk, which leaves the
+-- processor to buyers, and nobody waits long for a hold that is being ended. It commits, so it can
 -- have neither a SET clause nor SECURITY DEFINER: every name in it is qualified.
 CREATE OR REPLACE PROCEDURE {{ schema }}.run_reservation_cleanup(
     p_scheduler text DEFAULT 'external',
-    p_batch_size integer DEFAULT 500
+    p_batch_size integer DEFAULT 12
 )
 LANGUAGE plpgsql
 AS $body$
@@ -176,8 +255,14 @@ DECLARE
         'ticketdb cleanup ' || {{ schema | literal }}, 0
     );
     v_run_id bigint;
-    v_expired integer;
-    v_released integer;
+    -- Portions of holds that are over, each of one show. Texts: there is no array of arrays of
+    -- different lengths.
+    v_show_ids uuid[] := '{}';
+    v_reservation_ids text[];
+    v_portion integer := 0;
+    v_after_expires_at timestamptz := '-infinity';
+    v_after_id uuid := '00000000-0000-0000-0000-000000000000';
+    v_ended record;
     v_error text;
     v_sqlstate text;
 BEGIN
@@ -214,26 +299,44 @@ BEGIN
     LOOP
         EXIT WHEN NOT pg_catalog.pg_try_advisory_xact_lock(v_lock);
         BEGIN
-            SELECT
-                batch.total_reservations_expired,
-                batch.total_seats_released
-            INTO
-                v_expired,
-                v_released
-            FROM {{ schema }}.cleanup_expired_seat_reservations(p_batch_size) AS batch;
+            v_portion := v_portion + 1;
+            IF v_portion > pg_catalog.cardinality(v_show_ids) THEN
+                v_portion := 1;
+                v_show_ids := '{}';
+                SELECT
+                    COALESCE(pg_catalog.array_agg(portion.show_id), '{}'),
+                    pg_catalog.array_agg(portion.reservation_ids::text),
+                    pg_catalog.max(portion.last_expires_at),
+                    (pg_catalog.array_agg(portion.last_id))[1]
+                INTO
+                    v_show_ids,
+                    v_reservation_ids,
+                    v_after_expires_at,
+                    v_after_id
+                FROM {{ schema }}.overdue_holds(
+                    5000, p_batch_size, v_after_expires_at, v_after_id
+                ) AS portion;
+                EXIT WHEN v_show_ids = '{}';
+            END IF;
+
+            v_ended := {{ schema }}.end_overdue_holds(
+                v_show_ids[v_portion], v_reservation_ids[v_portion]::uuid[]
+            );
+            UPDATE {{ schema }}.reservation_cleanup_runs
+            SET
+                reservations_expired = reservation_cleanup_runs.reservations_expired
+                    + pg_catalog.cardinality(v_ended.ended_ids),
+                seats_released = reservation_cleanup_runs.seats_released
+                    + v_ended.seats_released
+            WHERE reservation_cleanup_runs.id = v_run_id;
         EXCEPTION
             -- OTHERS leaves out a cancelled statement, a time-out included.
             WHEN query_canceled OR OTHERS THEN
-                v_error := SQLERRM;
-                v_sqlstate := SQLSTATE;
+                v_error := COALESCE(v_error, SQLERRM);
+                v_sqlstate := COALESCE(v_sqlstate, SQLSTATE);
+                -- What stops one hold does not stop those after it.
+                EXIT WHEN v_show_ids = '{}' OR SQLSTATE = '57014';
         END;
-        EXIT WHEN v_error IS NOT NULL OR v_expired = 0;
-
-        UPDATE {{ schema }}.reservation_cleanup_runs
-        SET
-            reservations_expired = reservation_cleanup_runs.reservations_expired + v_expired,
-            seats_released = reservation_cleanup_runs.seats_released + v_released
-        WHERE reservation_cleanup_runs.id = v_run_id;
         COMMIT;
     END LOOP;
 
@@ -254,8 +357,8 @@ $body$;
 
 -- The linter takes the name in this one statement for a call.
 COMMENT ON PROCEDURE {{ schema }}.run_reservation_cleanup(text, integer) IS -- noqa: LT01
-'Ends all holds that are over, batch by batch, each committed; one run at a time. Writes '
-'reservation_cleanup_runs.';
+'Ends all holds that are over, at most p_batch_size a transaction; one run at a time. Goes on '
+'after a hold that cannot be ended, and fails in the end. Writes reservation_cleanup_runs.';
 
 -- object: functions/can_use_pg_cron.sql sha256=f53e82b66439b1dad87865cf3f8f3f37d29d6e5241282fe43e66e02713cf4424
 -- to_regclass of a table of pg_cron would raise an error where its schema is closed to us.

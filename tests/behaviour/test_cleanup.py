@@ -395,13 +395,14 @@ def test_a_run_with_nothing_to_do_is_recorded_too(owner: Connection) -> None:
     assert shown.duration_seconds >= 0
 
 
-@pytest.mark.parametrize(
-    ("broken", "done"), [(6, 5), (2, 0)], ids=["in a later batch", "in the first batch"]
-)
-def test_a_run_that_fails_keeps_what_it_has_done_and_shows_as_failed(
-    house: Hall, broken: int, done: int
+@pytest.mark.parametrize("broken", [[6], [1], [0, 7], [0, 3, 6]], ids=str)
+def test_a_hold_that_cannot_be_ended_stops_only_its_own_batch_and_shows_as_a_failed_run(
+    house: Hall, broken: list[int]
 ) -> None:
     owner = house.connection
+    batches = [range(3), range(3, 6), range(6, 8)]
+    left = {n for batch in batches if set(batch) & set(broken) for n in batch}
+    done = 8 - len(left)
     holds = hold_each(house, 8)
     owner.execute(
         "CREATE FUNCTION break_it() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
@@ -410,18 +411,18 @@ def test_a_run_that_fails_keeps_what_it_has_done_and_shows_as_failed(
     owner.execute(
         sql.SQL(
             "CREATE TRIGGER break_it BEFORE UPDATE ON seat_reservations FOR EACH ROW"
-            " WHEN (OLD.session_id = {}) EXECUTE FUNCTION break_it()"
-        ).format(sql.Literal(f"visitor {broken}"))
+            " WHEN (OLD.session_id = ANY({})) EXECUTE FUNCTION break_it()"
+        ).format(sql.Literal([f"visitor {n}" for n in broken]))
     )
     with pytest.raises(psycopg.errors.RaiseException, match="cleanup failed: disk on fire"):
-        owner.execute("CALL run_reservation_cleanup('external', 5)")
+        owner.execute("CALL run_reservation_cleanup('external', 3)")
     (run,) = runs(owner)
     assert (run.status, run.error_message) == ("failed", "disk on fire")
     assert (run.reservations_expired, run.seats_released) == (done, done)
     (shown,) = job_status(owner)
     assert (shown.status, shown.return_message) == ("failed", "disk on fire")
     assert shown.end_time is not None
-    assert house.statuses(*range(8)) == ["available"] * done + ["reserved"] * (8 - done)
+    assert house.statuses(*range(8)) == ["reserved" if n in left else "available" for n in range(8)]
 
     owner.execute("DROP TRIGGER break_it ON seat_reservations")
     owner.execute("CALL run_reservation_cleanup()")

@@ -113,16 +113,15 @@ def test_a_lost_connection_is_told_and_made_again(start: Start, connect: Connect
 def test_a_run_that_fails_is_told_and_the_next_one_tried(
     start: Start, ticketdb: Program, database: Database, connect: Connect
 ) -> None:
-    name = "public.cleanup_expired_seat_reservations"
     session = connect()
-    session.execute(f"ALTER FUNCTION {name} RENAME TO elsewhere".encode())
+    session.execute(b"ALTER FUNCTION public.overdue_holds RENAME TO elsewhere")
     once = ticketdb("cleanup", TICKETDB_DSN=database.dsn)
     assert once.returncode == 1
     assert re.fullmatch(r"error \[E_CLEANUP\]: .*does not exist.*\n", once.stderr)
     process = start("--every", "0.2")
     assert process.stderr is not None
     assert "does not exist" in process.stderr.readline()
-    session.execute(b"ALTER FUNCTION public.elsewhere RENAME TO cleanup_expired_seat_reservations")
+    session.execute(b"ALTER FUNCTION public.elsewhere RENAME TO overdue_holds")
     assert RAN.fullmatch(next_line(process))
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=30) == 0
