@@ -184,7 +184,7 @@ COMMENT ON FUNCTION {{ schema }}.end_overdue_holds(uuid, uuid[]) IS
 'Ends those of these reservations of a show that are over and that nobody holds locked, and frees '
 'their seats; returns which, and how many seats. Internal.';
 
--- object: functions/cleanup_expired_seat_reservations.sql sha256=1ecbb5a51126a16cee2ff8ec0efeda487c2a30c70905493b08de025d6521ca85
+-- object: functions/cleanup_expired_seat_reservations.sql sha256=c33841db12b2a04d0215750e7e238353a6dcbf2ed4952350c73d227147f0f010
 -- Ends holds that are over, oldest first. Sales do not depend on it: it keeps tables and dashboards
 -- tidy.
 CREATE OR REPLACE FUNCTION {{ schema }}.cleanup_expired_seat_reservations(
@@ -199,8 +199,8 @@ AS $body$
 DECLARE
     v_portion record;
     v_ended record;
-    v_after_expires_at timestamptz := '-infinity';
-    v_after_id uuid := '00000000-0000-0000-0000-000000000000';
+    v_after_expires_at timestamptz := '-infinity'::timestamptz;
+    v_after_id uuid := '00000000-0000-0000-0000-000000000000'::uuid;
 BEGIN
     IF p_batch_size IS NULL OR p_batch_size NOT BETWEEN 1 AND 100000 THEN
         RAISE EXCEPTION 'p_batch_size must be between 1 and 100000, not %',
@@ -238,7 +238,7 @@ COMMENT ON FUNCTION {{ schema }}.cleanup_expired_seat_reservations(integer) IS
 'Ends at most p_batch_size holds that are over and frees their seats; skips what somebody holds '
 'locked. Returns how many holds and seats, and which holds.';
 
--- object: functions/run_reservation_cleanup.sql sha256=6db27eb3330072d1735b064ed3917653f9d1c0e97def8de1aca7dc285b4d6cc7
+-- object: functions/run_reservation_cleanup.sql sha256=45e046d90a9da6bd3e04f5f08cefc08e2f466f8d2058162a1ec090df6322da30
 -- The job. Ends a few holds, commits, and goes on: each commit waits for the disk, which leaves the
 -- processor to buyers, and nobody waits long for a hold that is being ended. It commits, so it can
 -- have neither a SET clause nor SECURITY DEFINER: every name in it is qualified.
@@ -257,11 +257,11 @@ DECLARE
     v_run_id bigint;
     -- Portions of holds that are over, each of one show. Texts: there is no array of arrays of
     -- different lengths.
-    v_show_ids uuid[] := '{}';
+    v_show_ids uuid[] := '{}'::uuid[];
     v_reservation_ids text[];
     v_portion integer := 0;
-    v_after_expires_at timestamptz := '-infinity';
-    v_after_id uuid := '00000000-0000-0000-0000-000000000000';
+    v_after_expires_at timestamptz := '-infinity'::timestamptz;
+    v_after_id uuid := '00000000-0000-0000-0000-000000000000'::uuid;
     v_ended record;
     v_error text;
     v_sqlstate text;

@@ -12,8 +12,8 @@ AS $body$
 DECLARE
     v_portion record;
     v_ended record;
-    v_after_expires_at timestamptz := '-infinity';
-    v_after_id uuid := '00000000-0000-0000-0000-000000000000';
+    v_after_expires_at timestamptz := '-infinity'::timestamptz;
+    v_after_id uuid := '00000000-0000-0000-0000-000000000000'::uuid;
 BEGIN
     IF p_batch_size IS NULL OR p_batch_size NOT BETWEEN 1 AND 100000 THEN
         RAISE EXCEPTION 'p_batch_size must be between 1 and 100000, not %',

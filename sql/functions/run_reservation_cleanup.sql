@@ -16,11 +16,11 @@ DECLARE
     v_run_id bigint;
     -- Portions of holds that are over, each of one show. Texts: there is no array of arrays of
     -- different lengths.
-    v_show_ids uuid[] := '{}';
+    v_show_ids uuid[] := '{}'::uuid[];
     v_reservation_ids text[];
     v_portion integer := 0;
-    v_after_expires_at timestamptz := '-infinity';
-    v_after_id uuid := '00000000-0000-0000-0000-000000000000';
+    v_after_expires_at timestamptz := '-infinity'::timestamptz;
+    v_after_id uuid := '00000000-0000-0000-0000-000000000000'::uuid;
     v_ended record;
     v_error text;
     v_sqlstate text;

@@ -1100,8 +1100,8 @@ SABOTAGES: dict[str, tuple[Edit | Trigger | Run, ...]] = {
     "the cleanup ends more than a batch": (
         Edit(
             "cleanup_expired_seat_reservations",
-            "LIMIT p_batch_size - total_reservations_expired",
-            "LIMIT 100",
+            "p_batch_size - total_reservations_expired, p_batch_size,",
+            "100, 100,",
         ),
     ),
     "a run of the cleanup counts one batch only": (
