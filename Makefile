@@ -7,13 +7,14 @@ STAMP := $(VENV)/.made-from-lock
 # More workers than this gain nothing: they share one server.
 WORKERS ?= --numprocesses auto --maxprocesses 4 --dist loadgroup
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
 .PHONY: help
 help: ## Show this help
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  %-14s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  %-17s %s\n", $$1, $$2 }'
 
 $(STAMP): requirements-dev.lock pyproject.toml scripts/make-venv
 	@scripts/make-venv $(VENV)
@@ -54,15 +55,20 @@ format: $(STAMP) ## Format Python, and SQL as far as sqlfluff can
 .PHONY: bench
 bench: $(STAMP) ## Measure against floors and peers; prints the table of ratios
 	@scripts/ensure-postgres $(BIN)/python
-	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench $(BENCH_ARGS)
+
+.PHONY: bench-monitoring
+bench-monitoring: $(STAMP) ## Measure the views over a day of 10 million events (BENCH_ARGS="--events 1000000")
+	@scripts/ensure-postgres $(BIN)/python
+	@$(BIN)/python -m bench --only P5,P6 $(BENCH_ARGS)
 
 .PHONY: readme
-readme: $(STAMP) ## Run the psql session of README.md and write its output back
+readme: $(STAMP) ## Run what README.md shows and write its output back
 	@scripts/ensure-postgres $(BIN)/python
 	@$(BIN)/python scripts/readme-session
 
 .PHONY: verify-readme
-verify-readme: $(STAMP) ## Check that the psql session of README.md is what a server answers
+verify-readme: $(STAMP) ## Check that what README.md shows is what a server answers
 	@scripts/ensure-postgres $(BIN)/python
 	@$(BIN)/python scripts/readme-session --check
 

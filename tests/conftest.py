@@ -41,6 +41,8 @@ NAMES = (
         dashboard_role="wallboard",
         datadog_role="hound",
         cleanup_job="sweep",
+        rollup_job="tally",
+        invariants_job="proof",
         partition_job="months",
         purge_job="forget",
     )

@@ -31,7 +31,11 @@ WITH RECURSIVE names AS (
         (9, {{ partition_job }}, '<partition_job>'),
         (10, {{ partition_schedule }}, '<partition_schedule>'),
         (11, {{ purge_job }}, '<purge_job>'),
-        (12, {{ purge_schedule }}, '<purge_schedule>')
+        (12, {{ purge_schedule }}, '<purge_schedule>'),
+        (13, {{ rollup_job }}, '<rollup_job>'),
+        (14, {{ rollup_schedule }}, '<rollup_schedule>'),
+        (15, {{ invariants_job }}, '<invariants_job>'),
+        (16, {{ invariants_schedule }}, '<invariants_schedule>')
     ) AS n (position, name, placeholder)
 ),
 
@@ -380,7 +384,7 @@ SELECT
     f.identity,
     CASE f.kind WHEN 'body' THEN md5(f.definition) ELSE f.definition END AS definition
 FROM normal AS f
-WHERE f.position = 13
+WHERE f.position > (SELECT max(n.position) FROM names AS n)
 ORDER BY
     f.kind COLLATE "C",
     f.identity COLLATE "C"

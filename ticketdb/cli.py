@@ -8,21 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from psycopg import sql
-from psycopg.rows import dict_row
 from rich.console import Console
 from rich.progress import Progress as Bar
-from rich.table import Table
 from typer import Argument, Option
 
-from ticketdb import __version__, migrate, revision, verify
+from ticketdb import migrate, nagios, revision, verify
 from ticketdb.config import Variables, load_variables
-from ticketdb.database import State, connect, explained, own_sql
+from ticketdb.database import connect, explained, own_sql
 from ticketdb.errors import ExitStatus, TicketdbError
-from ticketdb.resources import shipped_tree
+from ticketdb.status import read_status, watch
 
 app = typer.Typer(
     help="Installs, checks and runs the database half of a reserved-seat ticketing system.",
@@ -58,6 +55,8 @@ Seconds = Annotated[float, Option(min=1, help="How long they buy.")]
 
 def main() -> None:
     """The entry point of the program `ticketdb`."""
+    if sys.argv[1:2] == ["check"]:  # it answers also when it was asked wrongly
+        sys.exit(nagios.run(lambda: app(standalone_mode=False)))
     try:
         app()
     except TicketdbError as error:
@@ -199,41 +198,6 @@ def verify_command(as_json: Json = False, dsn: Dsn = "", config: ConfigFile = No
         raise typer.Exit(ExitStatus.CHECK_FAILED)
 
 
-@app.command()
-def status(as_json: Json = False, dsn: Dsn = "", config: ConfigFile = None) -> None:
-    """Show the revision, who schedules the cleanup, and its last runs.
-
-    Example: ticketdb status
-    """
-    variables = load_variables(config)
-    with connect(dsn, autocommit=True) as connection, explained("status"):
-        state = State.read(connection, variables)
-        runs: list[dict[str, Any]] = []
-        if state.has_jobs:
-            view = sql.Identifier(variables.schema, "reservation_cleanup_job_status")
-            cursor = connection.cursor(row_factory=dict_row)
-            runs = cursor.execute(sql.SQL("SELECT * FROM {}").format(view)).fetchall()
-    report: dict[str, Any] = {
-        "database": state.database,
-        "postgresql": state.major,
-        "package": __version__,
-        "revision": state.revision or "base",
-        "head": revision.read_chain(shipped_tree())[-1].revision,
-        "scheduler": runs[0]["scheduler"] if runs else "none has run yet",
-    }
-    if as_json:
-        return _print_json(report | {"last_runs": runs})
-    for key, value in report.items():
-        print(f"{key:<10} {value}")
-    columns = ("start_time", "status", "duration_seconds", "scheduler", "return_message")
-    table = Table(*columns)
-    for run in runs:
-        table.add_row(*(str(run[column]) for column in columns))
-    if runs:
-        out.print(table)
-    return None
-
-
 def _seconds(text: str) -> float:
     """Read 60 or 60s."""
     try:
@@ -248,6 +212,43 @@ def _seconds(text: str) -> float:
 Every = Annotated[
     float | None, Option(parser=_seconds, metavar="SECONDS", help="Go on until Ctrl-C, this often.")
 ]
+Watch = Annotated[
+    float | None,
+    Option("--watch", parser=_seconds, metavar="SECONDS", help="Again and again, like top."),
+]
+AlertName = Annotated[str, Option("--alert", metavar="NAME", help="Judge this alert alone.")]
+Timeout = Annotated[
+    float,
+    Option("--timeout", "-t", min=0.001, max=3600, help="Seconds to wait for an answer."),
+]
+
+
+@app.command()
+def status(
+    every: Watch = None, as_json: Json = False, dsn: Dsn = "", config: ConfigFile = None
+) -> None:
+    """Show the revision, the last runs of the cleanup, the dashboards and the alerts.
+
+    Example: ticketdb status --watch 5
+    """
+    variables = load_variables(config)
+    if every is not None:
+        watch(every, lambda: read_status(dsn, variables), as_json=as_json)
+    elif as_json:
+        _print_json(read_status(dsn, variables).as_data())
+    else:
+        Console(highlight=False).print(read_status(dsn, variables).drawn())
+
+
+@app.command()
+def check(
+    alert: AlertName = "", timeout: Timeout = 10.0, dsn: Dsn = "", config: ConfigFile = None
+) -> None:
+    """Answer Nagios: one line with performance data, exit status 0, 1, 2, or 3 for unknown.
+
+    Example: ticketdb check --alert cleanup_job_failed
+    """
+    raise typer.Exit(nagios.check(dsn, load_variables(config), alert, timeout))
 
 
 @app.command()
@@ -316,6 +317,6 @@ def demo(buyers: Buyers = 200, seconds: Seconds = 12.0, as_json: Json = False) -
 
     Example: ticketdb demo --buyers 300 --seconds 20
     """
-    from ticketdb import demo as demonstration
+    import ticketdb_demo
 
-    raise typer.Exit(demonstration.run(buyers=buyers, seconds=seconds, json=as_json))
+    raise typer.Exit(ticketdb_demo.run(buyers=buyers, seconds=seconds, json=as_json))

@@ -21,7 +21,7 @@ from ticketdb.errors import problem
 DEFAULT_FILE = "ticketdb.toml"
 SCHEMAS = ("schema", "monitoring_schema")
 ROLES = ("app_role", "monitor_role", "dashboard_role", "datadog_role")
-JOBS = ("cleanup_job", "partition_job", "purge_job")
+JOBS = ("cleanup_job", "rollup_job", "invariants_job", "partition_job", "purge_job")
 
 Rule = tuple[str, str]  # a pattern that must not be found, and what is said when it is
 
@@ -68,6 +68,10 @@ class Variables:
     datadog_role: Role = "datadog"
     cleanup_job: Text = "cleanup-expired-reservations"
     cleanup_schedule: Text = "* * * * *"
+    rollup_job: Text = "roll-up-ticketing-metrics"
+    rollup_schedule: Text = "* * * * *"
+    invariants_job: Text = "check-ticketing-invariants"
+    invariants_schedule: Text = "*/10 * * * *"
     partition_job: Text = "maintain-ticketing-partitions"
     partition_schedule: Text = "17 3 * * *"
     purge_job: Text = "purge-ticketing-history"

@@ -28,6 +28,7 @@ class State:
     in_recovery: bool
     has_jobs: bool
     has_invariants: bool
+    has_rollups: bool
     has_pg_cron: bool
     sees_pg_cron: bool
     revision: str | None

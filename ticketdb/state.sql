@@ -10,6 +10,9 @@ SELECT
         INNER JOIN pg_namespace AS n ON n.oid = c.relnamespace
         WHERE n.nspname = {{ monitoring_schema | literal }} AND c.relname = 'invariant_violations'
     ) AS has_invariants,
+    to_regprocedure(format('%I.is_restored_log(text)', {{ schema | literal }})) IS NOT NULL
+    AND to_regclass(format('%I.metric_watermarks', {{ schema | literal }})) IS NOT NULL
+        AS has_rollups,
     p.oid IS NOT NULL AS has_pg_cron,
     COALESCE(has_schema_privilege(p.extnamespace, 'USAGE'), false) AS sees_pg_cron,
     to_regclass(format('%I.ticketdb_alembic_version', {{ schema | literal }})) IS NOT NULL

@@ -17,7 +17,7 @@ from ticketdb.revision import Revision, read_chain, sha256_hex
 
 HISTORY_CHECKS = ["revision", "checksums"]
 CATALOG_CHECKS = ["objects", "comments", "privileges", "definer functions", "triggers"]
-CATALOG_CHECKS += ["constraints and indexes", "jobs", "invariants"]
+CATALOG_CHECKS += ["constraints and indexes", "jobs", "rollups", "invariants"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ def examine(connection: Connection, variables: Variables, tree: Tree) -> list[Ch
                 has_pg_cron=state.has_pg_cron and state.has_jobs,
                 sees_pg_cron=state.sees_pg_cron,
                 has_invariants=state.has_invariants,
+                has_rollups=state.has_rollups,
             )
     details = {name: tuple(detail for check, detail in wrong if check == name) for name in names}
     return [Check(name, not details[name], details[name], notes.get(name, "")) for name in names]

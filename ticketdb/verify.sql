@@ -262,6 +262,19 @@ SELECT
 FROM relations AS r
 INNER JOIN pg_index AS i ON i.indrelid = r.oid
 WHERE NOT i.indisvalid
+{% if has_rollups %}
+UNION ALL
+SELECT
+    'rollups',
+    format('%I was restored from another server: run roll_up_metrics(), or new events may be missing', m.log)
+FROM {{ schema }}.metric_watermarks AS m
+WHERE {{ schema }}.is_restored_log(m.log)
+{% else %}
+UNION ALL
+SELECT
+    'rollups',
+    'table metric_watermarks or function is_restored_log is missing'
+{% endif %}
 {% if has_invariants %}
 UNION ALL
 SELECT

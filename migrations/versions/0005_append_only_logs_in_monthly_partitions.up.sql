@@ -1,7 +1,7 @@
 -- 0005: Append-only logs in monthly partitions.
 -- A template, frozen by `ticketdb revision`.
 
--- object: tables/seat_reservation_audit_log.sql sha256=685ee18a9664ab91f96a446b9ea9631f48ee4b32716545760e200953cbe4c3e7
+-- object: tables/seat_reservation_audit_log.sql sha256=9db7b3e7614305f033e8281cd1e7a5dfb83ad6c4fb434f9a7beb3ad6163fb496
 -- What happened to holds, in order. Written by a trigger on seat_reservations, and by the functions
 -- where they refuse.
 CREATE TABLE {{ schema }}.seat_reservation_audit_log (
@@ -29,8 +29,13 @@ CREATE TABLE {{ schema }}.seat_reservation_audit_log (
 )
 PARTITION BY RANGE (created_at);
 
+-- Rows are appended in the order of time: a summary per megabyte finds a window, at next to no cost
+-- for those who write.
 CREATE INDEX seat_reservation_audit_log_created_at_idx
-ON {{ schema }}.seat_reservation_audit_log (created_at);
+ON {{ schema }}.seat_reservation_audit_log USING brin (created_at) WITH (autosummarize = on);
+
+CREATE INDEX seat_reservation_audit_log_xact_id_idx
+ON {{ schema }}.seat_reservation_audit_log (xact_id);
 
 -- Row triggers reach the partitions by themselves; TRUNCATE of one partition needs a trigger there,
 -- which maintain_partitions() adds. ENABLE ALWAYS: session_replication_role = replica does not get
@@ -95,6 +100,8 @@ ON {{ schema }}.seat_reservation_audit_log IS
 'Finite.';
 COMMENT ON INDEX {{ schema }}.seat_reservation_audit_log_created_at_idx IS
 'Serves windows of time.';
+COMMENT ON INDEX {{ schema }}.seat_reservation_audit_log_xact_id_idx IS
+'Serves the rollup, and those who read what is not rolled up yet.';
 COMMENT ON TRIGGER seat_reservation_audit_log_append_only
 ON {{ schema }}.seat_reservation_audit_log IS
 'Refuses UPDATE and DELETE.';
@@ -109,7 +116,7 @@ GRANT SELECT (
 ) ON TABLE {{ schema }}.seat_reservation_audit_log TO {{ monitor_role }};
 {% endif %}
 
--- object: tables/ticket_order_audit_log.sql sha256=60a34087c9301ba54558a6354c6279640216707edbd3ed568ca563e2a58b30dd
+-- object: tables/ticket_order_audit_log.sql sha256=110e11950ad1d99587813ea0c3d78070e7cbfba34e243852cd1a80bfb4963843
 -- What happened to orders, in order. Written by a trigger on ticket_orders, and by the functions
 -- where they refuse.
 CREATE TABLE {{ schema }}.ticket_order_audit_log (
@@ -122,7 +129,9 @@ CREATE TABLE {{ schema }}.ticket_order_audit_log (
     new_status text,
     amount_in_cents bigint,
     currency text,
+    seat_count integer,
     payment_provider text,
+    order_created_at timestamptz,
     error_code text,
     error_message text,
     metadata jsonb NOT NULL DEFAULT '{}',
@@ -131,12 +140,17 @@ CREATE TABLE {{ schema }}.ticket_order_audit_log (
     xact_id xid8 NOT NULL DEFAULT pg_current_xact_id(),
     created_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT ticket_order_audit_log_pkey PRIMARY KEY (id, show_id, created_at),
-    CONSTRAINT ticket_order_audit_log_created_at_check CHECK (isfinite(created_at))
+    CONSTRAINT ticket_order_audit_log_created_at_check CHECK (isfinite(created_at)),
+    CONSTRAINT ticket_order_audit_log_order_created_at_check CHECK (isfinite(order_created_at))
 )
 PARTITION BY RANGE (created_at);
 
+-- Rows are appended in the order of time: a summary per megabyte finds a window, at next to no cost
+-- for those who write.
 CREATE INDEX ticket_order_audit_log_created_at_idx
-ON {{ schema }}.ticket_order_audit_log (created_at);
+ON {{ schema }}.ticket_order_audit_log USING brin (created_at) WITH (autosummarize = on);
+
+CREATE INDEX ticket_order_audit_log_xact_id_idx ON {{ schema }}.ticket_order_audit_log (xact_id);
 
 -- Row triggers reach the partitions by themselves; TRUNCATE of one partition needs a trigger there,
 -- which maintain_partitions() adds. ENABLE ALWAYS: session_replication_role = replica does not get
@@ -179,6 +193,10 @@ COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.new_status IS
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.amount_in_cents IS
 'The amount of the order, or the amount that was refused, in hundredths of the currency.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.currency IS 'ISO 4217 code.';
+COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.seat_count IS
+'How many seats the order is about; NULL where a call was refused.';
+COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.order_created_at IS
+'When the order was created; NULL where a call was refused.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.payment_provider IS 'Who takes the money.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.error_code IS
 'Why a call was refused, as returned to the caller.';
@@ -195,7 +213,12 @@ COMMENT ON CONSTRAINT ticket_order_audit_log_pkey ON {{ schema }}.ticket_order_a
 COMMENT ON CONSTRAINT ticket_order_audit_log_created_at_check
 ON {{ schema }}.ticket_order_audit_log IS
 'Finite.';
+COMMENT ON CONSTRAINT ticket_order_audit_log_order_created_at_check
+ON {{ schema }}.ticket_order_audit_log IS
+'Finite.';
 COMMENT ON INDEX {{ schema }}.ticket_order_audit_log_created_at_idx IS 'Serves windows of time.';
+COMMENT ON INDEX {{ schema }}.ticket_order_audit_log_xact_id_idx IS
+'Serves the rollup, and those who read what is not rolled up yet.';
 COMMENT ON TRIGGER ticket_order_audit_log_append_only ON {{ schema }}.ticket_order_audit_log IS
 'Refuses UPDATE and DELETE.';
 COMMENT ON TRIGGER ticket_order_audit_log_no_truncate ON {{ schema }}.ticket_order_audit_log IS
@@ -204,11 +227,11 @@ COMMENT ON TRIGGER ticket_order_audit_log_no_truncate ON {{ schema }}.ticket_ord
 {% if manage_roles %}
 GRANT SELECT (
     id, order_id, reservation_id, show_id, old_status, new_status, amount_in_cents, currency,
-    payment_provider, error_code, error_message, xact_id, created_at
+    seat_count, payment_provider, order_created_at, error_code, error_message, xact_id, created_at
 ) ON TABLE {{ schema }}.ticket_order_audit_log TO {{ monitor_role }};
 {% endif %}
 
--- object: tables/api_request_log.sql sha256=87b30c7286af686f388191a6a1a53a5fbe42b9a6eb106afd0f7d91c8191545c0
+-- object: tables/api_request_log.sql sha256=b574604921f3ef260cfa207ea17956220bdc74f0ad5027cd5b8d8f94bfae2504
 -- How the shop's endpoints answered, for the System Health dashboard. Written by log_api_request().
 CREATE TABLE {{ schema }}.api_request_log (
     id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
@@ -230,7 +253,12 @@ CREATE TABLE {{ schema }}.api_request_log (
 )
 PARTITION BY RANGE (created_at);
 
-CREATE INDEX api_request_log_created_at_idx ON {{ schema }}.api_request_log (created_at);
+-- Rows are appended in the order of time: a summary per megabyte finds a window, at next to no cost
+-- for those who write.
+CREATE INDEX api_request_log_created_at_idx
+ON {{ schema }}.api_request_log USING brin (created_at) WITH (autosummarize = on);
+
+CREATE INDEX api_request_log_xact_id_idx ON {{ schema }}.api_request_log (xact_id);
 
 -- Row triggers reach the partitions by themselves; TRUNCATE of one partition needs a trigger there,
 -- which maintain_partitions() adds. ENABLE ALWAYS: session_replication_role = replica does not get
@@ -275,6 +303,8 @@ COMMENT ON CONSTRAINT api_request_log_duration_ms_check ON {{ schema }}.api_requ
 'A finite time.';
 COMMENT ON CONSTRAINT api_request_log_created_at_check ON {{ schema }}.api_request_log IS 'Finite.';
 COMMENT ON INDEX {{ schema }}.api_request_log_created_at_idx IS 'Serves windows of time.';
+COMMENT ON INDEX {{ schema }}.api_request_log_xact_id_idx IS
+'Serves the rollup, and those who read what is not rolled up yet.';
 COMMENT ON TRIGGER api_request_log_append_only ON {{ schema }}.api_request_log IS
 'Refuses UPDATE and DELETE.';
 COMMENT ON TRIGGER api_request_log_no_truncate ON {{ schema }}.api_request_log IS
@@ -284,12 +314,13 @@ COMMENT ON TRIGGER api_request_log_no_truncate ON {{ schema }}.api_request_log I
 GRANT SELECT ON TABLE {{ schema }}.api_request_log TO {{ monitor_role }};
 {% endif %}
 
--- object: functions/partitioned_logs.sql sha256=a73be84d82b4b521f0816ccd465ca8176aef4aa92e4f248e09b64550bf96a8d6
+-- object: functions/partitioned_logs.sql sha256=355f556a9ea75afdf731f23d1aa5831451ef659924519a162fb09e30b30f31e4
 -- The tables that are cut by month. One list for making partitions and for dropping them.
 CREATE OR REPLACE FUNCTION {{ schema }}.partitioned_logs()
 RETURNS SETOF text
 LANGUAGE sql
 IMMUTABLE
+ROWS 3
 AS $body$
 VALUES ('seat_reservation_audit_log'), ('ticket_order_audit_log'), ('api_request_log');
 $body$;

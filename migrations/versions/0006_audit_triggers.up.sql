@@ -79,7 +79,7 @@ ON {{ schema }}.seat_reservations IS 'Logs each new hold.';
 COMMENT ON TRIGGER seat_reservations_audit_update ON {{ schema }}.seat_reservations IS
 'Logs how a hold is extended and how it ends.';
 
--- object: functions/audit_ticket_order.sql sha256=8411c33a125c65f77c35c2acb095fc5352f635f2f6e1991c1574617568ba9f16
+-- object: functions/audit_ticket_order.sql sha256=ac0bea06319eda0c893eac8e13b09fcc0aeded9714fd766653f457e98efb414e
 -- Trigger function: whoever changes an order, by whatever statement, leaves a line. Runs as the
 -- caller: who may not write the log may not change an order.
 CREATE OR REPLACE FUNCTION {{ schema }}.audit_ticket_order()
@@ -89,7 +89,7 @@ AS $body$
 BEGIN
     INSERT INTO {{ schema }}.ticket_order_audit_log (
         order_id, reservation_id, show_id, old_status, new_status, amount_in_cents, currency,
-        payment_provider, error_message
+        seat_count, payment_provider, order_created_at, error_message
     )
     VALUES (
         NEW.id,
@@ -99,7 +99,9 @@ BEGIN
         NEW.status,
         NEW.total_amount_in_cents,
         NEW.currency,
+        cardinality(NEW.seat_ids),
         NEW.payment_provider,
+        NEW.created_at,
         -- The order keeps the words of its last failure; the line of a later success is none.
         CASE WHEN NEW.status = 'failed' THEN NEW.error_message END
     );

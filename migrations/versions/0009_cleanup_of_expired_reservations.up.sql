@@ -382,12 +382,13 @@ $body$;
 COMMENT ON FUNCTION {{ schema }}.can_use_pg_cron() IS
 'Whether pg_cron is installed in this database and its schema is open to the caller.';
 
--- object: functions/reservation_cleanup_job_runs.sql sha256=3a2efecd6143f51b7c7151154e62924049c7875cad4a2f73ebeeaa893db2879c
--- For the view of nearly the same name. pg_cron shows each role only its own rows, and its schema
+-- object: functions/reservation_cleanup_job_runs.sql sha256=50b4f09a7c2da235951f003e1b06cc5f9d3451bf86d5249b2117efea17d0d6d1
+-- For the view of nearly the same name, and for cleanup_job_health. pg_cron shows each role only
+-- its own rows, and its schema
 -- must stay closed to those who monitor, since cron.schedule is for everybody there: so this runs
 -- as the owner of the job. The statements are dynamic because pg_cron may be missing, and may come
 -- later.
-CREATE OR REPLACE FUNCTION {{ schema }}.reservation_cleanup_job_runs()
+CREATE OR REPLACE FUNCTION {{ schema }}.reservation_cleanup_job_runs(p_limit integer DEFAULT 10)
 RETURNS TABLE (
     jobname text,
     schedule text,
@@ -403,6 +404,7 @@ LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+ROWS 20
 AS $body$
 BEGIN
     RETURN QUERY
@@ -428,7 +430,7 @@ BEGIN
         -- pg_cron has its own record of these, unless it was removed.
         run.scheduler <> 'pg_cron' OR NOT {{ schema }}.can_use_pg_cron()
     ORDER BY run.id DESC
-    LIMIT 10;
+    LIMIT p_limit;
 
     IF {{ schema }}.can_use_pg_cron() THEN
         RETURN QUERY EXECUTE
@@ -453,22 +455,25 @@ BEGIN
                 -- searched.
                 AND detail.runid > (SELECT runid_seq.last_value FROM cron.runid_seq) - 10000
             ORDER BY detail.runid DESC
-            LIMIT 10
+            LIMIT $2
         ) AS run
         WHERE
             job.jobname = $1
             AND job.database = current_database()
         $query$
-        USING {{ cleanup_job }};
+        USING
+            {{ cleanup_job }},
+            p_limit;
     END IF;
 END;
 $body$;
 
-COMMENT ON FUNCTION {{ schema }}.reservation_cleanup_job_runs() IS
-'The last 10 runs of the cleanup of each scheduler. For the view reservation_cleanup_job_status.';
+COMMENT ON FUNCTION {{ schema }}.reservation_cleanup_job_runs(integer) IS
+'The last p_limit runs of the cleanup, of pg_cron and of everybody else. For the views.';
 
 {% if manage_roles %}
-GRANT EXECUTE ON FUNCTION {{ schema }}.reservation_cleanup_job_runs() TO {{ monitor_role }};
+GRANT EXECUTE ON FUNCTION {{ schema }}.reservation_cleanup_job_runs(integer)
+TO {{ monitor_role }};
 {% endif %}
 
 -- object: views/reservation_cleanup_job_status.sql sha256=89e89223423fcd924b16ed1e85deeeb8fcb510b8a4587cad13d26f339c3e98bc

@@ -7,7 +7,7 @@ AS $body$
 BEGIN
     INSERT INTO {{ schema }}.ticket_order_audit_log (
         order_id, reservation_id, show_id, old_status, new_status, amount_in_cents, currency,
-        payment_provider, error_message
+        seat_count, payment_provider, order_created_at, error_message
     )
     VALUES (
         NEW.id,
@@ -17,7 +17,9 @@ BEGIN
         NEW.status,
         NEW.total_amount_in_cents,
         NEW.currency,
+        cardinality(NEW.seat_ids),
         NEW.payment_provider,
+        NEW.created_at,
         -- The order keeps the words of its last failure; the line of a later success is none.
         CASE WHEN NEW.status = 'failed' THEN NEW.error_message END
     );

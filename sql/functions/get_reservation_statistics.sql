@@ -34,21 +34,22 @@ BEGIN
         counts.released,
         counts.extended,
         counts.failed,
-        counts.avg_hold_seconds,
+        counts.seconds / NULLIF(counts.ended, 0),
         COALESCE(counts.expired::double precision / NULLIF(counts.created, 0), 0)
     FROM (
         SELECT
-            count(*) FILTER (WHERE event.event_type = 'created') AS created,
-            count(*) FILTER (WHERE event.event_type = 'completed') AS completed,
-            count(*) FILTER (WHERE event.event_type = 'expired') AS expired,
-            count(*) FILTER (WHERE event.event_type = 'released') AS released,
-            count(*) FILTER (WHERE event.event_type = 'extended') AS extended,
-            count(*) FILTER (WHERE event.event_type = 'failed') AS failed,
-            avg(event.hold_seconds) AS avg_hold_seconds
-        FROM {{ schema }}.seat_reservation_audit_log AS event
-        WHERE
-            event.created_at > now() - make_interval(hours => p_hours)
-            AND (p_show_id IS NULL OR event.show_id = p_show_id)
+            COALESCE(sum(metric.created), 0)::bigint AS created,
+            COALESCE(sum(metric.completed), 0)::bigint AS completed,
+            COALESCE(sum(metric.expired), 0)::bigint AS expired,
+            COALESCE(sum(metric.released), 0)::bigint AS released,
+            COALESCE(sum(metric.extended), 0)::bigint AS extended,
+            COALESCE(sum(metric.failed), 0)::bigint AS failed,
+            sum(metric.holds_ended + metric.releases_ended) AS ended,
+            sum(metric.hold_microseconds + metric.release_microseconds)::double precision / 1e6
+            AS seconds
+        FROM {{ schema }}.reservation_metrics(
+            {{ schema }}.window_start(make_interval(hours => p_hours)), p_show_id
+        ) AS metric
     ) AS counts;
 END;
 $body$;

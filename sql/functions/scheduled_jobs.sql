@@ -3,12 +3,21 @@ CREATE OR REPLACE FUNCTION {{ schema }}.scheduled_jobs()
 RETURNS TABLE (job_name text, schedule text, command text, routine text)
 LANGUAGE sql
 IMMUTABLE
+ROWS 5
 AS $body$
 VALUES
 (
     {{ cleanup_job }}, {{ cleanup_schedule }},
     format('CALL %I.run_reservation_cleanup(%L)', {{ schema | literal }}, 'pg_cron'),
     'run_reservation_cleanup'
+),
+(
+    {{ rollup_job }}, {{ rollup_schedule }},
+    format('SELECT %I.roll_up_metrics()', {{ schema | literal }}), 'roll_up_metrics'
+),
+(
+    {{ invariants_job }}, {{ invariants_schedule }},
+    format('SELECT %I.check_invariants()', {{ schema | literal }}), 'check_invariants'
 ),
 (
     {{ partition_job }}, {{ partition_schedule }},

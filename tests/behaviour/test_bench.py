@@ -9,8 +9,20 @@ import pytest
 from typer.testing import CliRunner
 
 import bench.cleanup
+import bench.rollup
 from bench.__main__ import MEASURES, app
-from bench.harness import BASE, HERE, Bench, Options, running
+from bench.dashboards import (
+    DAY,
+    FUNCTION,
+    TENTH,
+    asked_of,
+    fill,
+    raw_query,
+    roll_up,
+    views,
+    write_events,
+)
+from bench.harness import BASE, EMPTY, HERE, Bench, Options, running
 from bench.holds import FLOOR, HOT, OURS, SPREAD, last_event, outcome, slice_of
 from bench.profile import DATABASE, NAME, cost_of
 from bench.report import Fact, Row
@@ -30,6 +42,7 @@ TINY = Options(
     hot_clients=4,
     buying_clients=2,
     profiled_calls=20,
+    events=5_000,
 )
 
 
@@ -107,6 +120,139 @@ def test_cleanup_that_leaves_holds_is_noticed(tiny: Bench, monkeypatch: pytest.M
     monkeypatch.setattr(bench.cleanup, "ended_holds", lambda _connection: TINY.over_holds - 1)
     with pytest.raises(RuntimeError, match="left holds"):
         list(bench.cleanup.cleanup(tiny))
+
+
+STATISTICS = (
+    "total_created, total_completed, total_expired, total_released, total_extended, total_failed,"
+    " round(avg_hold_seconds), round(expiration_rate * 1e6)"
+)
+EVENTS_OF_AN_HOUR = (
+    "reservations_created, reservations_completed, reservations_expired, reservations_failed"
+)
+
+
+@pytest.fixture(scope="module")
+def half_a_day(tiny: Bench) -> str:
+    """A database in which every event is in every window of 24 hours: not one lies at its edge."""
+    name = "bench_half_a_day"
+    tiny.prepare(name, EMPTY, "day.sql")
+    write_events(tiny, {name: TINY.events}, first=0, minutes=12 * 60)
+    with tiny.connect(name) as connection:
+        roll_up(connection)
+    return name
+
+
+def test_day_has_the_events_that_were_asked_for(tiny: Bench) -> None:
+    list(fill(tiny))
+    for database, number in ((DAY, TINY.events), (TENTH, TINY.events // 10)):
+        with tiny.connect(database) as connection:
+            mix = connection.execute(
+                "SELECT event_type, count(*) FROM seat_reservation_audit_log GROUP BY event_type"
+            ).fetchall()
+            (in_order,) = connection.execute(
+                "SELECT bool_and(created_at >= before) FROM (SELECT created_at, lag(created_at)"
+                " OVER (ORDER BY id) AS before FROM seat_reservation_audit_log) AS event"
+            ).fetchone() or (None,)
+            (hours,) = connection.execute(
+                "SELECT extract(EPOCH FROM max(created_at) - min(created_at)) / 3600"
+                " FROM seat_reservation_audit_log"
+            ).fetchone() or (None,)
+        assert dict(mix) == {
+            "created": number * 40 // 100,
+            "failed": number * 16 // 100,
+            "completed": number * 184 // 1000,
+            "expired": number * 132 // 1000,
+            "released": number * 84 // 1000,
+            "extended": number * 4 // 100,
+        }
+        assert in_order
+        assert hours is not None
+        assert 23.8 < hours < 24
+
+
+@pytest.mark.parametrize(
+    ("view", "columns", "raw_columns"),
+    [
+        (FUNCTION, STATISTICS, STATISTICS),
+        (
+            "reservation_success_rate WHERE time_window = '24h'",
+            "succeeded, race_conditions, system_errors",
+            "total_attempts, race_conditions, system_errors",
+        ),
+        ("double_booking_attempts WHERE time_window = '24h'", "attempts", "count"),
+        (
+            "reservation_expiration_rate WHERE time_window = '24h'",
+            "total_created, total_completed, total_expired",
+            "total_created, total_completed, total_expired",
+        ),
+        ("active_reservations", "*", "*"),
+        (
+            "payment_failures WHERE time_window = '24h'",
+            "total_orders, failed_orders",
+            "total_orders, failed_orders",
+        ),
+        (
+            "realtime_dashboard",
+            "active_reservations, tickets_sold_today, revenue_today_cents",
+            "active_reservations, tickets_sold_today, revenue_today * 100",
+        ),
+        ("revenue_today", "currency, revenue_cents, orders_paid", "*"),
+        (
+            "hourly_metrics WHERE reservations_created > 0",
+            f"time, {EVENTS_OF_AN_HOUR}",
+            f"hour, {EVENTS_OF_AN_HOUR}",
+        ),
+        ("top_errors", "error_message, occurrences", "error_message, occurrences"),
+        (
+            "extension_trends WHERE extensions > 0",
+            "extensions, unique_reservations",
+            "extensions, unique_reservations",
+        ),
+    ],
+)
+def test_view_and_its_query_give_the_same_numbers(
+    tiny: Bench, half_a_day: str, view: str, columns: str, raw_columns: str
+) -> None:
+    name, where, condition = view.partition(" WHERE ")
+    title_and_query = raw_query(name)
+    assert title_and_query
+    ask, raw = asked_of(name).decode(), title_and_query[1].decode()
+    with tiny.connect(half_a_day) as connection:
+        ours = connection.execute(
+            f"SELECT {columns} FROM ({ask}) AS ours{where}{condition}".encode()
+        ).fetchall()
+        theirs = connection.execute(
+            f"SELECT {raw_columns} FROM ({raw}) AS theirs".encode()
+        ).fetchall()
+    assert ours
+    assert sorted(ours) == sorted(theirs)
+
+
+def test_every_query_of_the_log_belongs_to_a_view(tiny: Bench, half_a_day: str) -> None:
+    with tiny.connect(half_a_day) as connection:
+        measured = views(connection)
+    files = {path.stem.removeprefix("raw_") for path in HERE.glob("raw_*.sql")}
+    assert files <= set(measured)
+    assert FUNCTION in files
+
+
+def test_rollup_that_does_not_add_up_is_noticed(tiny: Bench, half_a_day: str) -> None:
+    with tiny.connect(half_a_day) as connection, connection.transaction(force_rollback=True):
+        connection.execute(
+            "UPDATE reservation_minutes SET created = created + 1"
+            " WHERE minute = (SELECT max(minute) FROM reservation_minutes)"
+        )
+        with pytest.raises(RuntimeError, match="the rollup has"):
+            roll_up(connection)
+
+
+def test_rollup_without_anything_to_fold_is_noticed(
+    tiny: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    idle = bench.rollup.Slice(1.0, (0.1,), 0)
+    monkeypatch.setattr(bench.rollup, "slice_of", lambda *_args, **_kwargs: lambda _pair: idle)
+    with pytest.raises(RuntimeError, match="nothing to roll up"):
+        list(bench.rollup.rollup(tiny))
 
 
 def test_unknown_measure_is_refused() -> None:

@@ -229,7 +229,10 @@ REFUSED = [
         "UPDATE show_seats SET status = 'available' WHERE status = 'reserved'",
         "show_seats_reserved_by_check",
     ),
-    ("UPDATE show_seats SET status = 'lost'", "show_seats_status_check"),
+    (
+        "UPDATE show_seats SET status = 'lost' WHERE status = 'available'",
+        "show_seats_status_check",
+    ),
     (
         "UPDATE show_seats SET reserved_until = 'infinity' WHERE status = 'reserved'",
         "show_seats_reserved_until_check",

@@ -38,6 +38,8 @@ MODEST = Variables(
     dashboard_role="modest_reader",
     datadog_role="modest_datadog",
     cleanup_job="modest cleanup",
+    rollup_job="modest rollup",
+    invariants_job="modest invariants",
     partition_job="modest partitions",
     purge_job="modest purge",
 )
@@ -47,6 +49,8 @@ BROKEN = replace(
     schema="broken",
     monitoring_schema="broken_monitoring",
     cleanup_job="it's broken",
+    rollup_job="broken rollup",
+    invariants_job="broken invariants",
     partition_job="broken partitions",
     purge_job="broken purge",
 )

@@ -13,7 +13,13 @@ from ticketdb import migrate
 from ticketdb.errors import TicketdbError
 
 MIGRATOR = "jobs_migrator"
-JOBS = [NAMES.cleanup_job, NAMES.partition_job, NAMES.purge_job]
+JOBS = [
+    NAMES.cleanup_job,
+    NAMES.rollup_job,
+    NAMES.invariants_job,
+    NAMES.partition_job,
+    NAMES.purge_job,
+]
 
 
 @pytest.fixture

@@ -98,7 +98,10 @@ SELECT
 
 
 def write_history(connection: Connection) -> None:
-    """Uneven numbers of events of every kind for two shows, one every 20 minutes of 3 days."""
+    """Uneven numbers of events of every kind for two shows, one every 20 minutes of 3 days.
+
+    None is within a minute of the beginning of a window, which is rounded down to a whole one.
+    """
     connection.execute(
         """
         INSERT INTO seat_reservation_audit_log (event_type, show_id, hold_seconds, created_at)
@@ -107,7 +110,7 @@ def write_history(connection: Connection) -> None:
                    'failed', 'created', 'expired', 'created'])[1 + n %% 11],
             (%s::uuid[])[1 + (n %% 3) / 2],
             CASE WHEN n %% 11 IN (3, 4, 5, 9) THEN n END,
-            now() - n * interval '20 minutes'
+            now() - n * interval '20 minutes' - interval '10 minutes'
         FROM generate_series(0, 216) AS n
         """,
         [SHOWS],

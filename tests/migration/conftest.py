@@ -2,13 +2,16 @@
 
 import os
 import shutil
+import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import psycopg
 import pytest
 
 from tests.conftest import Database
@@ -26,7 +29,24 @@ OTHER_NAMES = Variables(
     dashboard_role="Dash Board",
     datadog_role="data-dog",
     cleanup_job="it's; a \\ job %s",
+    # Equal, as by default: one schedule for two jobs has one placeholder in the fingerprint.
     cleanup_schedule="*/2 * * * *",
+    rollup_schedule="*/2 * * * *",
+)
+
+# A show with one seat, which somebody holds.
+HOLD = """
+    INSERT INTO public.shows (name, starts_at, currency, status)
+    VALUES ('x', now() + interval '1 day', 'EUR', 'on_sale');
+    INSERT INTO public.show_seats (show_id, section, row_label, seat_number, price_in_cents)
+    SELECT id, 'a', 'a', '1', 100 FROM public.shows;
+    SELECT public.reserve_seats(show_id, ARRAY[id], 'session') FROM public.show_seats;
+"""
+
+# A session of the program that waits for what the test has locked.
+WAITING = (
+    "FROM pg_stat_activity WHERE datname = current_database()"
+    " AND application_name = 'ticketdb' AND wait_event_type = 'Lock'"
 )
 
 
@@ -51,6 +71,12 @@ class Program(Protocol):
     """What the fixture `ticketdb` gives: a way to run the program as people do."""
 
     def __call__(self, *arguments: str, **environment: str) -> Finished: ...
+
+
+class Start(Protocol):
+    """What the fixture `start` gives: a way to have the program run beside the test."""
+
+    def __call__(self, *arguments: str, **environment: str) -> subprocess.Popen[str]: ...
 
 
 def clean_environment(**more: str) -> dict[str, str]:
@@ -79,6 +105,38 @@ def ticketdb(
         return Finished(int(ended.value.code or 0), *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture
+def start(database: Database) -> Iterator[Start]:
+    """Starts the program as a process of its own, about `database`, and ends it after the test."""
+    with ExitStack() as stack:
+
+        def run(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+            process = stack.enter_context(
+                subprocess.Popen(
+                    [Path(sys.executable).with_name("ticketdb"), *arguments],
+                    env=clean_environment(**{"TICKETDB_DSN": database.dsn, **environment}),
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            stack.callback(process.kill)
+            return process
+
+        yield run
+
+
+def await_waiting(observer: psycopg.Connection) -> None:
+    """Until a session of the program waits for a lock."""
+    while observer.execute(f"SELECT {WAITING}".encode()).rowcount == 0:
+        pass
+
+
+def next_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline()
 
 
 @pytest.fixture(scope="session")

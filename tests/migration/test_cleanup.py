@@ -2,55 +2,15 @@
 
 import re
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from pathlib import Path
 
 import psycopg
 import pytest
 
 from tests.conftest import Connect, Database
-from tests.migration.conftest import Program, clean_environment
+from tests.migration.conftest import HOLD, WAITING, Program, Start, await_waiting, next_line
 
-HOLD = """
-    INSERT INTO public.shows (name, starts_at, currency, status)
-    VALUES ('x', now() + interval '1 day', 'EUR', 'on_sale');
-    INSERT INTO public.show_seats (show_id, section, row_label, seat_number, price_in_cents)
-    SELECT id, 'a', 'a', '1', 100 FROM public.shows;
-    SELECT public.reserve_seats(show_id, ARRAY[id], 'session') FROM public.show_seats;
-"""
 OVER = "UPDATE public.seat_reservations SET expires_at = now() - interval '1 minute'"
 RAN = re.compile(r"\d{4}-.*: (\d+) holds expired, (\d+) seats released\n")
-
-Start = Callable[..., subprocess.Popen[str]]
-
-
-@pytest.fixture
-def start(database: Database) -> Iterator[Start]:
-    """Starts `ticketdb cleanup` as a process of its own, and ends it after the test."""
-    with ExitStack() as stack:
-
-        def run(*options: str) -> subprocess.Popen[str]:
-            process = stack.enter_context(
-                subprocess.Popen(
-                    [Path(sys.executable).with_name("ticketdb"), "cleanup", *options],
-                    env=clean_environment(TICKETDB_DSN=database.dsn),
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    text=True,
-                )
-            )
-            stack.callback(process.kill)
-            return process
-
-        yield run
-
-
-def next_line(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline()
 
 
 def test_once_ends_what_is_over_and_says_so(
@@ -70,7 +30,7 @@ def test_once_ends_what_is_over_and_says_so(
 def test_repeated_runs_end_what_is_over_until_told_to_stop(
     with_signal: signal.Signals, start: Start, connect: Connect
 ) -> None:
-    process = start("--every", "0.2s")
+    process = start("cleanup", "--every", "0.2s")
     assert RAN.fullmatch(next_line(process))
     session = connect()
     session.execute(HOLD)
@@ -89,18 +49,13 @@ def test_repeated_runs_end_what_is_over_until_told_to_stop(
 
 
 def test_a_lost_connection_is_told_and_made_again(start: Start, connect: Connect) -> None:
-    waiting = (
-        "FROM pg_stat_activity WHERE datname = current_database()"
-        " AND application_name = 'ticketdb' AND wait_event_type = 'Lock'"
-    )
-    process = start("--every", "0.2")
+    process = start("cleanup", "--every", "0.2")
     assert RAN.fullmatch(next_line(process))
     blocker, observer = connect(), connect()
     with blocker.transaction():
         blocker.execute("LOCK TABLE public.reservation_cleanup_runs")
-        while observer.execute(f"SELECT pid {waiting}".encode()).fetchone() is None:
-            pass
-        observer.execute(f"SELECT pg_terminate_backend(pid, 5000) {waiting}".encode())
+        await_waiting(observer)
+        observer.execute(f"SELECT pg_terminate_backend(pid, 5000) {WAITING}".encode())
     assert process.stderr is not None
     told = process.stderr.readline()
     assert re.fullmatch(r"error \[E_CONNECTION_LOST\]: .*trying again in 0\.2 s\n", told)
@@ -118,7 +73,7 @@ def test_a_run_that_fails_is_told_and_the_next_one_tried(
     once = ticketdb("cleanup", TICKETDB_DSN=database.dsn)
     assert once.returncode == 1
     assert re.fullmatch(r"error \[E_CLEANUP\]: .*does not exist.*\n", once.stderr)
-    process = start("--every", "0.2")
+    process = start("cleanup", "--every", "0.2")
     assert process.stderr is not None
     assert "does not exist" in process.stderr.readline()
     session.execute(b"ALTER FUNCTION public.elsewhere RENAME TO overdue_holds")

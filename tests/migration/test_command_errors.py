@@ -176,7 +176,7 @@ def test_wrong_usage_is_exit_status_2(ticketdb: Program, option: list[str]) -> N
 def test_a_server_that_cannot_serve_is_refused(
     major: int, in_recovery: bool, code: str, exit_status: int
 ) -> None:
-    state = State("shop", major, in_recovery, False, False, False, False, None, [])
+    state = State("shop", major, in_recovery, False, False, False, False, False, None, [])
     with pytest.raises(TicketdbError) as caught:
         check_server(state, writing=True)
     assert (caught.value.code, caught.value.exit_status) == (code, exit_status)
@@ -185,11 +185,11 @@ def test_a_server_that_cannot_serve_is_refused(
 def test_every_command_has_help_with_an_example(ticketdb: Program) -> None:
     overview = ticketdb("--help").stdout
     commands = re.findall(
-        r"^\W*(apply|plan|script|revert|verify|status|cleanup|revision|demo) ",
+        r"^\W*(apply|plan|script|revert|verify|status|check|cleanup|revision|demo) ",
         overview,
         re.MULTILINE,
     )
-    assert len(commands) == 9
+    assert len(commands) == 10
     for command in commands:
         shown = ticketdb(command, "--help", COLUMNS="200")
         assert shown.returncode == 0

@@ -218,6 +218,18 @@ def test_the_verdict_is_printed_for_people_and_for_programs(
     assert [check["name"] for check in report["checks"] if not check["ok"]] == ["privileges"]
 
 
+def test_a_restored_database_is_told_until_its_logs_are_rolled_up(
+    database: Database, connect: Connect
+) -> None:
+    connection = connect()
+    connection.execute("UPDATE public.metric_watermarks SET system_identifier = 1")
+    told = failures(database)["rollups"]
+    assert len(told) == 3
+    assert all("was restored from another server: run roll_up_metrics()" in line for line in told)
+    connection.execute("SELECT public.roll_up_metrics()")
+    assert failures(database) == {}
+
+
 def test_the_jobs_of_pg_cron_are_compared(cron_database: Database) -> None:
     apply(cron_database.dsn, Variables())
     assert failures(cron_database) == {}
@@ -237,6 +249,8 @@ def test_the_jobs_of_pg_cron_are_compared(cron_database: Database) -> None:
     # The next apply mends it, though no revision is pending.
     assert [job.action for job in apply(cron_database.dsn, Variables()).jobs] == [
         "scheduled",
+        "unchanged",
+        "unchanged",
         "unchanged",
         "unchanged",
     ]

@@ -17,7 +17,8 @@ ROOT = Path(__file__).parents[2]
 def test_the_wheel_installs_the_database_from_an_empty_environment(
     empty_database: Database, tmp_path: Path
 ) -> None:
-    environment = clean_environment(TICKETDB_DSN=empty_database.dsn)
+    bindir = empty_database.cluster.binaries.bindir
+    environment = clean_environment(TICKETDB_DSN=empty_database.dsn, TICKETDB_PG_BINDIR=str(bindir))
     environment.pop("PYTHONPATH", None)
 
     def run(*command: str | Path) -> str:
@@ -46,3 +47,4 @@ def test_the_wheel_installs_the_database_from_an_empty_environment(
     program = tmp_path / "venv" / "bin" / "ticketdb"
     assert "revisions applied" in run(program, "apply")
     assert "all checks passed" in run(program, "verify")
+    assert "numbers agree" in run(program, "demo", "--buyers", "2", "--seconds", "1")

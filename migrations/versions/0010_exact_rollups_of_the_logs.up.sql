@@ -1,0 +1,1599 @@
+-- 0010: Exact rollups of the logs.
+-- A template, frozen by `ticketdb revision`.
+
+-- object: tables/reservation_minutes.sql sha256=d04759b1f34af78052922bede1a9e145c77e7178107655e7a0358f0148f571e0
+-- Rollup of seat_reservation_audit_log: what happened to holds, all shows together.
+CREATE TABLE {{ schema }}.reservation_minutes (
+    minute timestamptz NOT NULL,
+    created bigint NOT NULL,
+    completed bigint NOT NULL,
+    expired bigint NOT NULL,
+    released bigint NOT NULL,
+    extended bigint NOT NULL,
+    failed bigint NOT NULL,
+    race_conditions bigint NOT NULL,
+    constraint_violations bigint NOT NULL,
+    holds_ended bigint NOT NULL,
+    hold_microseconds bigint NOT NULL,
+    releases_ended bigint NOT NULL,
+    release_microseconds bigint NOT NULL,
+    CONSTRAINT reservation_minutes_pkey PRIMARY KEY (minute),
+    CONSTRAINT reservation_minutes_minute_check CHECK (isfinite(minute))
+)
+-- The same rows are added to for a minute or two: room on the page keeps that cheap.
+WITH (fillfactor = 80);
+
+COMMENT ON TABLE {{ schema }}.reservation_minutes IS
+'Events of seat_reservation_audit_log a minute. Written by roll_up_metrics(), read through '
+'reservation_metrics().';
+COMMENT ON COLUMN {{ schema }}.reservation_minutes.minute IS
+'The minute, by created_at of the events.';
+COMMENT ON COLUMN {{ schema }}.reservation_minutes.created IS 'Holds created.';
+COMMENT ON COLUMN {{ schema }}.reservation_minutes.completed IS 'Holds completed: sold.';
+COMMENT ON COLUMN {{ schema }}.reservation_minutes.expired IS 'Holds expired.';
+COMMENT ON COLUMN {{ schema }}.reservation_minutes.released IS 'Releases, partial ones included.';
+COMMENT ON COLUMN {{ schema }}.reservation_minutes.extended IS 'Extensions.';
+COMMENT ON COLUMN {{ schema }}.reservation_minutes.failed IS 'Refused calls.';
+COMMENT ON COLUMN {{ schema }}.reservation_minutes.race_conditions IS
+'Refused calls that lost the seats to another customer.';
+COMMENT ON COLUMN {{ schema }}.reservation_minutes.constraint_violations IS
+'Refused calls that a constraint of the database stopped.';
+COMMENT ON COLUMN {{ schema }}.reservation_minutes.holds_ended IS
+'Completed and expired holds whose length is known.';
+COMMENT ON COLUMN {{ schema }}.reservation_minutes.hold_microseconds IS
+'Their length together, in microseconds: whole numbers add up exactly.';
+COMMENT ON COLUMN {{ schema }}.reservation_minutes.releases_ended IS
+'Released holds whose length is known.';
+COMMENT ON COLUMN {{ schema }}.reservation_minutes.release_microseconds IS
+'Their length together, in microseconds.';
+COMMENT ON CONSTRAINT reservation_minutes_pkey ON {{ schema }}.reservation_minutes IS
+'Rows are told apart.';
+COMMENT ON CONSTRAINT reservation_minutes_minute_check ON {{ schema }}.reservation_minutes IS
+'Finite.';
+
+-- object: tables/reservation_show_minutes.sql sha256=1bf68a3339fb69f8c819775e4b28a95d9f05435d5034bb4fa1d72ccb5dcde142
+-- The same a show, apart from the sum: minutes times shows are many rows, and the dashboards of the
+-- house must not read them.
+CREATE TABLE {{ schema }}.reservation_show_minutes (
+    show_id uuid NOT NULL,
+    minute timestamptz NOT NULL,
+    created bigint NOT NULL,
+    completed bigint NOT NULL,
+    expired bigint NOT NULL,
+    released bigint NOT NULL,
+    extended bigint NOT NULL,
+    failed bigint NOT NULL,
+    race_conditions bigint NOT NULL,
+    constraint_violations bigint NOT NULL,
+    holds_ended bigint NOT NULL,
+    hold_microseconds bigint NOT NULL,
+    releases_ended bigint NOT NULL,
+    release_microseconds bigint NOT NULL,
+    CONSTRAINT reservation_show_minutes_pkey PRIMARY KEY (show_id, minute),
+    CONSTRAINT reservation_show_minutes_minute_check CHECK (isfinite(minute))
+)
+-- The same rows are added to for a minute or two: room on the page keeps that cheap.
+WITH (fillfactor = 80);
+
+COMMENT ON TABLE {{ schema }}.reservation_show_minutes IS
+'Events of seat_reservation_audit_log a show and minute. Written by roll_up_metrics(), read '
+'through reservation_metrics().';
+COMMENT ON COLUMN {{ schema }}.reservation_show_minutes.show_id IS
+'The show, or the nil UUID where the caller named none.';
+COMMENT ON COLUMN {{ schema }}.reservation_show_minutes.minute IS
+'The minute, by created_at of the events.';
+COMMENT ON COLUMN {{ schema }}.reservation_show_minutes.created IS 'Holds created.';
+COMMENT ON COLUMN {{ schema }}.reservation_show_minutes.completed IS 'Holds completed: sold.';
+COMMENT ON COLUMN {{ schema }}.reservation_show_minutes.expired IS 'Holds expired.';
+COMMENT ON COLUMN {{ schema }}.reservation_show_minutes.released IS
+'Releases, partial ones included.';
+COMMENT ON COLUMN {{ schema }}.reservation_show_minutes.extended IS 'Extensions.';
+COMMENT ON COLUMN {{ schema }}.reservation_show_minutes.failed IS 'Refused calls.';
+COMMENT ON COLUMN {{ schema }}.reservation_show_minutes.race_conditions IS
+'Refused calls that lost the seats to another customer.';
+COMMENT ON COLUMN {{ schema }}.reservation_show_minutes.constraint_violations IS
+'Refused calls that a constraint of the database stopped.';
+COMMENT ON COLUMN {{ schema }}.reservation_show_minutes.holds_ended IS
+'Completed and expired holds whose length is known.';
+COMMENT ON COLUMN {{ schema }}.reservation_show_minutes.hold_microseconds IS
+'Their length together, in microseconds: whole numbers add up exactly.';
+COMMENT ON COLUMN {{ schema }}.reservation_show_minutes.releases_ended IS
+'Released holds whose length is known.';
+COMMENT ON COLUMN {{ schema }}.reservation_show_minutes.release_microseconds IS
+'Their length together, in microseconds.';
+COMMENT ON CONSTRAINT reservation_show_minutes_pkey ON {{ schema }}.reservation_show_minutes IS
+'Rows are told apart.';
+COMMENT ON CONSTRAINT reservation_show_minutes_minute_check
+ON {{ schema }}.reservation_show_minutes IS
+'Finite.';
+
+-- object: tables/error_messages.sql sha256=0778b30194681ca0fc17c49ecd7ad9e63dce1e21d8d52647ae8e6c5c7fc43b7d
+-- The words of error_minutes, once: they may be long.
+CREATE TABLE {{ schema }}.error_messages (
+    message_sha256 bytea NOT NULL,
+    error_message text NOT NULL,
+    CONSTRAINT error_messages_pkey PRIMARY KEY (message_sha256)
+);
+
+COMMENT ON TABLE {{ schema }}.error_messages IS
+'Messages of refused calls. Written by roll_up_metrics().';
+COMMENT ON COLUMN {{ schema }}.error_messages.message_sha256 IS
+'SHA-256 of the message: an index takes no long texts.';
+COMMENT ON COLUMN {{ schema }}.error_messages.error_message IS 'The message.';
+COMMENT ON CONSTRAINT error_messages_pkey ON {{ schema }}.error_messages IS 'Each message once.';
+
+-- object: tables/error_minutes.sql sha256=dabcdd67705ce2cc71c3d5033c457d3dea0c5d9363b8a809e348e1120ca4cf9d
+-- Rollup of the refused calls in seat_reservation_audit_log by their words.
+CREATE TABLE {{ schema }}.error_minutes (
+    minute timestamptz NOT NULL,
+    message_sha256 bytea NOT NULL,
+    occurrences bigint NOT NULL,
+    last_seen_at timestamptz NOT NULL,
+    CONSTRAINT error_minutes_pkey PRIMARY KEY (minute, message_sha256),
+    CONSTRAINT error_minutes_last_seen_at_check CHECK (isfinite(last_seen_at)),
+    CONSTRAINT error_minutes_minute_check CHECK (isfinite(minute))
+)
+-- The same rows are added to for a minute or two: room on the page keeps that cheap.
+WITH (fillfactor = 80);
+
+-- For purge_history(): which messages are used no more.
+CREATE INDEX error_minutes_message_sha256_idx ON {{ schema }}.error_minutes (message_sha256);
+
+COMMENT ON TABLE {{ schema }}.error_minutes IS
+'Refused calls a minute and message. Written by roll_up_metrics(), read through error_metrics().';
+COMMENT ON COLUMN {{ schema }}.error_minutes.minute IS 'The minute, by created_at of the events.';
+COMMENT ON COLUMN {{ schema }}.error_minutes.message_sha256 IS 'Which message: see error_messages.';
+COMMENT ON COLUMN {{ schema }}.error_minutes.occurrences IS 'How often.';
+COMMENT ON COLUMN {{ schema }}.error_minutes.last_seen_at IS 'The latest.';
+COMMENT ON CONSTRAINT error_minutes_pkey ON {{ schema }}.error_minutes IS 'Rows are told apart.';
+COMMENT ON INDEX {{ schema }}.error_minutes_message_sha256_idx IS 'Serves purge_history().';
+COMMENT ON CONSTRAINT error_minutes_minute_check ON {{ schema }}.error_minutes IS 'Finite.';
+COMMENT ON CONSTRAINT error_minutes_last_seen_at_check ON {{ schema }}.error_minutes IS 'Finite.';
+
+-- object: tables/extended_reservations.sql sha256=2651c41864f341625213f779a033fe08e6caebf6d20ccfcc6984d6723469ea1c
+-- What extension_quarters was counted from, for as long as its days are shown.
+CREATE TABLE {{ schema }}.extended_reservations (
+    reservation_id uuid NOT NULL,
+    quarter timestamptz NOT NULL,
+    CONSTRAINT extended_reservations_pkey PRIMARY KEY (reservation_id, quarter),
+    CONSTRAINT extended_reservations_quarter_check CHECK (isfinite(quarter))
+);
+
+-- For purge_history().
+CREATE INDEX extended_reservations_quarter_idx
+ON {{ schema }}.extended_reservations USING brin (quarter);
+
+COMMENT ON TABLE {{ schema }}.extended_reservations IS
+'Which reservations were extended in which quarter of an hour, of the last days. Written by '
+'roll_up_metrics().';
+COMMENT ON COLUMN {{ schema }}.extended_reservations.reservation_id IS 'The reservation.';
+COMMENT ON COLUMN {{ schema }}.extended_reservations.quarter IS 'The quarter of an hour.';
+COMMENT ON CONSTRAINT extended_reservations_pkey ON {{ schema }}.extended_reservations IS
+'Each is counted once a quarter.';
+COMMENT ON INDEX {{ schema }}.extended_reservations_quarter_idx IS 'Serves purge_history().';
+COMMENT ON CONSTRAINT extended_reservations_quarter_check ON {{ schema }}.extended_reservations IS
+'Finite.';
+
+-- object: tables/extension_quarters.sql sha256=9861eeb0359fa832c372f8a288d614b48043c34b0d461a3d9953481393f33165
+-- How many reservations were extended on a day cannot be added up from hours: some were extended
+-- twice. It can, where it is known when each was extended before. Quarters of an hour, because
+-- every time zone begins its days at one.
+CREATE TABLE {{ schema }}.extension_quarters (
+    quarter timestamptz NOT NULL,
+    previous_quarter timestamptz NOT NULL,
+    reservations bigint NOT NULL,
+    CONSTRAINT extension_quarters_pkey PRIMARY KEY (quarter, previous_quarter),
+    CONSTRAINT extension_quarters_previous_quarter_check CHECK (isfinite(previous_quarter)),
+    CONSTRAINT extension_quarters_quarter_check CHECK (isfinite(quarter))
+);
+
+COMMENT ON TABLE {{ schema }}.extension_quarters IS
+'Reservations extended in a quarter of an hour, by when they were extended before. Written by '
+'roll_up_metrics(), read through extension_metrics().';
+COMMENT ON COLUMN {{ schema }}.extension_quarters.quarter IS 'The quarter of an hour.';
+COMMENT ON COLUMN {{ schema }}.extension_quarters.previous_quarter IS
+'The last quarter before this one in which the same reservations were extended; 1970 where there '
+'was none.';
+COMMENT ON COLUMN {{ schema }}.extension_quarters.reservations IS 'How many reservations.';
+COMMENT ON CONSTRAINT extension_quarters_pkey ON {{ schema }}.extension_quarters IS
+'Rows are told apart.';
+COMMENT ON CONSTRAINT extension_quarters_quarter_check ON {{ schema }}.extension_quarters IS
+'Finite.';
+COMMENT ON CONSTRAINT extension_quarters_previous_quarter_check
+ON {{ schema }}.extension_quarters IS
+'Finite.';
+
+-- object: tables/order_minutes.sql sha256=08b19c59ce2acab88be58f1c5fe03b476cbb1c370f602d538b8016d9afa50154
+-- Rollup of ticket_order_audit_log. What became of an order is added to the minute that it was
+-- created in, and taken off again when it changes: the rows say how things stand.
+CREATE TABLE {{ schema }}.order_minutes (
+    minute timestamptz NOT NULL,
+    currency text NOT NULL,
+    orders bigint NOT NULL,
+    failed_orders bigint NOT NULL,
+    paid_orders bigint NOT NULL,
+    revenue_in_cents bigint NOT NULL,
+    tickets bigint NOT NULL,
+    CONSTRAINT order_minutes_pkey PRIMARY KEY (minute, currency),
+    CONSTRAINT order_minutes_minute_check CHECK (isfinite(minute))
+)
+-- The same rows are added to for a minute or two: room on the page keeps that cheap.
+WITH (fillfactor = 80);
+
+COMMENT ON TABLE {{ schema }}.order_minutes IS
+'Orders and tickets a minute and currency. Written by roll_up_metrics(), read through '
+'order_metrics().';
+COMMENT ON COLUMN {{ schema }}.order_minutes.minute IS 'The minute.';
+COMMENT ON COLUMN {{ schema }}.order_minutes.currency IS 'ISO 4217 code.';
+COMMENT ON COLUMN {{ schema }}.order_minutes.orders IS 'Orders created in this minute.';
+COMMENT ON COLUMN {{ schema }}.order_minutes.failed_orders IS
+'Those of them whose payment has failed, as things stand.';
+COMMENT ON COLUMN {{ schema }}.order_minutes.paid_orders IS
+'Those of them that are paid, as things stand.';
+COMMENT ON COLUMN {{ schema }}.order_minutes.revenue_in_cents IS
+'What those that are paid brought, in hundredths of the currency.';
+COMMENT ON COLUMN {{ schema }}.order_minutes.tickets IS
+'Tickets issued in this minute, whenever they were ordered.';
+COMMENT ON CONSTRAINT order_minutes_pkey ON {{ schema }}.order_minutes IS 'Rows are told apart.';
+COMMENT ON CONSTRAINT order_minutes_minute_check ON {{ schema }}.order_minutes IS 'Finite.';
+
+-- object: tables/api_request_minutes.sql sha256=f7aa963af67232be80ab0c8d7a92090308e7496f95941f60a30ca63292ce4f0d
+-- Rollup of api_request_log. Durations are told to within two per cent by logarithmic buckets:
+-- percentiles can be added up from those.
+CREATE TABLE {{ schema }}.api_request_minutes (
+    minute timestamptz NOT NULL,
+    endpoint text NOT NULL,
+    duration_bucket smallint NOT NULL,
+    requests bigint NOT NULL,
+    errors bigint NOT NULL,
+    duration_microseconds bigint NOT NULL,
+    CONSTRAINT api_request_minutes_pkey PRIMARY KEY (minute, endpoint, duration_bucket),
+    CONSTRAINT api_request_minutes_minute_check CHECK (isfinite(minute))
+)
+-- The same rows are added to for a minute or two: room on the page keeps that cheap.
+WITH (fillfactor = 80);
+
+COMMENT ON TABLE {{ schema }}.api_request_minutes IS
+'Requests a minute, endpoint and duration. Written by roll_up_metrics(), read through '
+'api_metrics().';
+COMMENT ON COLUMN {{ schema }}.api_request_minutes.minute IS
+'The minute, by created_at of the events.';
+COMMENT ON COLUMN {{ schema }}.api_request_minutes.endpoint IS 'Route of the request.';
+COMMENT ON COLUMN {{ schema }}.api_request_minutes.duration_bucket IS
+'Durations of up to 1.04 ^ bucket ms, and above 1.04 ^ (bucket - 1).';
+COMMENT ON COLUMN {{ schema }}.api_request_minutes.requests IS 'Requests.';
+COMMENT ON COLUMN {{ schema }}.api_request_minutes.errors IS
+'Those answered with a status of 500 or above.';
+COMMENT ON COLUMN {{ schema }}.api_request_minutes.duration_microseconds IS
+'How long they took together, in microseconds.';
+COMMENT ON CONSTRAINT api_request_minutes_pkey ON {{ schema }}.api_request_minutes IS
+'Rows are told apart.';
+COMMENT ON CONSTRAINT api_request_minutes_minute_check ON {{ schema }}.api_request_minutes IS
+'Finite.';
+
+-- object: functions/system_identifier.sql sha256=342003a84125a863767467d4c847a6886d4a719c2ad8a5b9ab5747f1fa7cadca
+-- Some hosts keep the function to themselves: then only a watermark in the future tells of a
+-- restored database.
+CREATE OR REPLACE FUNCTION {{ schema }}.system_identifier()
+RETURNS bigint
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    IF has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE') THEN
+        RETURN (SELECT control.system_identifier FROM pg_control_system() AS control);
+    END IF;
+    RETURN NULL;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.system_identifier() IS
+'Number that initdb gave to this server, or NULL where it may not be read. Internal.';
+
+-- object: tables/metric_watermarks.sql sha256=76e2436464301fb74153e9cb40e1ced5c50f0baaa81a2e290b9bcfdcadf49710
+-- How far each log has been rolled up. Rows of transactions below the watermark are in the rollups,
+-- and those at or above it are read from the log: one snapshot sees both, so that no event is
+-- missed or counted twice, whatever commits late.
+CREATE TABLE {{ schema }}.metric_watermarks (
+    log text NOT NULL,
+    watermark xid8 NOT NULL DEFAULT '0',
+    last_folded_id bigint NOT NULL DEFAULT 0,
+    -- Of a restored database: rows up to here came with it and were all folded. The transaction
+    -- numbers that they bear are those of another server and mean nothing here.
+    restored_id bigint NOT NULL DEFAULT 0,
+    system_identifier bigint,
+    rolled_up_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT metric_watermarks_pkey PRIMARY KEY (log),
+    CONSTRAINT metric_watermarks_rolled_up_at_check CHECK (isfinite(rolled_up_at))
+);
+
+INSERT INTO {{ schema }}.metric_watermarks (log, system_identifier)
+SELECT
+    logs.name,
+    {{ schema }}.system_identifier()
+FROM {{ schema }}.partitioned_logs() AS logs (name);
+
+COMMENT ON TABLE {{ schema }}.metric_watermarks IS
+'How far each log has been rolled up into the tables that the monitoring views read.';
+COMMENT ON COLUMN {{ schema }}.metric_watermarks.log IS 'Name of the log, without the schema.';
+COMMENT ON COLUMN {{ schema }}.metric_watermarks.watermark IS
+'Rows of the log whose xact_id is below this are in the rollups.';
+COMMENT ON COLUMN {{ schema }}.metric_watermarks.last_folded_id IS
+'Highest id of a row that is in the rollups.';
+COMMENT ON COLUMN {{ schema }}.metric_watermarks.restored_id IS
+'Rows up to this id came with a dump of another server and are all in the rollups; 0 where there '
+'are none.';
+COMMENT ON COLUMN {{ schema }}.metric_watermarks.system_identifier IS
+'The server that the watermark belongs to; NULL where it does not tell.';
+COMMENT ON COLUMN {{ schema }}.metric_watermarks.rolled_up_at IS
+'When the log was last rolled up, whether or not there was anything to do.';
+COMMENT ON CONSTRAINT metric_watermarks_pkey ON {{ schema }}.metric_watermarks IS 'One row a log.';
+COMMENT ON CONSTRAINT metric_watermarks_rolled_up_at_check ON {{ schema }}.metric_watermarks IS
+'Finite.';
+
+-- object: functions/window_start.sql sha256=d002a216d3753ca8fbc87decea28c5c6f244af444c8a802468212a24ac3b80d6
+-- Windows begin at whole minutes: those are what the rollups can tell apart.
+CREATE OR REPLACE FUNCTION {{ schema }}.window_start(p_length interval)
+RETURNS timestamptz
+LANGUAGE sql
+STABLE
+AS $body$
+SELECT date_trunc('minute', now() - p_length);
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.window_start(interval) IS
+'Beginning of the window of this length up to now, in a view of the metrics.';
+
+{% if manage_roles %}
+GRANT EXECUTE ON FUNCTION {{ schema }}.window_start(interval) TO {{ monitor_role }};
+{% endif %}
+
+-- object: functions/next_xact_id.sql sha256=603a054df4f338a940a807c789259e373ca4ccf39b8ec5dc58e15d28a835bb2d
+-- There is no arithmetic for xid8.
+CREATE OR REPLACE FUNCTION {{ schema }}.next_xact_id(p_xact_id xid8)
+RETURNS xid8
+LANGUAGE sql
+IMMUTABLE
+SET search_path = {{ schema }}, pg_temp
+AS $body$
+SELECT (p_xact_id::text::numeric + 1)::text::xid8;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.next_xact_id(xid8) IS
+'The transaction number after this one. Internal.';
+
+-- object: functions/nth_xact_id.sql sha256=ab712df7901c9d476e9baf028087cff8aade6db0e65b48d90382e699ebf280cd
+-- For the bound of what one run of roll_up_metrics() takes on.
+CREATE OR REPLACE FUNCTION {{ schema }}.nth_xact_id(
+    p_log text,
+    p_from xid8,
+    p_below xid8,
+    p_after_id bigint,
+    p_rows_before integer
+)
+RETURNS xid8
+LANGUAGE plpgsql
+STABLE
+SET search_path = {{ schema }}, pg_temp
+AS $body$
+DECLARE
+    v_xact_id xid8;
+BEGIN
+    EXECUTE format(
+        'SELECT event.xact_id FROM %I.%I AS event '
+        'WHERE event.xact_id >= $1 AND event.xact_id < $2 AND event.id > $3 '
+        'ORDER BY event.xact_id OFFSET $4 LIMIT 1',
+        {{ schema | literal }},
+        p_log
+    )
+    INTO v_xact_id
+    USING p_from, p_below, p_after_id, p_rows_before;
+    RETURN v_xact_id;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.nth_xact_id(text, xid8, xid8, bigint, integer) IS
+'Transaction of the row that has so many before it among the transactions from p_from to below '
+'p_below of a log, rows beyond p_after_id; NULL where there are fewer. Internal.';
+
+-- object: functions/is_restored_log.sql sha256=566f6d35f192d3a4b3d460c4b809f7eb5c5b4ff052406f57fc03d073c1c9a3cd
+-- Whether the watermark is another server's. Until roll_up_metrics() has seen to it, new events may
+-- be missing from the views.
+CREATE OR REPLACE FUNCTION {{ schema }}.is_restored_log(p_log text)
+RETURNS boolean
+LANGUAGE sql
+STABLE
+SECURITY DEFINER
+SET search_path = {{ schema }}, pg_temp
+AS $body$
+SELECT
+    mark.watermark > pg_snapshot_xmax(pg_current_snapshot())
+    OR COALESCE(mark.system_identifier <> {{ schema }}.system_identifier(), false)
+FROM {{ schema }}.metric_watermarks AS mark
+WHERE mark.log = p_log;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.is_restored_log(text) IS
+'Whether the watermark of a log came with a dump of another server, and roll_up_metrics() has not '
+'run since. For the view health.';
+
+{% if manage_roles %}
+GRANT EXECUTE ON FUNCTION {{ schema }}.is_restored_log(text) TO {{ monitor_role }};
+{% endif %}
+
+-- object: functions/log_tail.sql sha256=d374c1b5d6013dd81748fa95a67e10d85daac121a32abe69dfa61d05dd556d77
+-- What of a log is not rolled up yet, as the snapshot of the caller's statement has it.
+CREATE OR REPLACE FUNCTION {{ schema }}.log_tail(
+    p_log text,
+    OUT from_xact_id xid8,
+    OUT below_xact_id xid8,
+    OUT after_id bigint
+)
+LANGUAGE sql
+STABLE
+SET search_path = {{ schema }}, pg_temp
+AS $body$
+SELECT
+    mark.watermark,
+    CASE
+        WHEN mark.restored_id = 0 THEN '18446744073709551615'::xid8
+        -- Rows of another server may bear any number: what is beyond the present need not be read.
+        ELSE {{ schema }}.next_xact_id(
+            GREATEST(pg_snapshot_xmax(pg_current_snapshot()), pg_current_xact_id_if_assigned())
+        )
+    END,
+    mark.restored_id
+FROM {{ schema }}.metric_watermarks AS mark
+WHERE mark.log = p_log;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.log_tail(text) IS
+'The part of a log that is not rolled up yet: transactions from from_xact_id to below '
+'below_xact_id, rows beyond after_id. Internal.';
+
+-- object: functions/reservation_events.sql sha256=1d8ce60ed5d340ea6b53a7e48b0993396eb342c5384a1ac61e449b912a4712b1
+-- What a range of the log comes to: for the rollup, and for those who read what is not rolled up
+-- yet. Both count by this one definition.
+CREATE OR REPLACE FUNCTION {{ schema }}.reservation_events(
+    p_from xid8,
+    p_below xid8,
+    p_after_id bigint
+)
+RETURNS TABLE (
+    show_id uuid,
+    minute timestamptz,
+    created bigint,
+    completed bigint,
+    expired bigint,
+    released bigint,
+    extended bigint,
+    failed bigint,
+    race_conditions bigint,
+    constraint_violations bigint,
+    holds_ended bigint,
+    hold_microseconds bigint,
+    releases_ended bigint,
+    release_microseconds bigint
+)
+LANGUAGE plpgsql
+STABLE
+SET search_path = {{ schema }}, pg_temp
+ROWS 100
+AS $body$
+BEGIN
+    RETURN QUERY
+    SELECT
+        event.show_id,
+        date_trunc('minute', event.created_at) AS minute,
+        count(*) FILTER (WHERE event.event_type = 'created'),
+        count(*) FILTER (WHERE event.event_type = 'completed'),
+        count(*) FILTER (WHERE event.event_type = 'expired'),
+        count(*) FILTER (WHERE event.event_type = 'released'),
+        count(*) FILTER (WHERE event.event_type = 'extended'),
+        count(*) FILTER (WHERE event.event_type = 'failed'),
+        count(*) FILTER (
+            WHERE event.event_type = 'failed' AND event.error_message LIKE '%taken by another%'
+        ),
+        count(*) FILTER (
+            WHERE event.event_type = 'failed' AND event.error_message LIKE '%constraint%'
+        ),
+        count(length.microseconds) FILTER (WHERE event.event_type IN ('completed', 'expired')),
+        COALESCE(
+            sum(length.microseconds) FILTER (WHERE event.event_type IN ('completed', 'expired')), 0
+        )::bigint,
+        count(length.microseconds) FILTER (WHERE event.event_type = 'released'),
+        COALESCE(sum(length.microseconds) FILTER (WHERE event.event_type = 'released'), 0)::bigint
+    FROM {{ schema }}.seat_reservation_audit_log AS event
+    CROSS JOIN LATERAL (
+        SELECT
+            -- Three years: whatever is beyond, NaN included, is no length.
+            CASE
+                WHEN event.hold_seconds BETWEEN -1e8 AND 1e8
+                    THEN round(event.hold_seconds * 1e6)::bigint
+            END AS microseconds
+    ) AS length
+    WHERE
+        event.xact_id >= p_from
+        AND event.xact_id < p_below
+        AND event.id > p_after_id
+    GROUP BY
+        event.show_id,
+        minute;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.reservation_events(xid8, xid8, bigint) IS
+'Events of holds a show and minute, of the transactions from p_from to below p_below, rows beyond '
+'p_after_id. Internal.';
+
+-- object: functions/error_events.sql sha256=bd412b9dc1285296af0d9e0affdfb2268593f0d1bcf1df530eddb3291848beb3
+-- What a range of the log comes to: for the rollup, and for those who read what is not rolled up
+-- yet.
+CREATE OR REPLACE FUNCTION {{ schema }}.error_events(
+    p_from xid8,
+    p_below xid8,
+    p_after_id bigint
+)
+RETURNS TABLE (
+    minute timestamptz,
+    message_sha256 bytea,
+    error_message text,
+    occurrences bigint,
+    last_seen_at timestamptz
+)
+LANGUAGE plpgsql
+STABLE
+SET search_path = {{ schema }}, pg_temp
+ROWS 100
+AS $body$
+BEGIN
+    RETURN QUERY
+    SELECT
+        grouped.minute,
+        sha256(convert_to(grouped.error_message, 'UTF8')),
+        grouped.error_message,
+        grouped.occurrences,
+        grouped.last_seen_at
+    FROM (
+        SELECT
+            date_trunc('minute', event.created_at) AS minute,
+            COALESCE(event.error_message, '(no message)') AS error_message,
+            count(*) AS occurrences,
+            max(event.created_at) AS last_seen_at
+        FROM {{ schema }}.seat_reservation_audit_log AS event
+        WHERE
+            event.xact_id >= p_from
+            AND event.xact_id < p_below
+            AND event.id > p_after_id
+            AND event.event_type = 'failed'
+        GROUP BY
+            1,
+            2
+    ) AS grouped;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.error_events(xid8, xid8, bigint) IS
+'Refused calls about holds a minute and message, of the transactions from p_from to below '
+'p_below, rows beyond p_after_id. Internal.';
+
+-- object: functions/extension_events.sql sha256=51f6872aa25450663f8c1a5f4d13a26c7fef7169e44edd6693e33bdb4d0bb1b4
+-- What a range of the log comes to: for the rollup, and for those who read what is not rolled up
+-- yet.
+CREATE OR REPLACE FUNCTION {{ schema }}.extension_events(
+    p_from xid8,
+    p_below xid8,
+    p_after_id bigint
+)
+RETURNS TABLE (
+    reservation_id uuid,
+    quarter timestamptz
+)
+LANGUAGE plpgsql
+STABLE
+SET search_path = {{ schema }}, pg_temp
+ROWS 100
+AS $body$
+BEGIN
+    RETURN QUERY
+    SELECT DISTINCT
+        event.reservation_id,
+        date_bin('15 minutes', event.created_at, '2000-01-01 00:00+00'::timestamptz)
+    FROM {{ schema }}.seat_reservation_audit_log AS event
+    WHERE
+        event.xact_id >= p_from
+        AND event.xact_id < p_below
+        AND event.id > p_after_id
+        AND event.event_type = 'extended'
+        AND event.reservation_id IS NOT NULL;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.extension_events(xid8, xid8, bigint) IS
+'Reservations extended, a quarter of an hour, of the transactions from p_from to below p_below, '
+'rows beyond p_after_id. Internal.';
+
+-- object: functions/order_events.sql sha256=fb407e56c5d6c40eaec8f753d1ba106ef7f242c539ca88ed1d7ff029e43984eb
+-- What a range of the log comes to: for the rollup, and for those who read what is not rolled up
+-- yet.
+CREATE OR REPLACE FUNCTION {{ schema }}.order_events(
+    p_from xid8,
+    p_below xid8,
+    p_after_id bigint
+)
+RETURNS TABLE (
+    minute timestamptz,
+    currency text,
+    orders bigint,
+    failed_orders bigint,
+    paid_orders bigint,
+    revenue_in_cents bigint,
+    tickets bigint
+)
+LANGUAGE plpgsql
+STABLE
+SET search_path = {{ schema }}, pg_temp
+ROWS 100
+AS $body$
+BEGIN
+    RETURN QUERY
+    SELECT
+        date_trunc('minute', figure.at) AS minute,
+        COALESCE(event.currency, 'none') AS currency,
+        sum(figure.orders)::bigint,
+        sum(figure.failed_orders)::bigint,
+        sum(figure.paid_orders)::bigint,
+        COALESCE(sum(figure.paid_orders * event.amount_in_cents), 0)::bigint,
+        COALESCE(sum(figure.tickets), 0)::bigint
+    FROM {{ schema }}.ticket_order_audit_log AS event
+    CROSS JOIN LATERAL (
+        VALUES
+        (
+            COALESCE(event.order_created_at, event.created_at),
+            (event.old_status IS NULL)::integer,
+            -- Into a status, and out of it again.
+            (event.new_status = 'failed')::integer
+            - COALESCE((event.old_status = 'failed')::integer, 0),
+            (event.new_status = 'paid')::integer
+            - COALESCE((event.old_status = 'paid')::integer, 0),
+            0
+        ),
+        (
+            event.created_at,
+            0,
+            0,
+            0,
+            CASE WHEN event.new_status = 'paid' THEN event.seat_count END
+        )
+    ) AS figure (at, orders, failed_orders, paid_orders, tickets)
+    WHERE
+        event.xact_id >= p_from
+        AND event.xact_id < p_below
+        AND event.id > p_after_id
+        -- Not a refused call.
+        AND event.new_status IS NOT NULL
+    GROUP BY
+        minute,
+        COALESCE(event.currency, 'none');
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.order_events(xid8, xid8, bigint) IS
+'Orders and tickets a minute and currency, of the transactions from p_from to below p_below, rows '
+'beyond p_after_id. Internal.';
+
+-- object: functions/api_request_events.sql sha256=91630964900f8ef24b9172081f59bb125ed946c58fc5be631922bc2b76b8a3b4
+-- What a range of the log comes to: for the rollup, and for those who read what is not rolled up
+-- yet.
+CREATE OR REPLACE FUNCTION {{ schema }}.api_request_events(
+    p_from xid8,
+    p_below xid8,
+    p_after_id bigint
+)
+RETURNS TABLE (
+    minute timestamptz,
+    endpoint text,
+    duration_bucket smallint,
+    requests bigint,
+    errors bigint,
+    duration_microseconds bigint
+)
+LANGUAGE plpgsql
+STABLE
+SET search_path = {{ schema }}, pg_temp
+ROWS 100
+AS $body$
+BEGIN
+    RETURN QUERY
+    SELECT
+        date_trunc('minute', event.created_at) AS minute,
+        event.endpoint,
+        -- A microsecond is as short as it gets.
+        ceil(ln(GREATEST(event.duration_ms, 0.001)) / ln(1.04::double precision))::smallint
+        AS duration_bucket,
+        count(*),
+        count(*) FILTER (WHERE event.status_code >= 500),
+        round(sum(LEAST(event.duration_ms, 1e9)) * 1000)::bigint
+    FROM {{ schema }}.api_request_log AS event
+    WHERE
+        event.xact_id >= p_from
+        AND event.xact_id < p_below
+        AND event.id > p_after_id
+    GROUP BY
+        minute,
+        event.endpoint,
+        duration_bucket;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.api_request_events(xid8, xid8, bigint) IS
+'Requests a minute, endpoint and logarithmic bucket of durations, of the transactions from p_from '
+'to below p_below, rows beyond p_after_id. Internal.';
+
+-- object: functions/fold_reservation_events.sql sha256=b97e43e0b3ed54c9f33b0e488876a5744f53bfb74927ba1d4429b26aabd80c95
+-- Adds a range of the log to its rollups. Nobody but roll_up_metrics() calls this: it knows which
+-- ranges are final and have not been added yet.
+CREATE OR REPLACE FUNCTION {{ schema }}.fold_reservation_events(
+    p_from xid8,
+    p_below xid8,
+    p_after_id bigint
+)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = {{ schema }}, pg_temp
+AS $body$
+BEGIN
+    WITH events AS MATERIALIZED (
+        SELECT event.*
+        FROM {{ schema }}.reservation_events(p_from, p_below, p_after_id) AS event
+    ),
+
+    of_shows AS (
+        INSERT INTO {{ schema }}.reservation_show_minutes (
+            show_id, minute, created, completed, expired, released, extended,
+            failed, race_conditions, constraint_violations, holds_ended,
+            hold_microseconds, releases_ended, release_microseconds
+        )
+        SELECT
+            event.show_id,
+            event.minute,
+            event.created,
+            event.completed,
+            event.expired,
+            event.released,
+            event.extended,
+            event.failed,
+            event.race_conditions,
+            event.constraint_violations,
+            event.holds_ended,
+            event.hold_microseconds,
+            event.releases_ended,
+            event.release_microseconds
+        FROM events AS event
+        ON CONFLICT (show_id, minute) DO UPDATE SET
+            created = reservation_show_minutes.created + excluded.created,
+            completed = reservation_show_minutes.completed + excluded.completed,
+            expired = reservation_show_minutes.expired + excluded.expired,
+            released = reservation_show_minutes.released + excluded.released,
+            extended = reservation_show_minutes.extended + excluded.extended,
+            failed = reservation_show_minutes.failed + excluded.failed,
+            race_conditions = reservation_show_minutes.race_conditions + excluded.race_conditions,
+            constraint_violations = reservation_show_minutes.constraint_violations + excluded.constraint_violations,
+            holds_ended = reservation_show_minutes.holds_ended + excluded.holds_ended,
+            hold_microseconds = reservation_show_minutes.hold_microseconds + excluded.hold_microseconds,
+            releases_ended = reservation_show_minutes.releases_ended + excluded.releases_ended,
+            release_microseconds = reservation_show_minutes.release_microseconds + excluded.release_microseconds
+    )
+
+    INSERT INTO {{ schema }}.reservation_minutes (
+        minute, created, completed, expired, released, extended, failed,
+        race_conditions, constraint_violations, holds_ended,
+        hold_microseconds, releases_ended, release_microseconds
+    )
+    SELECT
+        event.minute,
+        sum(event.created),
+        sum(event.completed),
+        sum(event.expired),
+        sum(event.released),
+        sum(event.extended),
+        sum(event.failed),
+        sum(event.race_conditions),
+        sum(event.constraint_violations),
+        sum(event.holds_ended),
+        sum(event.hold_microseconds),
+        sum(event.releases_ended),
+        sum(event.release_microseconds)
+    FROM events AS event
+    GROUP BY event.minute
+    ON CONFLICT (minute) DO UPDATE SET
+        created = reservation_minutes.created + excluded.created,
+        completed = reservation_minutes.completed + excluded.completed,
+        expired = reservation_minutes.expired + excluded.expired,
+        released = reservation_minutes.released + excluded.released,
+        extended = reservation_minutes.extended + excluded.extended,
+        failed = reservation_minutes.failed + excluded.failed,
+        race_conditions = reservation_minutes.race_conditions + excluded.race_conditions,
+        constraint_violations = reservation_minutes.constraint_violations + excluded.constraint_violations,
+        holds_ended = reservation_minutes.holds_ended + excluded.holds_ended,
+        hold_microseconds = reservation_minutes.hold_microseconds + excluded.hold_microseconds,
+        releases_ended = reservation_minutes.releases_ended + excluded.releases_ended,
+        release_microseconds = reservation_minutes.release_microseconds + excluded.release_microseconds;
+
+    INSERT INTO {{ schema }}.error_messages (message_sha256, error_message)
+    SELECT DISTINCT
+        event.message_sha256,
+        event.error_message
+    FROM {{ schema }}.error_events(p_from, p_below, p_after_id) AS event
+    ON CONFLICT DO NOTHING;
+
+    INSERT INTO {{ schema }}.error_minutes (minute, message_sha256, occurrences, last_seen_at)
+    SELECT
+        event.minute,
+        event.message_sha256,
+        event.occurrences,
+        event.last_seen_at
+    FROM {{ schema }}.error_events(p_from, p_below, p_after_id) AS event
+    ON CONFLICT (minute, message_sha256) DO UPDATE SET
+        occurrences = error_minutes.occurrences + excluded.occurrences,
+        last_seen_at = GREATEST(error_minutes.last_seen_at, excluded.last_seen_at);
+
+    -- Late ones may come between two that are counted already: of each reservation that has a new
+    -- quarter, all its quarters are taken off and put on again.
+    WITH new AS (
+        INSERT INTO {{ schema }}.extended_reservations (reservation_id, quarter)
+        SELECT
+            event.reservation_id,
+            event.quarter
+        FROM {{ schema }}.extension_events(p_from, p_below, p_after_id) AS event
+        ON CONFLICT DO NOTHING
+        RETURNING
+            extended_reservations.reservation_id,
+            extended_reservations.quarter
+    ),
+
+    old AS (
+        SELECT
+            counted.reservation_id,
+            counted.quarter
+        FROM {{ schema }}.extended_reservations AS counted
+        WHERE counted.reservation_id IN (SELECT new.reservation_id FROM new)
+    ),
+
+    differences AS (
+        SELECT
+            old.quarter,
+            lag(old.quarter) OVER of_reservation AS previous_quarter,
+            -1 AS reservations
+        FROM old
+        WINDOW of_reservation AS (PARTITION BY old.reservation_id ORDER BY old.quarter)
+        UNION ALL
+        SELECT
+            every.quarter,
+            lag(every.quarter) OVER of_reservation,
+            1
+        FROM (
+            SELECT * FROM old
+            UNION ALL
+            SELECT * FROM new
+        ) AS every
+        WINDOW of_reservation AS (PARTITION BY every.reservation_id ORDER BY every.quarter)
+    )
+
+    INSERT INTO {{ schema }}.extension_quarters (quarter, previous_quarter, reservations)
+    SELECT
+        difference.quarter,
+        COALESCE(difference.previous_quarter, 'epoch'),
+        sum(difference.reservations)
+    FROM differences AS difference
+    GROUP BY
+        1,
+        2
+    HAVING sum(difference.reservations) <> 0
+    ON CONFLICT (quarter, previous_quarter) DO UPDATE SET
+        reservations = extension_quarters.reservations + excluded.reservations;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.fold_reservation_events(xid8, xid8, bigint) IS
+'Adds a part of seat_reservation_audit_log to its rollups. Internal.';
+
+-- object: functions/fold_order_events.sql sha256=f265d46d7721c9c2bf849844bc2432507495ff0e59006fe9df9f6806ac2c1f10
+-- Adds a range of the log to its rollup. Nobody but roll_up_metrics() calls this: it knows which
+-- ranges are final and have not been added yet.
+CREATE OR REPLACE FUNCTION {{ schema }}.fold_order_events(
+    p_from xid8,
+    p_below xid8,
+    p_after_id bigint
+)
+RETURNS void
+LANGUAGE sql
+SET search_path = {{ schema }}, pg_temp
+AS $body$
+INSERT INTO {{ schema }}.order_minutes (
+    minute, currency, orders, failed_orders, paid_orders, revenue_in_cents, tickets
+)
+SELECT
+    event.minute,
+    event.currency,
+    event.orders,
+    event.failed_orders,
+    event.paid_orders,
+    event.revenue_in_cents,
+    event.tickets
+FROM {{ schema }}.order_events(p_from, p_below, p_after_id) AS event
+ON CONFLICT (minute, currency) DO UPDATE SET
+    orders = order_minutes.orders + excluded.orders,
+    failed_orders = order_minutes.failed_orders + excluded.failed_orders,
+    paid_orders = order_minutes.paid_orders + excluded.paid_orders,
+    revenue_in_cents = order_minutes.revenue_in_cents + excluded.revenue_in_cents,
+    tickets = order_minutes.tickets + excluded.tickets;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.fold_order_events(xid8, xid8, bigint) IS
+'Adds a part of ticket_order_audit_log to its rollup. Internal.';
+
+-- object: functions/fold_api_request_events.sql sha256=b6285bbd45fd183f447bbf2884713873cf11cc61180794edd3dfa4c1a0617070
+-- Adds a range of the log to its rollup. Nobody but roll_up_metrics() calls this: it knows which
+-- ranges are final and have not been added yet.
+CREATE OR REPLACE FUNCTION {{ schema }}.fold_api_request_events(
+    p_from xid8,
+    p_below xid8,
+    p_after_id bigint
+)
+RETURNS void
+LANGUAGE sql
+SET search_path = {{ schema }}, pg_temp
+AS $body$
+INSERT INTO {{ schema }}.api_request_minutes (
+    minute, endpoint, duration_bucket, requests, errors, duration_microseconds
+)
+SELECT
+    event.minute,
+    event.endpoint,
+    event.duration_bucket,
+    event.requests,
+    event.errors,
+    event.duration_microseconds
+FROM {{ schema }}.api_request_events(p_from, p_below, p_after_id) AS event
+ON CONFLICT (minute, endpoint, duration_bucket) DO UPDATE SET
+    requests = api_request_minutes.requests + excluded.requests,
+    errors = api_request_minutes.errors + excluded.errors,
+    duration_microseconds = api_request_minutes.duration_microseconds + excluded.duration_microseconds;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.fold_api_request_events(xid8, xid8, bigint) IS
+'Adds a part of api_request_log to its rollup. Internal.';
+
+-- object: functions/fold_events.sql sha256=e817037416b7f659fee9a101f209b496fa6e2241288d57720b6951d8ceb8c386
+-- Which log is folded by what.
+CREATE OR REPLACE FUNCTION {{ schema }}.fold_events(
+    p_log text,
+    p_from xid8,
+    p_below xid8,
+    p_after_id bigint
+)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = {{ schema }}, pg_temp
+AS $body$
+BEGIN
+    CASE p_log
+        WHEN 'seat_reservation_audit_log' THEN
+            PERFORM {{ schema }}.fold_reservation_events(p_from, p_below, p_after_id);
+        WHEN 'ticket_order_audit_log' THEN
+            PERFORM {{ schema }}.fold_order_events(p_from, p_below, p_after_id);
+        WHEN 'api_request_log' THEN
+            PERFORM {{ schema }}.fold_api_request_events(p_from, p_below, p_after_id);
+    END CASE;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.fold_events(text, xid8, xid8, bigint) IS
+'Adds the transactions from p_from to below p_below of a log, rows beyond p_after_id, to its '
+'rollups. Internal.';
+
+-- object: functions/adopt_restored_log.sql sha256=5a822e7b1f76a5a76c29a8012ce6c5f99738dd5ca61ad41049ca0efd4430ec74
+-- A restored database brings rows that bear another server's transaction numbers, and a watermark
+-- among those. The dump was one snapshot, so what is in the rollups is right. What is not in them
+-- is what the watermark says, and whatever was written here since. From here on that is told by id.
+CREATE OR REPLACE FUNCTION {{ schema }}.adopt_restored_log(p_log text)
+RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = {{ schema }}, pg_temp
+-- While it is locked nobody sells; behind a long transaction we give up, and try again next time.
+SET lock_timeout = '1s'
+AS $body$
+DECLARE
+    v_schema constant text := {{ schema | literal }};
+    v_mark {{ schema }}.metric_watermarks;
+    v_last_id bigint;
+    v_folded bigint;
+BEGIN
+    SELECT mark.* INTO v_mark FROM {{ schema }}.metric_watermarks AS mark WHERE mark.log = p_log;
+    -- Nobody is in the middle of writing: all rows up to the last id are seen, or never will be.
+    EXECUTE format('LOCK TABLE %I.%I IN SHARE MODE', v_schema, p_log);
+    EXECUTE format('SELECT COALESCE(max(event.id), 0) FROM %I.%I AS event', v_schema, p_log)
+    INTO v_last_id;
+    EXECUTE format(
+        'SELECT count(*) FROM %I.%I AS event '
+        'WHERE (event.xact_id >= $1 AND event.id > $2) OR event.id > $3',
+        v_schema, p_log
+    )
+    INTO v_folded
+    USING v_mark.watermark, v_mark.restored_id, v_mark.last_folded_id;
+
+    PERFORM {{ schema }}.fold_events(
+        p_log, v_mark.watermark, '18446744073709551615'::xid8, v_mark.restored_id
+    );
+    PERFORM {{ schema }}.fold_events(
+        p_log, '0'::xid8, v_mark.watermark, v_mark.last_folded_id
+    );
+    UPDATE {{ schema }}.metric_watermarks
+    SET
+        watermark = pg_snapshot_xmin(pg_current_snapshot()),
+        last_folded_id = v_last_id,
+        restored_id = v_last_id,
+        system_identifier = {{ schema }}.system_identifier(),
+        rolled_up_at = clock_timestamp()
+    WHERE metric_watermarks.log = p_log;
+    RETURN v_folded;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.adopt_restored_log(text) IS
+'Makes the rollup of a log that came with a dump of another server go on from here; returns how '
+'many rows were not in it yet. Locks the log against writers for a moment. Internal.';
+
+-- object: functions/roll_up_metrics.sql sha256=5746a6552975adba7331963ad010ed3bb79f00b8914f254fd8e374461a6e1597
+-- Scheduled every minute. Adds what is final to the rollups: rows of transactions that every
+-- snapshot from now on sees as ended. Everything is one transaction; if it fails nothing has
+-- happened, and the views read a longer tail of the log.
+CREATE OR REPLACE FUNCTION {{ schema }}.roll_up_metrics(p_max_events integer DEFAULT 500000)
+RETURNS TABLE (log text, events_folded bigint, is_behind boolean)
+LANGUAGE plpgsql
+SET search_path = {{ schema }}, pg_temp
+-- The planner would not know that what is new is little. What is restored is folded by its actual
+-- values: it may be most of the log, or next to nothing.
+SET enable_seqscan = off
+ROWS 3
+AS $body$
+DECLARE
+    v_mark {{ schema }}.metric_watermarks;
+    v_final xid8;
+    v_below xid8;
+    v_last_id bigint;
+BEGIN
+    IF p_max_events IS NULL OR p_max_events < 1 THEN
+        RAISE EXCEPTION 'p_max_events must be at least 1, not %',
+            COALESCE(p_max_events::text, 'NULL')
+        USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    FOR log IN SELECT logs.name FROM {{ schema }}.partitioned_logs() AS logs (name) LOOP
+        SELECT mark.*
+        INTO v_mark
+        FROM {{ schema }}.metric_watermarks AS mark
+        WHERE mark.log = roll_up_metrics.log
+        FOR UPDATE SKIP LOCKED;
+        -- Somebody else is at it.
+        CONTINUE WHEN NOT FOUND;
+
+        IF {{ schema }}.is_restored_log(log) THEN
+            events_folded := {{ schema }}.adopt_restored_log(log);
+            is_behind := false;
+            RETURN NEXT;
+            CONTINUE;
+        END IF;
+
+        v_final := pg_snapshot_xmin(pg_current_snapshot());
+        v_below := {{ schema }}.nth_xact_id(
+            log, v_mark.watermark, v_final, v_mark.restored_id, p_max_events
+        );
+        is_behind := v_below IS NOT NULL;
+        -- A transaction that is too much all by itself is taken whole.
+        IF v_below = {{ schema }}.nth_xact_id(
+            log, v_mark.watermark, v_final, v_mark.restored_id, 0
+        ) THEN
+            v_below := {{ schema }}.next_xact_id(v_below);
+        END IF;
+        v_below := COALESCE(v_below, v_final);
+
+        EXECUTE format(
+            'SELECT count(*), max(event.id) FROM %I.%I AS event '
+            'WHERE event.xact_id >= $1 AND event.xact_id < $2 AND event.id > $3',
+            {{ schema | literal }}, log
+        )
+        INTO
+            events_folded,
+            v_last_id
+        USING v_mark.watermark, v_below, v_mark.restored_id;
+        IF events_folded > 0 THEN
+            PERFORM {{ schema }}.fold_events(
+                log, v_mark.watermark, v_below, v_mark.restored_id
+            );
+        END IF;
+        UPDATE {{ schema }}.metric_watermarks
+        SET
+            watermark = v_below,
+            last_folded_id = GREATEST(metric_watermarks.last_folded_id, v_last_id),
+            rolled_up_at = clock_timestamp()
+        WHERE metric_watermarks.log = roll_up_metrics.log;
+        RETURN NEXT;
+    END LOOP;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.roll_up_metrics(integer) IS
+'Adds new rows of the logs to the tables that the monitoring views read, at most about '
+'p_max_events of each log; returns how many of which, and whether there are more.';
+
+-- object: functions/reservation_metrics.sql sha256=37530bd42f456f015f6b5f100c3831b7a4cc82236e3c9a602de32d4e7716ba33
+-- What the views of reservations read: minutes that are rolled up, and the rest of the log. Called
+-- within one statement, both come from its snapshot: no event is missed or counted twice.
+CREATE OR REPLACE FUNCTION {{ schema }}.reservation_metrics(
+    p_since timestamptz,
+    p_show_id uuid DEFAULT NULL
+)
+RETURNS TABLE (
+    minute timestamptz,
+    created bigint,
+    completed bigint,
+    expired bigint,
+    released bigint,
+    extended bigint,
+    failed bigint,
+    race_conditions bigint,
+    constraint_violations bigint,
+    holds_ended bigint,
+    hold_microseconds bigint,
+    releases_ended bigint,
+    release_microseconds bigint
+)
+LANGUAGE plpgsql
+STABLE
+SECURITY DEFINER
+SET search_path = {{ schema }}, pg_temp
+-- The planner knows nothing of a range between two parameters, and would read the whole log.
+SET plan_cache_mode = 'force_generic_plan'
+SET enable_seqscan = off
+-- Its estimates are guesses, too: to compile takes longer than to run.
+SET jit = off
+ROWS 1500
+AS $body$
+BEGIN
+    RETURN QUERY
+    SELECT
+        rolled_up.minute,
+        rolled_up.created,
+        rolled_up.completed,
+        rolled_up.expired,
+        rolled_up.released,
+        rolled_up.extended,
+        rolled_up.failed,
+        rolled_up.race_conditions,
+        rolled_up.constraint_violations,
+        rolled_up.holds_ended,
+        rolled_up.hold_microseconds,
+        rolled_up.releases_ended,
+        rolled_up.release_microseconds
+    FROM {{ schema }}.reservation_minutes AS rolled_up
+    WHERE
+        p_show_id IS NULL
+        AND rolled_up.minute >= p_since
+    UNION ALL
+    SELECT
+        of_show.minute,
+        of_show.created,
+        of_show.completed,
+        of_show.expired,
+        of_show.released,
+        of_show.extended,
+        of_show.failed,
+        of_show.race_conditions,
+        of_show.constraint_violations,
+        of_show.holds_ended,
+        of_show.hold_microseconds,
+        of_show.releases_ended,
+        of_show.release_microseconds
+    FROM {{ schema }}.reservation_show_minutes AS of_show
+    WHERE
+        of_show.show_id = p_show_id
+        AND of_show.minute >= p_since
+    UNION ALL
+    SELECT
+        recent.minute,
+        recent.created,
+        recent.completed,
+        recent.expired,
+        recent.released,
+        recent.extended,
+        recent.failed,
+        recent.race_conditions,
+        recent.constraint_violations,
+        recent.holds_ended,
+        recent.hold_microseconds,
+        recent.releases_ended,
+        recent.release_microseconds
+    FROM {{ schema }}.log_tail('seat_reservation_audit_log') AS tail
+    CROSS JOIN LATERAL {{ schema }}.reservation_events(
+        tail.from_xact_id, tail.below_xact_id, tail.after_id
+    ) AS recent
+    WHERE
+        recent.minute >= p_since
+        AND (p_show_id IS NULL OR recent.show_id = p_show_id);
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.reservation_metrics(timestamptz, uuid) IS
+'Events of holds from p_since on, of one show or all: rows of a minute each, to be added up; a '
+'minute may have several.';
+
+{% if manage_roles %}
+GRANT EXECUTE ON FUNCTION {{ schema }}.reservation_metrics(timestamptz, uuid) TO {{ monitor_role }};
+{% endif %}
+
+-- object: functions/order_metrics.sql sha256=ccab25e1d3ebc38d3f4708acf18e1ad42dc623dbebbb6f736d0b78a1bcc63dc0
+-- What the views of orders read: minutes that are rolled up, and the rest of the log, in one
+-- snapshot.
+CREATE OR REPLACE FUNCTION {{ schema }}.order_metrics(p_since timestamptz)
+RETURNS TABLE (
+    minute timestamptz,
+    currency text,
+    orders bigint,
+    failed_orders bigint,
+    paid_orders bigint,
+    revenue_in_cents bigint,
+    tickets bigint
+)
+LANGUAGE plpgsql
+STABLE
+SECURITY DEFINER
+SET search_path = {{ schema }}, pg_temp
+-- The planner knows nothing of a range between two parameters, and would read the whole log.
+SET plan_cache_mode = 'force_generic_plan'
+SET enable_seqscan = off
+-- Its estimates are guesses, too: to compile takes longer than to run.
+SET jit = off
+ROWS 1500
+AS $body$
+BEGIN
+    RETURN QUERY
+    SELECT
+        rolled_up.minute,
+        rolled_up.currency,
+        rolled_up.orders,
+        rolled_up.failed_orders,
+        rolled_up.paid_orders,
+        rolled_up.revenue_in_cents,
+        rolled_up.tickets
+    FROM {{ schema }}.order_minutes AS rolled_up
+    WHERE rolled_up.minute >= p_since
+    UNION ALL
+    SELECT
+        recent.minute,
+        recent.currency,
+        recent.orders,
+        recent.failed_orders,
+        recent.paid_orders,
+        recent.revenue_in_cents,
+        recent.tickets
+    FROM {{ schema }}.log_tail('ticket_order_audit_log') AS tail
+    CROSS JOIN LATERAL {{ schema }}.order_events(
+        tail.from_xact_id, tail.below_xact_id, tail.after_id
+    ) AS recent
+    WHERE recent.minute >= p_since;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.order_metrics(timestamptz) IS
+'Orders and tickets from p_since on: rows of a minute and currency each, to be added up. A change '
+'of an order counts, with its sign, in the minute of its creation.';
+
+{% if manage_roles %}
+GRANT EXECUTE ON FUNCTION {{ schema }}.order_metrics(timestamptz) TO {{ monitor_role }};
+{% endif %}
+
+-- object: functions/api_metrics.sql sha256=fb2dc63768e45340a9a3880f243f204eb61bd1ad73aae771a9f88673aacf9c94
+-- What the views of endpoints read: minutes that are rolled up, and the rest of the log, in one
+-- snapshot.
+CREATE OR REPLACE FUNCTION {{ schema }}.api_metrics(p_since timestamptz)
+RETURNS TABLE (
+    minute timestamptz,
+    endpoint text,
+    duration_bucket smallint,
+    requests bigint,
+    errors bigint,
+    duration_microseconds bigint
+)
+LANGUAGE plpgsql
+STABLE
+SECURITY DEFINER
+SET search_path = {{ schema }}, pg_temp
+-- The planner knows nothing of a range between two parameters, and would read the whole log.
+SET plan_cache_mode = 'force_generic_plan'
+SET enable_seqscan = off
+-- Its estimates are guesses, too: to compile takes longer than to run.
+SET jit = off
+ROWS 5000
+AS $body$
+BEGIN
+    RETURN QUERY
+    SELECT
+        rolled_up.minute,
+        rolled_up.endpoint,
+        rolled_up.duration_bucket,
+        rolled_up.requests,
+        rolled_up.errors,
+        rolled_up.duration_microseconds
+    FROM {{ schema }}.api_request_minutes AS rolled_up
+    WHERE rolled_up.minute >= p_since
+    UNION ALL
+    SELECT
+        recent.minute,
+        recent.endpoint,
+        recent.duration_bucket,
+        recent.requests,
+        recent.errors,
+        recent.duration_microseconds
+    FROM {{ schema }}.log_tail('api_request_log') AS tail
+    CROSS JOIN LATERAL {{ schema }}.api_request_events(
+        tail.from_xact_id, tail.below_xact_id, tail.after_id
+    ) AS recent
+    WHERE recent.minute >= p_since;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.api_metrics(timestamptz) IS
+'Requests from p_since on: rows of a minute, endpoint and bucket of durations (up to 1.04 ^ bucket '
+'milliseconds) each, to be added up.';
+
+{% if manage_roles %}
+GRANT EXECUTE ON FUNCTION {{ schema }}.api_metrics(timestamptz) TO {{ monitor_role }};
+{% endif %}
+
+-- object: functions/error_metrics.sql sha256=299d1ac5702e781cc96c15e506c565dceb389e74a4aa71967e8c73ead2cf8002
+-- What the views of errors read: minutes that are rolled up, and the rest of the log, in one
+-- snapshot.
+CREATE OR REPLACE FUNCTION {{ schema }}.error_metrics(p_since timestamptz, p_limit integer)
+RETURNS TABLE (
+    error_message text,
+    occurrences bigint,
+    last_seen_at timestamptz
+)
+LANGUAGE plpgsql
+STABLE
+SECURITY DEFINER
+SET search_path = {{ schema }}, pg_temp
+-- The planner knows nothing of a range between two parameters, and would read the whole log.
+SET plan_cache_mode = 'force_generic_plan'
+SET enable_seqscan = off
+-- Its estimates are guesses, too: to compile takes longer than to run.
+SET jit = off
+ROWS 10
+AS $body$
+BEGIN
+    RETURN QUERY
+    SELECT
+        COALESCE(top.recent_message, message.error_message),
+        top.occurrences,
+        top.last_seen_at
+    FROM (
+        SELECT
+            minutes.message_sha256,
+            max(minutes.error_message) AS recent_message,
+            sum(minutes.occurrences)::bigint AS occurrences,
+            max(minutes.last_seen_at) AS last_seen_at
+        FROM (
+            SELECT
+                rolled_up.message_sha256,
+                NULL AS error_message,
+                rolled_up.occurrences,
+                rolled_up.last_seen_at
+            FROM {{ schema }}.error_minutes AS rolled_up
+            WHERE rolled_up.minute >= p_since
+            UNION ALL
+            SELECT
+                recent.message_sha256,
+                recent.error_message,
+                recent.occurrences,
+                recent.last_seen_at
+            FROM {{ schema }}.log_tail('seat_reservation_audit_log') AS tail
+            CROSS JOIN LATERAL {{ schema }}.error_events(
+                tail.from_xact_id, tail.below_xact_id, tail.after_id
+            ) AS recent
+            WHERE recent.minute >= p_since
+        ) AS minutes
+        GROUP BY minutes.message_sha256
+        ORDER BY
+            occurrences DESC,
+            last_seen_at DESC,
+            minutes.message_sha256
+        LIMIT p_limit
+    ) AS top
+    LEFT JOIN {{ schema }}.error_messages AS message
+        ON message.message_sha256 = top.message_sha256;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.error_metrics(timestamptz, integer) IS
+'The p_limit most frequent messages of refused calls about holds from p_since on, how often they '
+'came and when last.';
+
+{% if manage_roles %}
+GRANT EXECUTE ON FUNCTION {{ schema }}.error_metrics(timestamptz, integer) TO {{ monitor_role }};
+{% endif %}
+
+-- object: functions/extension_metrics.sql sha256=cea9fc3d29fa8b52cd6b9c15a3ee9baedbd91273d83b66b2247fa69ea627207c
+-- What the views of extensions read: minutes that are rolled up, and the rest of the log, in one
+-- snapshot.
+CREATE OR REPLACE FUNCTION {{ schema }}.extension_metrics(p_days integer)
+RETURNS TABLE (
+    day date,
+    extensions bigint,
+    unique_reservations bigint
+)
+LANGUAGE plpgsql
+STABLE
+SECURITY DEFINER
+SET search_path = {{ schema }}, pg_temp
+-- The planner knows nothing of a range between two parameters, and would read the whole log.
+SET plan_cache_mode = 'force_generic_plan'
+SET enable_seqscan = off
+-- Its estimates are guesses, too: to compile takes longer than to run.
+SET jit = off
+ROWS 7
+AS $body$
+BEGIN
+    RETURN QUERY
+    WITH days AS (
+        SELECT
+            this.zone,
+            this.today - n.days_ago AS day,
+            -- A little more than the day, whatever its zone does to the clock.
+            (this.today - n.days_ago - 1)::timestamp AT TIME ZONE 'UTC' AS earliest,
+            (this.today - n.days_ago + 2)::timestamp AT TIME ZONE 'UTC' AS latest
+        FROM (
+            SELECT
+                settings.business_time_zone AS zone,
+                (now() AT TIME ZONE settings.business_time_zone)::date AS today
+            FROM {{ schema }}.ticketing_settings AS settings
+        ) AS this
+        CROSS JOIN generate_series(0, p_days - 1) AS n (days_ago)
+    ),
+
+    extended AS (
+        SELECT
+            (metric.minute AT TIME ZONE settings.business_time_zone)::date AS day,
+            sum(metric.extended)::bigint AS extensions
+        FROM {{ schema }}.ticketing_settings AS settings
+        CROSS JOIN LATERAL {{ schema }}.reservation_metrics(
+            now() - make_interval(days => p_days + 1)
+        ) AS metric
+        GROUP BY 1
+    ),
+
+    recently AS (
+        SELECT DISTINCT
+            recent.reservation_id,
+            (recent.quarter AT TIME ZONE settings.business_time_zone)::date AS day
+        FROM {{ schema }}.ticketing_settings AS settings
+        CROSS JOIN LATERAL {{ schema }}.log_tail('seat_reservation_audit_log') AS tail
+        CROSS JOIN LATERAL {{ schema }}.extension_events(
+            tail.from_xact_id, tail.below_xact_id, tail.after_id
+        ) AS recent
+    ),
+
+    first_that_day AS (
+        SELECT
+            recently.day,
+            count(*) AS reservations
+        FROM recently
+        INNER JOIN days ON days.day = recently.day
+        WHERE
+            NOT EXISTS (
+                SELECT
+                FROM {{ schema }}.extended_reservations AS before
+                WHERE
+                    before.reservation_id = recently.reservation_id
+                    AND (before.quarter AT TIME ZONE days.zone)::date = recently.day
+            )
+        GROUP BY recently.day
+    )
+
+    SELECT
+        days.day,
+        COALESCE(extended.extensions, 0),
+        COALESCE(rolled_up.reservations, 0) + COALESCE(first_that_day.reservations, 0)
+    FROM days
+    LEFT JOIN extended ON extended.day = days.day
+    LEFT JOIN first_that_day ON first_that_day.day = days.day
+    CROSS JOIN LATERAL (
+        SELECT sum(counted.reservations)::bigint AS reservations
+        FROM {{ schema }}.extension_quarters AS counted
+        WHERE
+            counted.quarter >= days.earliest
+            AND counted.quarter < days.latest
+            AND (counted.quarter AT TIME ZONE days.zone)::date = days.day
+            AND (counted.previous_quarter AT TIME ZONE days.zone)::date < days.day
+    ) AS rolled_up;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.extension_metrics(integer) IS
+'Extensions of the last p_days days of the business time zone, today included, and how many '
+'different reservations they were about.';
+
+{% if manage_roles %}
+GRANT EXECUTE ON FUNCTION {{ schema }}.extension_metrics(integer) TO {{ monitor_role }};
+{% endif %}
+
+-- object: functions/get_reservation_statistics.sql sha256=395938909d9d9388de94fc3db41f68737dea5e88e3df72efda5efd9f30c3d8cf
+-- Counts of the last hours, for one show or all.
+CREATE OR REPLACE FUNCTION {{ schema }}.get_reservation_statistics(
+    p_show_id uuid DEFAULT NULL,
+    p_hours integer DEFAULT 24
+)
+-- A set, although always one row: REST layers hand sets out as arrays, and the guide's client takes
+-- the first element.
+RETURNS TABLE (
+    total_created bigint,
+    total_completed bigint,
+    total_expired bigint,
+    total_released bigint,
+    total_extended bigint,
+    total_failed bigint,
+    avg_hold_seconds double precision,
+    expiration_rate double precision
+)
+LANGUAGE plpgsql
+STABLE
+SECURITY DEFINER
+SET search_path = {{ schema }}, pg_temp
+ROWS 1
+AS $body$
+BEGIN
+    IF p_hours IS NULL OR p_hours NOT BETWEEN 1 AND 8760 THEN
+        RAISE EXCEPTION 'p_hours must be between 1 and 8760, not %', COALESCE(p_hours::text, 'NULL')
+        USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    RETURN QUERY
+    SELECT
+        counts.created,
+        counts.completed,
+        counts.expired,
+        counts.released,
+        counts.extended,
+        counts.failed,
+        counts.seconds / NULLIF(counts.ended, 0),
+        COALESCE(counts.expired::double precision / NULLIF(counts.created, 0), 0)
+    FROM (
+        SELECT
+            COALESCE(sum(metric.created), 0)::bigint AS created,
+            COALESCE(sum(metric.completed), 0)::bigint AS completed,
+            COALESCE(sum(metric.expired), 0)::bigint AS expired,
+            COALESCE(sum(metric.released), 0)::bigint AS released,
+            COALESCE(sum(metric.extended), 0)::bigint AS extended,
+            COALESCE(sum(metric.failed), 0)::bigint AS failed,
+            sum(metric.holds_ended + metric.releases_ended) AS ended,
+            sum(metric.hold_microseconds + metric.release_microseconds)::double precision / 1e6
+            AS seconds
+        FROM {{ schema }}.reservation_metrics(
+            {{ schema }}.window_start(make_interval(hours => p_hours)), p_show_id
+        ) AS metric
+    ) AS counts;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.get_reservation_statistics(uuid, integer) IS
+'Events of the last p_hours hours (1 to 8760, otherwise error 22023), of one show or of all. '
+'expiration_rate is expired / created, 0 when nothing was created; avg_hold_seconds is NULL when '
+'no hold ended.';
+
+{% if manage_roles %}
+GRANT EXECUTE ON FUNCTION {{ schema }}.get_reservation_statistics(uuid, integer)
+TO {{ app_role }}, {{ monitor_role }};
+{% endif %}
+
+-- privileges
+SELECT {{ schema }}.revoke_default_privileges();

@@ -1,0 +1,5 @@
+-- 0011: Invariants.
+-- A template, frozen by `ticketdb revision`.
+
+-- drop: views/invariant_violations.sql
+DROP VIEW {{ monitoring_schema }}.invariant_violations;

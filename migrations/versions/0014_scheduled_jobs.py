@@ -1,0 +1,16 @@
+"""Scheduled jobs."""
+
+from ticketdb.migrate import run_down, run_up
+
+revision = "0014"
+down_revision = "0013"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_up(revision)
+
+
+def downgrade() -> None:
+    run_down(revision)

@@ -1,0 +1,307 @@
+-- 0014: Scheduled jobs.
+-- A template, frozen by `ticketdb revision`.
+
+-- object: functions/purge_history.sql sha256=520787e844977fd6378384cd1d0033915fc2eb3377703b0adeda00b415c9b5ac
+-- Scheduled daily. What has passed its retention goes: months of the logs as whole partitions, runs
+-- of jobs as rows.
+CREATE OR REPLACE FUNCTION {{ schema }}.purge_history()
+RETURNS TABLE (object text, rows_removed bigint)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+-- DROP of a partition locks its log: behind a long query we give up rather than hold up the
+-- sellers. Next time, then.
+SET lock_timeout = '3s'
+AS $body$
+DECLARE
+    v_schema constant text := {{ schema | literal }};
+    v_settings {{ schema }}.ticketing_settings;
+    v_partition record;
+    v_rollup record;
+    v_is_needed boolean;
+BEGIN
+    SELECT settings.* INTO v_settings FROM {{ schema }}.ticketing_settings AS settings;
+
+    FOR v_partition IN
+        SELECT
+            child.relname::text AS name,
+            mark.watermark,
+            mark.restored_id,
+            {{ schema }}.is_restored_log(logs.name) AS is_restored
+        FROM {{ schema }}.partitioned_logs() AS logs (name)
+        INNER JOIN {{ schema }}.metric_watermarks AS mark ON mark.log = logs.name
+        INNER JOIN pg_inherits AS link
+            ON link.inhparent = to_regclass(format('%I.%I', v_schema, logs.name))
+        INNER JOIN pg_class AS child ON child.oid = link.inhrelid
+        CROSS JOIN LATERAL substring(
+            pg_get_expr(child.relpartbound, child.oid) FROM 'TO \(''([^'']+)''\)'
+        ) AS upper_bound (value)
+        WHERE
+            upper_bound.value::timestamptz
+            <= now() - make_interval(days => v_settings.audit_retention_days)
+        ORDER BY child.relname
+    LOOP
+        -- What is not rolled up yet would be lost to the dashboards: the view health tells why.
+        EXECUTE format(
+            'SELECT EXISTS (SELECT FROM %I.%I AS event WHERE event.xact_id >= $1 AND event.id > $2)',
+            v_schema, v_partition.name
+        )
+        INTO v_is_needed
+        USING v_partition.watermark, v_partition.restored_id;
+        CONTINUE WHEN v_is_needed OR v_partition.is_restored;
+        EXECUTE format('SELECT count(*) FROM %I.%I', v_schema, v_partition.name) INTO rows_removed;
+        EXECUTE format('DROP TABLE %I.%I', v_schema, v_partition.name);
+        object := v_partition.name;
+        RETURN NEXT;
+    END LOOP;
+
+    FOR v_rollup IN
+        SELECT rollups.*
+        FROM (
+            VALUES
+            -- As far back as get_reservation_statistics() looks, a window of minutes included.
+            ('reservation_minutes', 'minute', interval '8761 hours'),
+            (
+                'reservation_show_minutes', 'minute',
+                make_interval(days => v_settings.audit_retention_days)
+            ),
+            ('order_minutes', 'minute', make_interval(days => v_settings.audit_retention_days)),
+            -- Beyond the longest window in which a view reads them.
+            ('error_minutes', 'minute', interval '2 days'),
+            ('api_request_minutes', 'minute', interval '2 days'),
+            ('extension_quarters', 'quarter', interval '10 days'),
+            ('extended_reservations', 'quarter', interval '10 days')
+        ) AS rollups (name, at, kept)
+    LOOP
+        EXECUTE format(
+            'DELETE FROM %I.%I AS rolled_up WHERE rolled_up.%I < $1',
+            v_schema, v_rollup.name, v_rollup.at
+        )
+        USING now() - v_rollup.kept;
+        GET DIAGNOSTICS rows_removed = ROW_COUNT;
+        IF rows_removed > 0 THEN
+            object := v_rollup.name;
+            RETURN NEXT;
+        END IF;
+    END LOOP;
+    DELETE FROM {{ schema }}.error_messages
+    WHERE
+        NOT EXISTS (
+            SELECT
+            FROM {{ schema }}.error_minutes AS used
+            WHERE used.message_sha256 = error_messages.message_sha256
+        );
+    GET DIAGNOSTICS rows_removed = ROW_COUNT;
+    IF rows_removed > 0 THEN
+        object := 'error_messages';
+        RETURN NEXT;
+    END IF;
+
+    DELETE FROM {{ schema }}.reservation_cleanup_runs
+    WHERE
+        reservation_cleanup_runs.finished_at
+        < now() - make_interval(days => v_settings.run_history_days);
+    GET DIAGNOSTICS rows_removed = ROW_COUNT;
+    IF rows_removed > 0 THEN
+        object := 'reservation_cleanup_runs';
+        RETURN NEXT;
+    END IF;
+
+    -- pg_cron never purges its history. Only our jobs: other people's is theirs.
+    IF {{ schema }}.can_use_pg_cron() THEN
+        EXECUTE
+        $query$
+        DELETE FROM cron.job_run_details
+        USING cron.job
+        WHERE
+            job_run_details.jobid = job.jobid
+            AND job.jobname = ANY($1)
+            AND job.database = current_database()
+            AND job_run_details.end_time < $2
+        $query$
+        USING
+            ARRAY(SELECT jobs.job_name FROM {{ schema }}.scheduled_jobs() AS jobs),
+            now() - make_interval(days => v_settings.run_history_days);
+        GET DIAGNOSTICS rows_removed = ROW_COUNT;
+        IF rows_removed > 0 THEN
+            object := 'cron.job_run_details';
+            RETURN NEXT;
+        END IF;
+    END IF;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.purge_history() IS
+'Drops partitions of the logs that are past audit_retention_days and rolled up, deletes rollups '
+'that no view reads any more, and runs of jobs past run_history_days. Returns what was removed.';
+
+-- object: functions/scheduled_jobs.sql sha256=36af476caeb8bb77936291e4a359ef67b4a15ab83488209769a4b1e64da3e341
+-- The jobs, once: for scheduling them, unscheduling them, and seeing that they are there.
+CREATE OR REPLACE FUNCTION {{ schema }}.scheduled_jobs()
+RETURNS TABLE (job_name text, schedule text, command text, routine text)
+LANGUAGE sql
+IMMUTABLE
+ROWS 5
+AS $body$
+VALUES
+(
+    {{ cleanup_job }}, {{ cleanup_schedule }},
+    format('CALL %I.run_reservation_cleanup(%L)', {{ schema | literal }}, 'pg_cron'),
+    'run_reservation_cleanup'
+),
+(
+    {{ rollup_job }}, {{ rollup_schedule }},
+    format('SELECT %I.roll_up_metrics()', {{ schema | literal }}), 'roll_up_metrics'
+),
+(
+    {{ invariants_job }}, {{ invariants_schedule }},
+    format('SELECT %I.check_invariants()', {{ schema | literal }}), 'check_invariants'
+),
+(
+    {{ partition_job }}, {{ partition_schedule }},
+    format('SELECT %I.maintain_partitions()', {{ schema | literal }}), 'maintain_partitions'
+),
+(
+    {{ purge_job }}, {{ purge_schedule }},
+    format('SELECT %I.purge_history()', {{ schema | literal }}), 'purge_history'
+);
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.scheduled_jobs() IS
+'The jobs that keep ticketdb tidy: name, cron schedule, command, and the routine that it calls.';
+
+-- object: functions/schedule_jobs.sql sha256=3c82326a6fbe7b06ec7a4f70fdf7427d6d3c162a607bfe833a4891779ed69954
+-- Called by the migration that introduces the jobs and by every `ticketdb apply`, since pg_cron may
+-- come later. Without pg_cron it changes nothing and says so: `ticketdb cleanup`, or any scheduler,
+-- runs the same commands.
+CREATE OR REPLACE FUNCTION {{ schema }}.schedule_jobs()
+RETURNS TABLE (job_name text, schedule text, command text, action text)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    v_unavailable text;
+    v_job record;
+    v_current record;
+BEGIN
+    -- Only who may read the setting, a superuser, could create the extension.
+    IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron') THEN
+        IF pg_has_role('pg_read_all_settings', 'USAGE')
+            AND current_setting('cron.database_name', true) = current_database()
+        THEN
+            BEGIN
+                CREATE EXTENSION pg_cron;
+            EXCEPTION
+                WHEN insufficient_privilege THEN
+                    NULL;
+            END;
+        END IF;
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron') THEN
+        v_unavailable := 'unavailable: pg_cron is not installed in this database';
+    ELSIF NOT {{ schema }}.can_use_pg_cron() THEN
+        v_unavailable := format(
+            'unavailable: run GRANT USAGE ON SCHEMA cron TO %I first', current_user
+        );
+    END IF;
+
+    FOR v_job IN SELECT jobs.* FROM {{ schema }}.scheduled_jobs() AS jobs LOOP
+        job_name := v_job.job_name;
+        schedule := v_job.schedule;
+        command := v_job.command;
+        action := v_unavailable;
+        IF v_unavailable IS NULL THEN
+            action := 'scheduled';
+            -- Ours by what it runs, or by its name, which is unique among the jobs of a role.
+            FOR v_current IN EXECUTE
+                $query$
+                SELECT
+                    job.jobid,
+                    job.jobname::text AS name,
+                    job.schedule,
+                    job.command,
+                    job.database = current_database() AS is_here
+                FROM cron.job AS job
+                WHERE
+                    (job.jobname = $1 AND job.username = current_user)
+                    OR (job.command = $2 AND job.database = current_database())
+                $query$
+                USING v_job.job_name, v_job.command
+            LOOP
+                IF NOT v_current.is_here
+                    OR (
+                        v_current.command <> v_job.command
+                        AND v_current.command NOT LIKE '%' || v_job.routine || '(%'
+                    )
+                THEN
+                    RAISE EXCEPTION 'job "%" is already used for: %',
+                        v_job.job_name, v_current.command
+                    USING
+                        ERRCODE = 'duplicate_object',
+                        HINT = 'Choose another job name in ticketdb.toml.';
+                ELSIF (v_current.name, v_current.schedule, v_current.command)
+                    = (v_job.job_name, v_job.schedule, v_job.command)
+                    AND action = 'scheduled'
+                THEN
+                    action := 'unchanged';
+                ELSE
+                    -- Renamed, an older definition, or a second one: there must be one.
+                    EXECUTE 'SELECT cron.unschedule($1::bigint)' USING v_current.jobid;
+                END IF;
+            END LOOP;
+            IF action = 'scheduled' THEN
+                EXECUTE 'SELECT cron.schedule($1, $2, $3)'
+                USING v_job.job_name, v_job.schedule, v_job.command;
+            END IF;
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.schedule_jobs() IS
+'Schedules the jobs of scheduled_jobs() with pg_cron where it is there. Returns each job and what '
+'was done: scheduled, unchanged, or unavailable and why.';
+
+-- object: functions/unschedule_jobs.sql sha256=2f5028028adc2d4ea022ffee4242cb0e4eb65cbc7c34d3aec4a667e71c743a6f
+-- For the downgrade, and for a DBA who hands the jobs to another scheduler.
+CREATE OR REPLACE FUNCTION {{ schema }}.unschedule_jobs()
+RETURNS SETOF text
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    v_job record;
+BEGIN
+    IF NOT {{ schema }}.can_use_pg_cron() THEN
+        RETURN;
+    END IF;
+    -- By what they run: a DBA may have renamed them.
+    FOR v_job IN EXECUTE
+        $query$
+        SELECT
+            job.jobid,
+            job.jobname::text AS name
+        FROM cron.job AS job
+        WHERE
+            job.command = ANY($1)
+            AND job.database = current_database()
+        $query$
+        USING ARRAY(SELECT jobs.command FROM {{ schema }}.scheduled_jobs() AS jobs)
+    LOOP
+        EXECUTE 'SELECT cron.unschedule($1::bigint)' USING v_job.jobid;
+        RETURN NEXT v_job.name;
+    END LOOP;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.unschedule_jobs() IS
+'Takes the jobs of scheduled_jobs() out of pg_cron; returns their names. Nothing happens without '
+'pg_cron.';
+
+-- object: jobs/schedule.sql sha256=caf38faba8bf84197248885605ef5470e96d38c28b72bc4eca9ce15308a1e80b
+-- With pg_cron the jobs run from now on; without it `ticketdb cleanup`, or any scheduler, runs the
+-- same commands.
+SELECT {{ schema }}.schedule_jobs();
+
+-- privileges
+SELECT {{ schema }}.revoke_default_privileges();

@@ -1,0 +1,46 @@
+-- What a range of the log comes to: for the rollup, and for those who read what is not rolled up
+-- yet.
+CREATE OR REPLACE FUNCTION {{ schema }}.api_request_events(
+    p_from xid8,
+    p_below xid8,
+    p_after_id bigint
+)
+RETURNS TABLE (
+    minute timestamptz,
+    endpoint text,
+    duration_bucket smallint,
+    requests bigint,
+    errors bigint,
+    duration_microseconds bigint
+)
+LANGUAGE plpgsql
+STABLE
+SET search_path = {{ schema }}, pg_temp
+ROWS 100
+AS $body$
+BEGIN
+    RETURN QUERY
+    SELECT
+        date_trunc('minute', event.created_at) AS minute,
+        event.endpoint,
+        -- A microsecond is as short as it gets.
+        ceil(ln(GREATEST(event.duration_ms, 0.001)) / ln(1.04::double precision))::smallint
+        AS duration_bucket,
+        count(*),
+        count(*) FILTER (WHERE event.status_code >= 500),
+        round(sum(LEAST(event.duration_ms, 1e9)) * 1000)::bigint
+    FROM {{ schema }}.api_request_log AS event
+    WHERE
+        event.xact_id >= p_from
+        AND event.xact_id < p_below
+        AND event.id > p_after_id
+    GROUP BY
+        minute,
+        event.endpoint,
+        duration_bucket;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.api_request_events(xid8, xid8, bigint) IS
+'Requests a minute, endpoint and logarithmic bucket of durations, of the transactions from p_from '
+'to below p_below, rows beyond p_after_id. Internal.';

@@ -1,0 +1,30 @@
+-- Adds a range of the log to its rollup. Nobody but roll_up_metrics() calls this: it knows which
+-- ranges are final and have not been added yet.
+CREATE OR REPLACE FUNCTION {{ schema }}.fold_api_request_events(
+    p_from xid8,
+    p_below xid8,
+    p_after_id bigint
+)
+RETURNS void
+LANGUAGE sql
+SET search_path = {{ schema }}, pg_temp
+AS $body$
+INSERT INTO {{ schema }}.api_request_minutes (
+    minute, endpoint, duration_bucket, requests, errors, duration_microseconds
+)
+SELECT
+    event.minute,
+    event.endpoint,
+    event.duration_bucket,
+    event.requests,
+    event.errors,
+    event.duration_microseconds
+FROM {{ schema }}.api_request_events(p_from, p_below, p_after_id) AS event
+ON CONFLICT (minute, endpoint, duration_bucket) DO UPDATE SET
+    requests = api_request_minutes.requests + excluded.requests,
+    errors = api_request_minutes.errors + excluded.errors,
+    duration_microseconds = api_request_minutes.duration_microseconds + excluded.duration_microseconds;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.fold_api_request_events(xid8, xid8, bigint) IS
+'Adds a part of api_request_log to its rollup. Internal.';

@@ -1,0 +1,67 @@
+-- What a range of the log comes to: for the rollup, and for those who read what is not rolled up
+-- yet.
+CREATE OR REPLACE FUNCTION {{ schema }}.order_events(
+    p_from xid8,
+    p_below xid8,
+    p_after_id bigint
+)
+RETURNS TABLE (
+    minute timestamptz,
+    currency text,
+    orders bigint,
+    failed_orders bigint,
+    paid_orders bigint,
+    revenue_in_cents bigint,
+    tickets bigint
+)
+LANGUAGE plpgsql
+STABLE
+SET search_path = {{ schema }}, pg_temp
+ROWS 100
+AS $body$
+BEGIN
+    RETURN QUERY
+    SELECT
+        date_trunc('minute', figure.at) AS minute,
+        COALESCE(event.currency, 'none') AS currency,
+        sum(figure.orders)::bigint,
+        sum(figure.failed_orders)::bigint,
+        sum(figure.paid_orders)::bigint,
+        COALESCE(sum(figure.paid_orders * event.amount_in_cents), 0)::bigint,
+        COALESCE(sum(figure.tickets), 0)::bigint
+    FROM {{ schema }}.ticket_order_audit_log AS event
+    CROSS JOIN LATERAL (
+        VALUES
+        (
+            COALESCE(event.order_created_at, event.created_at),
+            (event.old_status IS NULL)::integer,
+            -- Into a status, and out of it again.
+            (event.new_status = 'failed')::integer
+            - COALESCE((event.old_status = 'failed')::integer, 0),
+            (event.new_status = 'paid')::integer
+            - COALESCE((event.old_status = 'paid')::integer, 0),
+            0
+        ),
+        (
+            event.created_at,
+            0,
+            0,
+            0,
+            CASE WHEN event.new_status = 'paid' THEN event.seat_count END
+        )
+    ) AS figure (at, orders, failed_orders, paid_orders, tickets)
+    WHERE
+        event.xact_id >= p_from
+        AND event.xact_id < p_below
+        AND event.id > p_after_id
+        -- Not a refused call.
+        AND event.new_status IS NOT NULL
+    GROUP BY
+        minute,
+        COALESCE(event.currency, 'none');
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.order_events(xid8, xid8, bigint) IS
+'Orders and tickets a minute and currency, of the transactions from p_from to below p_below, rows '
+'beyond p_after_id. Internal.';

@@ -1,0 +1,15 @@
+-- Windows begin at whole minutes: those are what the rollups can tell apart.
+CREATE OR REPLACE FUNCTION {{ schema }}.window_start(p_length interval)
+RETURNS timestamptz
+LANGUAGE sql
+STABLE
+AS $body$
+SELECT date_trunc('minute', now() - p_length);
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.window_start(interval) IS
+'Beginning of the window of this length up to now, in a view of the metrics.';
+
+{% if manage_roles %}
+GRANT EXECUTE ON FUNCTION {{ schema }}.window_start(interval) TO {{ monitor_role }};
+{% endif %}

@@ -1,0 +1,88 @@
+-- Dashboard 3, how the endpoints of the shop answered in the last hour. Percentiles from
+-- logarithmic buckets: what they say is within two percent of a request at that rank.
+CREATE OR REPLACE VIEW {{ monitoring_schema }}.api_endpoint_health AS
+WITH buckets AS (
+    SELECT
+        metric.endpoint,
+        metric.duration_bucket,
+        sum(metric.requests) AS requests,
+        sum(metric.errors) AS errors,
+        sum(metric.duration_microseconds) AS microseconds
+    FROM {{ schema }}.api_metrics({{ schema }}.window_start('1 hour')) AS metric
+    GROUP BY
+        metric.endpoint,
+        metric.duration_bucket
+),
+
+ranked AS (
+    SELECT
+        buckets.*,
+        -- The middle of the bucket, in the sense of ratios.
+        2 * power(1.04::double precision, buckets.duration_bucket) / 2.04 AS milliseconds,
+        sum(buckets.requests) OVER by_duration AS requests_up_to,
+        sum(buckets.requests) OVER (PARTITION BY buckets.endpoint) AS requests_in_all
+    FROM buckets
+    WINDOW by_duration AS (PARTITION BY buckets.endpoint ORDER BY buckets.duration_bucket)
+),
+
+endpoints AS (
+    SELECT
+        ranked.endpoint,
+        sum(ranked.requests)::bigint AS requests,
+        sum(ranked.errors)::bigint AS errors,
+        sum(ranked.microseconds)::double precision / 1000 AS milliseconds,
+        min(ranked.milliseconds) FILTER (
+            WHERE ranked.requests_up_to >= 0.50 * ranked.requests_in_all
+        ) AS p50,
+        min(ranked.milliseconds) FILTER (
+            WHERE ranked.requests_up_to >= 0.95 * ranked.requests_in_all
+        ) AS p95,
+        min(ranked.milliseconds) FILTER (
+            WHERE ranked.requests_up_to >= 0.99 * ranked.requests_in_all
+        ) AS p99
+    FROM ranked
+    GROUP BY ranked.endpoint
+    UNION ALL
+    SELECT
+        '(none)',
+        0,
+        0,
+        NULL,
+        NULL,
+        NULL,
+        NULL
+    WHERE NOT EXISTS (SELECT FROM buckets)
+)
+
+SELECT
+    endpoints.endpoint,
+    endpoints.requests,
+    endpoints.errors,
+    100.0::double precision * endpoints.errors / NULLIF(endpoints.requests, 0) AS error_rate_pct,
+    endpoints.milliseconds / NULLIF(endpoints.requests, 0) AS avg_milliseconds,
+    endpoints.p50 AS p50_milliseconds,
+    endpoints.p95 AS p95_milliseconds,
+    endpoints.p99 AS p99_milliseconds
+FROM endpoints;
+
+COMMENT ON VIEW {{ monitoring_schema }}.api_endpoint_health IS
+'How the endpoints of the shop answered in the last hour.';
+COMMENT ON COLUMN {{ monitoring_schema }}.api_endpoint_health.endpoint IS
+'Route, as given to log_api_request(); (none) when there was no request.';
+COMMENT ON COLUMN {{ monitoring_schema }}.api_endpoint_health.requests IS 'Requests.';
+COMMENT ON COLUMN {{ monitoring_schema }}.api_endpoint_health.errors IS
+'Those answered with a status of 500 or above.';
+COMMENT ON COLUMN {{ monitoring_schema }}.api_endpoint_health.error_rate_pct IS
+'The same in percent; NULL without requests.';
+COMMENT ON COLUMN {{ monitoring_schema }}.api_endpoint_health.avg_milliseconds IS
+'Average duration in milliseconds; NULL without requests.';
+COMMENT ON COLUMN {{ monitoring_schema }}.api_endpoint_health.p50_milliseconds IS
+'Half of the requests took no longer, in milliseconds.';
+COMMENT ON COLUMN {{ monitoring_schema }}.api_endpoint_health.p95_milliseconds IS
+'95 of 100 requests took no longer, in milliseconds.';
+COMMENT ON COLUMN {{ monitoring_schema }}.api_endpoint_health.p99_milliseconds IS
+'99 of 100 requests took no longer, in milliseconds.';
+
+{% if manage_roles %}
+GRANT SELECT ON TABLE {{ monitoring_schema }}.api_endpoint_health TO {{ monitor_role }};
+{% endif %}

@@ -1,0 +1,295 @@
+"""The demo: its buyers and the database agree, and when the database lies, it is found out."""
+
+import asyncio
+import json
+import re
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from rich.console import Console
+
+import ticketdb_demo
+from tests.behaviour.test_private_cluster import is_running
+from tests.conftest import Connect, Database
+from ticketdb_demo import Reckoning, look
+
+# The demo makes a database of its own, with the names as shipped.
+pytestmark = pytest.mark.default_names
+
+PROGRAM = "import ticketdb_demo; raise SystemExit(ticketdb_demo.run({}))"
+
+# What may go wrong in a database, and one number that must be found to differ.
+SABOTAGE = {
+    "an audit row is lost": (
+        """
+        CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+        CREATE TRIGGER lose BEFORE INSERT ON seat_reservation_audit_log FOR EACH ROW
+        WHEN (NEW.event_type = 'completed') EXECUTE FUNCTION lose();
+        """,
+        ("statistics", "all shows: completed"),
+    ),
+    "an audit row is written twice": (
+        """
+        CREATE FUNCTION repeat_it() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            INSERT INTO seat_reservation_audit_log (event_type, reservation_id, show_id)
+            VALUES ('expired', NEW.id, NEW.show_id);
+            RETURN NULL;
+        END $$;
+        CREATE TRIGGER repeat_it AFTER UPDATE ON seat_reservations FOR EACH ROW
+        WHEN (NEW.status = 'expired') EXECUTE FUNCTION repeat_it();
+        """,
+        ("holds and audit log", "expired more than once"),
+    ),
+    "a ticket vanishes": (
+        """
+        CREATE FUNCTION vanish() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            DELETE FROM tickets WHERE id = NEW.id;
+            RETURN NULL;
+        END $$;
+        CREATE TRIGGER vanish AFTER INSERT ON tickets FOR EACH ROW EXECUTE FUNCTION vanish();
+        """,
+        ("known to one side only", "tickets, or their order"),
+    ),
+    "a ticket is for another seat": (
+        """
+        CREATE FUNCTION misplace() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            SELECT id INTO NEW.show_seat_id FROM show_seats
+            WHERE show_id = NEW.show_id AND status = 'available' ORDER BY id DESC LIMIT 1;
+            RETURN NEW;
+        END $$;
+        CREATE TRIGGER misplace BEFORE INSERT ON tickets FOR EACH ROW EXECUTE FUNCTION misplace();
+        """,
+        ("known to one side only", "seats sold, or their buyer"),
+    ),
+    "an amount is changed": (
+        """
+        CREATE FUNCTION overcharge() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            NEW.total_amount_in_cents := NEW.total_amount_in_cents + 1;
+            RETURN NEW;
+        END $$;
+        CREATE TRIGGER overcharge BEFORE INSERT ON ticket_orders FOR EACH ROW
+        EXECUTE FUNCTION overcharge();
+        """,
+        ("wrong answers", "create_ticket_order: total"),
+    ),
+    "the rollup loses an event": (
+        """
+        CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            NEW.created := NEW.created - 1;
+            RETURN NEW;
+        END $$;
+        CREATE TRIGGER lose BEFORE INSERT ON reservation_minutes FOR EACH ROW
+        EXECUTE FUNCTION lose();
+        """,
+        ("realtime_dashboard", "reservations_last_hour"),
+    ),
+    "the statistics exaggerate": (
+        """
+        ALTER FUNCTION get_reservation_statistics(uuid, integer) RENAME TO honest_statistics;
+        CREATE FUNCTION get_reservation_statistics(uuid DEFAULT NULL, integer DEFAULT 24)
+        RETURNS TABLE (total_created bigint, total_completed bigint, total_expired bigint,
+            total_released bigint, total_extended bigint, total_failed bigint,
+            avg_hold_seconds float8, expiration_rate float8)
+        LANGUAGE sql AS $$
+            SELECT total_created + 1, total_completed, total_expired, total_released,
+                total_extended, total_failed, avg_hold_seconds, expiration_rate
+            FROM honest_statistics($1, $2)
+        $$;
+        """,
+        ("statistics", "all shows: created"),
+    ),
+    "a seat is sold without a ticket": (
+        """
+        CREATE FUNCTION give_away() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            NEW.status := 'sold';
+            RETURN NEW;
+        END $$;
+        CREATE TRIGGER give_away BEFORE INSERT ON show_seats FOR EACH ROW
+        WHEN ((NEW.section, NEW.row_label, NEW.seat_number) = ('Hall', '01', '01'))
+        EXECUTE FUNCTION give_away();
+        """,
+        ("invariants broken", "sold_seats_have_a_ticket"),
+    ),
+    "the cleanup fails": (
+        """
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            RAISE 'the cleanup does not work today';
+        END $$;
+        CREATE TRIGGER refuse BEFORE UPDATE ON seat_reservations FOR EACH ROW
+        WHEN (NEW.status = 'expired') EXECUTE FUNCTION refuse();
+        """,
+        ("must not happen", "failed runs of the cleanup"),
+    ),
+    "a function raises an exception": (
+        """
+        CREATE FUNCTION explode() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            RAISE serialization_failure USING MESSAGE = 'not to be seen by a buyer';
+        END $$;
+        CREATE TRIGGER explode BEFORE INSERT ON ticket_orders FOR EACH ROW
+        EXECUTE FUNCTION explode();
+        """,
+        ("wrong answers", "exception SerializationFailure: not to be seen by a buyer"),
+    ),
+}
+
+
+def sell(database: Database, seconds: float = 1.5) -> Reckoning:
+    """Run the demo's sale in a database at head."""
+    return asyncio.run(ticketdb_demo.sell(database.dsn, 12, seconds, 7, Console(quiet=True)))
+
+
+def test_buyers_and_database_agree_on_every_number(database: Database) -> None:
+    reckoning = sell(database)
+    assert reckoning.differing == []
+    for look_at in (reckoning.first, reckoning.last):
+        numbers = {(row["metric"], row["of_what"]): row["buyers_say"] for row in look_at.comparison}
+        assert numbers["reservations", "completed"]
+        assert numbers["audit log", "expired"]
+        assert numbers["orders", "paid"]
+        assert numbers["quality_dashboard", "holds_ended"]
+    # The first look was at both parts of the views, what is rolled up and what is not.
+    assert reckoning.rolled_up_before
+    assert reckoning.rolled_up_after
+
+
+def test_whatever_number_a_view_shows_wrongly_is_found_out(
+    database: Database, connect: Connect
+) -> None:
+    told = sell(database).told
+    session = connect()
+    views = session.execute(
+        """
+        SELECT
+            relname,
+            json_agg(
+                json_build_array(
+                    attname, atttypid IN ('bigint'::regtype, 'smallint'::regtype, 'float8'::regtype)
+                )
+                ORDER BY attnum
+            )
+        FROM pg_class
+        INNER JOIN pg_attribute ON attrelid = pg_class.oid
+        WHERE relkind = 'v' AND relnamespace = 'monitoring'::regnamespace
+        GROUP BY relname
+        """
+    ).fetchall()
+    for view, columns in views:
+        # What reads the view reads the honest one still: each is one too high, none is two.
+        names = {"honest": sql.Identifier(f"honest_{view}"), "view": sql.Identifier(view)}
+        shown = sql.SQL(", ").join(
+            sql.SQL("{0} + 1 AS {0}" if is_figure else "{0}").format(sql.Identifier(name))
+            for name, is_figure in columns
+        )
+        for statement in (
+            "ALTER VIEW monitoring.{view} RENAME TO {honest}",
+            "CREATE VIEW monitoring.{view} AS SELECT {shown} FROM monitoring.{honest}",
+            "GRANT SELECT ON monitoring.{view} TO dashboard_reader",
+        ):
+            session.execute(sql.SQL(statement).format(**names, shown=shown))
+    rows = look(session, told).comparison
+    of_views = {view for view, _ in views} | {"invariants broken"}
+    agreeing = {row["metric"] for row in rows if row["agree"]}
+    differing = {row["metric"] for row in rows if not row["agree"]}
+    assert agreeing & of_views == set()
+    assert differing - of_views == set()
+    assert {"realtime_dashboard", "top_errors", "alerts", "hourly_metrics"} <= differing
+
+
+@pytest.mark.parametrize("what", SABOTAGE)
+def test_a_database_that_lies_is_found_out(what: str, database: Database, connect: Connect) -> None:
+    statements, differing = SABOTAGE[what]
+    connect().execute(statements)
+    assert differing in {(row["metric"], row["of_what"]) for row in sell(database).differing}
+
+
+def test_a_deadlock_is_found_out(database: Database, connect: Connect) -> None:
+    sessions = connect(), connect()
+    lock = "SELECT pg_advisory_xact_lock(%s)"
+    for key, session in enumerate(sessions):
+        session.execute("BEGIN")
+        session.execute(lock, [key])
+    with ThreadPoolExecutor() as threads:
+        waiting = [threads.submit(s.execute, lock, [1 - key]) for key, s in enumerate(sessions)]
+    assert sorted(future.exception() is None for future in waiting) == [False, True]
+    for session in sessions:
+        session.close()
+    assert "deadlocks" in {row["of_what"] for row in sell(database).differing}
+
+
+def test_a_whole_demo_prints_dashboards_and_verdict_on_80_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert ticketdb_demo.run(buyers=8, seconds=1) == 0
+    printed = capsys.readouterr().out
+    # At the end, where they are still to be seen.
+    parts = ["2,000 seats", "Number by number", "Real-Time Operations", "Quality Metrics"]
+    parts += ["System Health", "Alerts", "numbers agree."]
+    places = [printed.index(part) for part in parts]
+    assert places == sorted(places)
+    assert re.search(r"^All \d+ numbers agree\.", printed, re.MULTILINE)
+    assert max(map(len, printed.splitlines())) <= 80
+
+
+def test_a_demo_that_finds_a_difference_exits_with_1_and_names_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statements, (metric, of_what) = SABOTAGE["the statistics exaggerate"]
+    install = ticketdb_demo.install
+
+    def install_and_sabotage(dsn: str, console: Console) -> None:
+        install(dsn, console)
+        with psycopg.connect(dsn) as connection:
+            connection.execute(statements)
+
+    monkeypatch.setattr(ticketdb_demo, "install", install_and_sabotage)
+    assert ticketdb_demo.run(buyers=4, seconds=1) == 1
+    printed = capsys.readouterr().out
+    assert re.search(
+        rf"^{metric}, {of_what}: the buyers say \d+, the database says \d+", printed, re.M
+    )
+    assert "numbers agree" not in printed
+
+
+def test_json_goes_to_standard_output_alone() -> None:
+    program = PROGRAM.format("buyers=4, seconds=1, json=True")
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    result = json.loads(done.stdout)
+    assert result["agree"] is True
+    for comparison in (result["comparison"], result["comparison_after_rollup"]):
+        assert all(row["agree"] for row in comparison)
+    (row,) = result["dashboards"]["Real-Time Operations"]["realtime_dashboard"]
+    assert row["reservations_last_hour"] > 0
+    assert len(result["alerts"]) == 14
+    assert "4 buyers" in done.stderr
+
+
+@pytest.mark.parametrize("stop_with", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_demo_leaves_nothing_behind(stop_with: signal.Signals) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-c", PROGRAM.format("buyers=30, seconds=10")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        directory = Path(process.stdout.readline().rpartition(": ")[2].strip())
+        assert directory.is_dir()
+        server = int((directory / "data" / "postmaster.pid").read_text().split("\n", 1)[0])
+        # Five lines tell how the sale goes: after the first, everybody is in the middle of it.
+        assert any("holds/s" in line for line in process.stdout)
+        process.send_signal(stop_with)
+        _, complaints = process.communicate(timeout=30)
+    assert process.returncode == (-signal.SIGINT if stop_with == signal.SIGINT else 128 + stop_with)
+    assert "exception was never retrieved" not in complaints
+    assert not directory.exists()
+    assert not is_running(server)

@@ -1,0 +1,173 @@
+"""The guide's three dashboards and its alerts: read from the monitoring views, drawn on a terminal.
+
+What a number means is written in the views; here is only which of them belong together.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import repeat
+from typing import Any
+
+from psycopg import sql
+from psycopg.rows import dict_row
+from rich.box import SIMPLE_HEAD
+from rich.columns import Columns
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from ticketdb.config import Variables
+from ticketdb.database import Connection
+
+DASHBOARDS = {
+    "Real-Time Operations": ("realtime_dashboard", "revenue_today"),
+    "Quality Metrics": ("quality_dashboard",),
+    "System Health": ("system_health", "connection_pool", "api_endpoint_health"),
+}
+VIEWS = (*(view for views in DASHBOARDS.values() for view in views), "alerts")
+SEVERITIES = ("critical", "warning", "info")
+
+Rows = list[dict[str, Any]]
+Views = dict[str, Rows]
+
+EXISTING = """
+    SELECT c.relname
+    FROM pg_catalog.pg_class AS c
+    INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname = %s AND c.relname = ANY(%s)
+"""
+
+
+@contextmanager
+def one_snapshot(connection: Connection) -> Iterator[None]:
+    """A read-only transaction whose statements all see the same. For autocommit connections."""
+    with connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield
+
+
+def read(connection: Connection, variables: Variables) -> Views:
+    """The rows of each view by its label, firing alerts first. To be called in `one_snapshot`.
+
+    Views that the database does not have are left out. Raises psycopg.Error.
+    """
+    views = rows_of(connection, variables.monitoring_schema, VIEWS)
+    for rows in views.values():
+        rows.sort(key=lambda row: str(next(iter(row.values()))))
+    views.get("alerts", []).sort(
+        key=lambda alert: (-alert["firing"], SEVERITIES.index(alert["severity"]))
+    )
+    return views
+
+
+def rows_of(connection: Connection, schema: str, names: Sequence[str]) -> Views:
+    """The rows of those of the views that exist."""
+    existing = {name for (name,) in connection.execute(EXISTING, [schema, list(names)])}
+    cursor = connection.cursor(row_factory=dict_row)
+    views: Views = {}
+    for name in (name for name in names if name in existing):
+        query = sql.SQL("SELECT * FROM {}").format(sql.Identifier(schema, name))
+        views[name] = cursor.execute(query).fetchall()
+    return views
+
+
+def as_data(views: Views) -> dict[str, Any]:
+    """The same for a machine: the rows of each dashboard by its title and view, and the alerts."""
+    return {
+        "dashboards": {
+            title: {name: views[name] for name in names if name in views}
+            for title, names in DASHBOARDS.items()
+        },
+        "alerts": views.get("alerts", []),
+    }
+
+
+def drawn(views: Views) -> Group:
+    """The dashboards and the alerts, as far as there are any, as wide as the terminal allows."""
+    parts: list[RenderableType] = []
+    for title, names in DASHBOARDS.items():
+        tables = [
+            Padding(table(name, _upright(views[name])), (0, 0, 1, 0), expand=False)
+            for name in names
+            if name in views
+        ]
+        parts += [Text(title, "bold"), Columns(tables, padding=(0, 4))] if tables else []
+    if "alerts" in views:
+        parts += [Text("Alerts", "bold"), *_alerts(views["alerts"])]
+    return Group(*parts)
+
+
+def _upright(rows: Rows) -> Rows:
+    """A single row of figures reads better from top to bottom."""
+    if len(rows) != 1 or any(isinstance(value, str) for value in rows[0].values()):
+        return rows
+    return [{"": heading(name), " ": value} for name, value in rows[0].items()]
+
+
+def _alerts(alerts: Rows) -> Iterator[RenderableType]:
+    lines = [
+        {
+            "": "FIRING" if alert["firing"] else "quiet",
+            "alert": alert["alert_name"],
+            "severity": alert["severity"],
+            "value": alert["value"],
+            "threshold": alert["threshold"],
+            "window_seconds": alert["time_window_seconds"],
+        }
+        for alert in alerts
+    ]
+    yield table("", lines, ["bold red" if alert["firing"] else "" for alert in alerts])
+    for alert in alerts:
+        if alert["firing"]:
+            advice = "{severity} {alert_name}: {summary} {action} See {runbook}".format_map(alert)
+            yield Text(printable(advice), "red")
+
+
+def table(title: str, rows: Rows, styles: Sequence[str] = ()) -> Table:
+    """Rows as the database gave them, figures to the right; `styles`: how each row looks."""
+    made = Table(title=title or None, title_justify="left", title_style="dim", box=SIMPLE_HEAD)
+    made.show_edge = made.pad_edge = False
+    made.padding = (0, 1, 0, 0)
+    cells = [[shown(value) for value in row.values()] for row in rows]
+    names = list(rows[0]) if rows else []
+    made.show_header = any(name.strip() for name in names)
+    for index, name in enumerate(names):
+        if any(isinstance(row[name], int | float) for row in rows):
+            # The heading takes several lines rather than room from what is left of the figures.
+            widest = max(*(row[index].cell_len for row in cells), *map(len, heading(name).split()))
+            made.add_column(heading(name), justify="right", max_width=widest)
+        else:
+            made.add_column(heading(name), overflow="fold")
+    for row, style in zip(cells, styles or repeat(""), strict=False):
+        made.add_row(*row, style=style)
+    return made
+
+
+def shown(value: Any) -> Text:
+    """A value of a view. Labels are what somebody wrote: they may not steer the terminal."""
+    if isinstance(value, Text):
+        return value
+    if isinstance(value, int | float):
+        return Text(figure(value))
+    return Text("–" if value is None else printable(str(value)))
+
+
+def figure(value: float) -> str:
+    """A number for people, with no more digits than anybody would read."""
+    size = abs(value)
+    decimals = 3 if size < 1 else 2 if size < 100 else 1 if size < 1000 else 0
+    text = f"{value:,.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def heading(name: str) -> str:
+    """The name of a column as people write it, its unit the short way."""
+    words = name.replace("_", " ")
+    for unit, short in {" milliseconds": " ms", " seconds": " s", " pct": " %"}.items():
+        words = words.removesuffix(unit) + short if words.endswith(unit) else words
+    return words
+
+
+def printable(text: str) -> str:
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)

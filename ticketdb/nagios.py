@@ -1,0 +1,117 @@
+"""The plugin for Nagios and its kin: one line on standard output, exit status 0 to 3.
+
+The form is that of the Monitoring Plugins Development Guidelines: a state, a text, and after a bar
+the performance data, ``'label'=value[UOM];[warn];[crit];[min];[max]`` each.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from enum import IntEnum
+
+from ticketdb.config import Variables
+from ticketdb.dashboards import figure, printable
+from ticketdb.database import Row, connect, explained, query
+
+
+class State(IntEnum):
+    """The state of a service, by its exit status."""
+
+    OK = 0
+    WARNING = 1
+    CRITICAL = 2
+    UNKNOWN = 3
+
+
+# What cannot be told must not hide what can.
+WORST_LAST = (State.OK, State.UNKNOWN, State.WARNING, State.CRITICAL)
+
+# The stricter of ours and the role's. In milliseconds; 0 means none.
+LIMIT = """
+    SELECT set_config('statement_timeout', least(nullif(setting::bigint, 0), %s)::text, true)
+    FROM pg_catalog.pg_settings
+    WHERE name = 'statement_timeout'
+"""
+
+
+def run(command: Callable[[], int]) -> int:
+    """Let the command answer. Whatever prevents it is an answer as well, on the same channel."""
+    try:
+        return command()
+    except Exception as error:
+        # Wrong usage has words of its own, which name the option.
+        words = getattr(error, "format_message", error.__str__)()
+        return tell(State.UNKNOWN, words or type(error).__name__)
+
+
+def check(dsn: str, variables: Variables, alert_name: str, seconds: float) -> int:
+    """Print what the database says about itself, or about one alert. Returns the exit status.
+
+    Whatever takes longer than `seconds` is UNKNOWN. Raises TicketdbError.
+    """
+
+    def give_up(_signal: int, _frame: object) -> None:
+        tell(State.UNKNOWN, f"no answer within {seconds:g} s")
+        os._exit(State.UNKNOWN)  # without a farewell to a server that does not answer
+
+    signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        with connect(dsn) as connection, explained("check", "", "E_MONITORING"):
+            # The server must not go on with what nobody waits for, a minute later once more.
+            connection.execute(LIMIT, [round(seconds * 1000)])
+            rows = query(connection, "check.sql", variables, whole=not alert_name)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    if alert_name:
+        known = ", ".join(row.name for row in rows)
+        rows = [row for row in rows if row.name == alert_name]
+        if not rows:
+            return tell(State.UNKNOWN, f"no alert is called {alert_name}; there are {known}")
+    alerts = [row for row in rows if row.kind == "alert"]
+    # The check that is about the alerts says nothing that they do not say themselves.
+    complaints = sorted(
+        (row for row in rows if row.state != "OK" and (row.kind, row.name) != ("check", "alerts")),
+        key=lambda row: -WORST_LAST.index(State[row.state]),
+    )
+    fine = f"{len(rows) - len(alerts)} checks passed, no critical or warning alert fires"
+    text = "; ".join(map(_complaint, complaints)) or (_reading(rows[0]) if alert_name else fine)
+    worst = max((State[row.state] for row in rows), key=WORST_LAST.index)
+    return tell(worst, text, [_performance(alert) for alert in alerts if alert.value is not None])
+
+
+def _complaint(row: Row) -> str:
+    subject = row.name if row.kind == "check" else _reading(row)
+    return f"{subject}: {row.text.rstrip('.')}"
+
+
+def _reading(alert: Row) -> str:
+    value = "has no data" if alert.value is None else f"is {figure(alert.value)}{alert.unit}"
+    return f"{alert.name} {value} (fires {alert.comparison} {figure(alert.threshold)})"
+
+
+def _performance(alert: Row) -> str:
+    """The alert's value and its threshold, in the field of its severity.
+
+    A range is what is right: 20 means from 0 to 20, and 90: from 90 on.
+    """
+    limit = _number(alert.threshold) + (":" if alert.comparison == "<" else "")
+    limits = {"warning": f"{limit};", "critical": f";{limit}"}.get(alert.severity, ";")
+    return f"'{alert.name}'={_number(alert.value)}{alert.unit};{limits};;"
+
+
+def _number(value: float) -> str:
+    """Digits, a point, and no exponent: there is no other number in performance data."""
+    return f"{value:.6f}".rstrip("0").rstrip(".")
+
+
+def tell(state: State, text: str, performance: list[str] | None = None) -> int:
+    """Print the line. Returns the exit status."""
+    # A bar would begin the performance data, and a second line is for another protocol.
+    line = f"TICKETDB {state.name} - {printable(' '.join(text.split())).replace('|', '/')}"
+    if performance:
+        line += "|" + " ".join(performance)
+    encoding = sys.stdout.encoding or "ascii"
+    print(line.encode(encoding, "replace").decode(encoding), flush=True)
+    return state

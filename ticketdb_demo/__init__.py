@@ -1,0 +1,279 @@
+"""The demo: a private PostgreSQL, every migration, some hundred buyers, and a reckoning.
+
+When every call has been answered, what the database reports is compared with what the buyers were
+told, number by number and in one snapshot; and again when all events have been rolled up.
+"""
+
+import asyncio
+from collections import Counter
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from itertools import groupby
+from json import dumps
+from operator import itemgetter
+from pathlib import Path
+
+import psycopg
+from psycopg.rows import dict_row
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.text import Text
+
+from ticketdb import dashboards, database, migrate
+from ticketdb.cluster import private_cluster
+from ticketdb.config import Variables
+from ticketdb.dashboards import Rows, Views, shown, table
+from ticketdb.errors import ExitStatus
+from ticketdb_demo.buyers import Buyer, Connection, Sale, Show
+
+DATABASE = "ticketdb"
+SPARE_CONNECTIONS = 50  # beside the buyers: clock, cleanup, pg_cron, and a curious visitor's psql
+CLEANUP_EVERY = 0.5  # seconds
+FINAL_CLEANUPS = 20
+BUYER = "ticketdb demo: buyer"
+BUYERS_LEFT = (
+    "SELECT FROM pg_stat_activity"
+    f" WHERE datname = current_database() AND application_name = '{BUYER}'"
+)
+CLEAN_UP = "CALL run_reservation_cleanup('demo')"
+OVERDUE = "SELECT FROM seat_reservations WHERE is_active AND expires_at <= now() LIMIT 1"
+
+ROLL_UP = "SELECT sum(events_folded) AS folded FROM roll_up_metrics()"
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the database showed at one moment, and how that compares with what the buyers say."""
+
+    views: Views
+    comparison: Rows
+
+
+@dataclass(frozen=True)
+class Reckoning:
+    """Two looks: one when some events were rolled up and some were not, one when all were.
+
+    `told`: the buyers' account, as JSON.
+    """
+
+    told: str
+    first: Look
+    rolled_up_before: int
+    rolled_up_after: int
+    last: Look
+
+    @property
+    def differing(self) -> Rows:
+        comparisons = (*self.first.comparison, *self.last.comparison)
+        return [row for row in comparisons if not row["agree"]]
+
+
+def run(*, buyers: int = 200, seconds: float = 12.0, seed: int = 1, json: bool = False) -> int:
+    """Sell seats for some seconds on a private PostgreSQL. Exit status 1 when any number differs.
+
+    With `json` the result goes to standard output, and what people read to standard error.
+    """
+    console = Console(stderr=json, highlight=False)
+    settings = {"max_connections": str(buyers + SPARE_CONNECTIONS)}
+    with private_cluster(cron_database=DATABASE, settings=settings, durable=True) as cluster:
+        cluster.create_database(DATABASE)
+        cron = "with" if cluster.binaries.has_pg_cron else "without"
+        console.print(f"PostgreSQL {cluster.binaries.version} {cron} pg_cron: {cluster.directory}")
+        install(cluster.dsn(DATABASE), console)
+        sale = sell(cluster.dsn(DATABASE), buyers, seconds, seed, console)
+        with database.explained("demo"):
+            reckoning = asyncio.run(sale)
+    agree = not reckoning.differing
+    if json:
+        result = {
+            "agree": agree,
+            **dashboards.as_data(reckoning.first.views),
+            "comparison": reckoning.first.comparison,
+            "comparison_after_rollup": reckoning.last.comparison,
+        }
+        print(dumps(result, default=str, indent=2))
+    else:
+        print_result(reckoning, console)
+    return ExitStatus.OK if agree else ExitStatus.CHECK_FAILED
+
+
+def progress_bar(console: Console) -> Progress:
+    """A bar with words after it on a terminal, nothing elsewhere."""
+    columns = (BarColumn(20), TextColumn("{task.description}"))
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+def install(dsn: str, console: Console) -> None:
+    """Apply every migration, in sight of the user."""
+    with progress_bar(console) as bar:
+        task = bar.add_task("")
+
+        def tell(step: migrate.Step) -> None:
+            done = step.position - (step.kind != "done")
+            bar.update(task, total=step.total, completed=done, description=step.description)
+            if step.kind == "done":
+                console.print(f"{step.revision} {step.description}: {step.seconds:.2f} s")
+
+        for job in migrate.apply(dsn, Variables(), progress=tell).jobs:
+            console.print(f"job {job.job_name} ({job.schedule}): {job.action}")
+
+
+async def sell(dsn: str, buyers: int, seconds: float, seed: int, console: Console) -> Reckoning:
+    """Put shows on sale in a database at head, let people buy, and reckon up."""
+    # Whatever ends the sale early is raised by it: no need to print what else fails on the way out.
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+    async with AsyncExitStack() as stack:
+
+        async def enter(role: str = "none", name: str = "ticketdb demo") -> Connection:
+            connection = await psycopg.AsyncConnection.connect(
+                dsn,
+                autocommit=True,
+                row_factory=dict_row,
+                application_name=name,
+                options=f"-c role={role}",
+            )
+            return await stack.enter_async_context(connection)
+
+        clock, dba = await enter(), await enter()
+        await dba.execute(sql_file("shows.sql"))
+        shows: dict[str, Show] = {}
+        for plan in await (await dba.execute(sql_file("seat_plans.sql"))).fetchall():
+            show = Show(plan["id"], plan["name"], plan["currency"], sections={}, prices={})
+            show = shows.setdefault(plan["name"], show)
+            show.sections[plan["section"]] = plan["ids"]
+            show.prices.update(zip(plan["ids"], plan["prices"], strict=True))
+        for show in shows.values():
+            sections = ", ".join(show.sections)
+            console.print(f"{show.name}: {len(show.prices):,} seats in {sections}; {show.currency}")
+        sale = Sale(list(shows.values()), clock)
+        people = [
+            Buyer(n, seed, sale, await enter("ticketdb_app", BUYER)) for n in range(1, buyers + 1)
+        ]
+        console.print(f"{buyers} buyers for {seconds:g} seconds")
+        sale.ends_at = asyncio.get_running_loop().time() + seconds
+        house = asyncio.create_task(keep_house(dba, sale))
+        await asyncio.gather(
+            *(buyer.run() for buyer in people),
+            house,
+            watch(people, sale, seconds, console),
+        )
+        await clean_up(dba)
+        with database.connect(dsn, autocommit=True) as dashboard:
+            told = account(people)
+            first = look(dashboard, told)
+            # A server process tells of its deadlocks when it ends, if not before.
+            for buyer in people:
+                await buyer.connection.close()
+            while (await clock.execute(BUYERS_LEFT)).rowcount:
+                await asyncio.sleep(0.05)
+            rest = await roll_up(dba)
+            return Reckoning(told, first, house.result(), rest, look(dashboard, told))
+
+
+def sql_file(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+
+
+async def keep_house(dba: Connection, sale: Sale) -> int:
+    """Run the cleanup and the rollup beside the sale. Returns how many events were rolled up."""
+    rolled_up = 0
+    while sale.seconds_left > 0:
+        with suppress(psycopg.errors.RaiseException):  # a run that failed is on record
+            await dba.execute(CLEAN_UP)
+        rolled_up += await roll_up(dba)
+        await asyncio.sleep(min(CLEANUP_EVERY, max(0, sale.seconds_left)))
+    return rolled_up
+
+
+async def clean_up(dba: Connection) -> None:
+    """Run the cleanup until no hold is left that is over.
+
+    One that achieves nothing is given up: then holds are left, and numbers differ.
+    """
+    for _ in range(FINAL_CLEANUPS):
+        if not (await dba.execute(OVERDUE)).rowcount:
+            break
+        with suppress(psycopg.errors.RaiseException):
+            await dba.execute(CLEAN_UP)
+        await asyncio.sleep(0.1)
+
+
+async def roll_up(dba: Connection) -> int:
+    """Roll up what there is. Returns how many events that were."""
+    row = await (await dba.execute(ROLL_UP)).fetchone()
+    assert row is not None
+    return int(row["folded"])
+
+
+async def watch(people: list[Buyer], sale: Sale, seconds: float, console: Console) -> None:
+    """Say how it goes: in one line that moves on a terminal, in five elsewhere."""
+    every = 0.25 if console.is_terminal else seconds / 5
+    before = 0
+    with progress_bar(console) as bar:
+        task = bar.add_task("", total=seconds)
+        while sale.seconds_left > 0:
+            await asyncio.sleep(min(every, sale.seconds_left))
+            holds = sum(len(buyer.holds) for buyer in people)
+            conflicts = sum(b.account["hold calls refused", "SEATS_UNAVAILABLE"] for b in people)
+            sold = sum(len(order.tickets) for buyer in people for order in buyer.orders)
+            speed, before = (holds - before) / every, holds
+            line = f"{speed:5.0f} holds/s {holds:6,} held {conflicts:6,} conflicts {sold:6,} sold"
+            bar.update(task, completed=seconds - sale.seconds_left, description=line)
+            if not console.is_terminal:
+                console.print(line)
+
+
+def account(people: list[Buyer]) -> str:
+    """What all buyers together have been told, as JSON."""
+    total: Counter[tuple[str, str]] = Counter()
+    for buyer in people:
+        total.update(buyer.account)
+    orders = [order for buyer in people for order in buyer.orders]
+    told = {
+        "account": [(*key, value) for key, value in total.items()],
+        "holds": [
+            vars(hold) | {"show": hold.show.name} for buyer in people for hold in buyer.holds
+        ],
+        "orders": [
+            {"seats": order.hold.seats, "currency": order.hold.show.currency}
+            | (vars(order) | {"hold": None, "show": order.hold.show.name})
+            for order in orders
+        ],
+    }
+    return dumps(told, default=str)
+
+
+def look(connection: database.Connection, told: str) -> Look:
+    """Read the dashboards as those do who only look at them, and compare every number."""
+    with dashboards.one_snapshot(connection):
+        connection.execute("SET LOCAL ROLE dashboard_reader")
+        views = dashboards.read(connection, Variables())
+        cursor = connection.cursor(row_factory=dict_row)
+        return Look(views, cursor.execute(sql_file("reckoning.sql"), {"told": told}).fetchall())
+
+
+def print_result(reckoning: Reckoning, console: Console) -> None:
+    lines: Rows = []
+    for metric, rows in groupby(reckoning.first.comparison, key=itemgetter("metric")):
+        lines.append({"": Text(metric, "bold"), "buyers say": "", "database says": "", " ": ""})
+        for row in rows:
+            figures = {"buyers say": row["buyers_say"], "database says": row["database_says"]}
+            mark = Text("OK", "green") if row["agree"] else Text("DIFFERENT", "bold red")
+            lines.append({"": "  " + row["of_what"]} | figures | {" ": mark})
+    console.print("", Text("Number by number", "bold"), table("", lines), "", sep="\n")
+    console.print(dashboards.drawn(reckoning.first.views), "", sep="\n")
+    for row in reckoning.differing:
+        console.print(
+            f"{row['metric']}, {row['of_what']}: the buyers say {shown(row['buyers_say'])},"
+            f" the database says {shown(row['database_says'])}",
+            style="bold red",
+            markup=False,
+        )
+    if not reckoning.differing:
+        console.print(
+            f"[green]All {len(reckoning.first.comparison)} numbers agree.[/]"
+            " No seat was sold twice.\n"
+            f"{reckoning.rolled_up_before:,} events had been rolled up, and"
+            f" {reckoning.rolled_up_after:,} had not.\n"
+            "The numbers were the same once all of them were."
+        )
