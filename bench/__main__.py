@@ -9,24 +9,40 @@ import typer
 from rich.console import Console
 
 from bench.cleanup import cleanup
+from bench.dashboards import dashboards
 from bench.harness import QUICK, SETTINGS, Options, pgbench_program, running
 from bench.holds import hot, peers, spread
 from bench.profile import profile
 from bench.records import records
 from bench.report import Result, print_report, write_json
+from bench.rollup import rollup
 from ticketdb.cluster import find_server_binaries
 from ticketdb.errors import TicketdbError
 
-MEASURES = {"P1": spread, "P2": hot, "P4": cleanup, "peers": peers, "records": records}
+MEASURES = {
+    "P1": spread,
+    "P2": hot,
+    "P4": cleanup,
+    "P5": dashboards,
+    "P6": rollup,
+    "peers": peers,
+    "records": records,
+}
+# They take as long as all others together, and are run by themselves.
+MONITORING = ("P5", "P6")
+USUAL = ",".join(name for name in MEASURES if name not in MONITORING)
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()
 def main(
-    only: Annotated[str, typer.Option(help=f"Some of {','.join(MEASURES)}.")] = ",".join(MEASURES),
+    only: Annotated[str, typer.Option(help=f"Some of {','.join(MEASURES)}.")] = USUAL,
     pairs: Annotated[int | None, typer.Option(min=1, help="Slices of each side.")] = None,
     seconds: Annotated[int | None, typer.Option(min=1, help="Length of a slice.")] = None,
+    events: Annotated[
+        int | None, typer.Option(min=1000, help="Events of holds in the day that P5 looks back on.")
+    ] = None,
     quick: Annotated[
         bool, typer.Option(help="Small sizes: shows that it runs, not how fast.")
     ] = False,
@@ -42,7 +58,12 @@ def main(
     if not console.is_terminal:
         console = Console(width=200)  # a file has no edge to fold at
     options = QUICK if quick else Options()
-    options = replace(options, pairs=pairs or options.pairs, seconds=seconds or options.seconds)
+    options = replace(
+        options,
+        pairs=pairs or options.pairs,
+        seconds=seconds or options.seconds,
+        events=events or options.events,
+    )
     wanted = [name.strip() for name in only.split(",")]
     if unknown := set(wanted) - set(MEASURES):
         raise typer.BadParameter(f"{', '.join(sorted(unknown))}: choose from {', '.join(MEASURES)}")

@@ -26,6 +26,7 @@ from ticketdb.config import Variables
 from ticketdb.errors import ExitStatus, TicketdbError
 
 HERE = Path(__file__).parent
+EMPTY = "bench_empty"
 BASE = "bench_base"
 
 # Durability as PostgreSQL ships it: fsync, synchronous_commit and full_page_writes stay on.
@@ -47,7 +48,10 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 @dataclass(frozen=True)
 class Options:
-    """Sizes of a run. `pairs`: slices of each side; `seconds`: length of one."""
+    """Sizes of a run. `pairs`: slices of each side; `seconds`: length of one.
+
+    `events`: of holds, in the day that P5 looks back on.
+    """
 
     pairs: int = 5
     seconds: int = 4
@@ -59,6 +63,7 @@ class Options:
     hot_clients: int = 64
     buying_clients: int = 4
     profiled_calls: int = 2_000
+    events: int = 10_000_000
 
 
 QUICK = Options(
@@ -68,6 +73,7 @@ QUICK = Options(
     over_holds=5_000,
     row_by_row_holds=1_000,
     profiled_calls=200,
+    events=100_000,
 )
 
 
@@ -309,7 +315,7 @@ def running(binaries: ServerBinaries, options: Options) -> Iterator[Bench]:
     """A durable server with the base database: migrations applied, shows on sale, the floor."""
     with private_cluster(binaries, durable=True, settings=SETTINGS) as cluster:
         bench = Bench(cluster, options)
-        cluster.create_database("bench_empty")
-        migrate.apply(cluster.dsn("bench_empty"), Variables())
-        bench.prepare(BASE, "bench_empty", "data.sql", "floor.sql")
+        cluster.create_database(EMPTY)
+        migrate.apply(cluster.dsn(EMPTY), Variables())
+        bench.prepare(BASE, EMPTY, "data.sql", "floor.sql")
         yield bench

@@ -1,6 +1,7 @@
 """The table of ratios, for people and as JSON."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -70,8 +71,8 @@ def print_report(console: Console, results: list[Result]) -> None:
                 f"{result.against} ({result.note})" if result.note else result.against,
                 amount(result.ours, result.unit),
                 amount(result.theirs, result.unit),
-                f"{result.ratio.median:.2f}",
-                f"{min(result.ratio.values):.2f}–{max(result.ratio.values):.2f}",
+                share(result.ratio.median),
+                f"{share(min(result.ratio.values))}–{share(max(result.ratio.values))}",
                 "" if result.bar is None else f"{'≤' if result.at_most else '≥'} {result.bar:.2f}",
                 verdict(result.reached),
             )
@@ -87,6 +88,12 @@ def print_report(console: Console, results: list[Result]) -> None:
 def amount(value: float, unit: str) -> str:
     digits = 1 if abs(value) < 100 and value % 1 else 0
     return f"{value:,.{digits}f} {unit}".rstrip()
+
+
+def share(ratio: float) -> str:
+    """Two decimals; of a small ratio as many as show two digits."""
+    decimals = 1 - math.floor(math.log10(ratio)) if 0 < ratio < 0.1 else 2
+    return f"{ratio:.{decimals}f}"
 
 
 def verdict(reached: bool | None) -> str:

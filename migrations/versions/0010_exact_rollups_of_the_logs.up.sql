@@ -291,7 +291,7 @@ $body$;
 COMMENT ON FUNCTION {{ schema }}.system_identifier() IS
 'Number that initdb gave to this server, or NULL where it may not be read. Internal.';
 
--- object: tables/metric_watermarks.sql sha256=76e2436464301fb74153e9cb40e1ced5c50f0baaa81a2e290b9bcfdcadf49710
+-- object: tables/metric_watermarks.sql sha256=a5c4675d380f1b72889f10b31400d60858bce008ab70bb89b0b820557431c264
 -- How far each log has been rolled up. Rows of transactions below the watermark are in the rollups,
 -- and those at or above it are read from the log: one snapshot sees both, so that no event is
 -- missed or counted twice, whatever commits late.
@@ -304,8 +304,10 @@ CREATE TABLE {{ schema }}.metric_watermarks (
     restored_id bigint NOT NULL DEFAULT 0,
     system_identifier bigint,
     rolled_up_at timestamptz NOT NULL DEFAULT now(),
+    advanced_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT metric_watermarks_pkey PRIMARY KEY (log),
-    CONSTRAINT metric_watermarks_rolled_up_at_check CHECK (isfinite(rolled_up_at))
+    CONSTRAINT metric_watermarks_rolled_up_at_check CHECK (isfinite(rolled_up_at)),
+    CONSTRAINT metric_watermarks_advanced_at_check CHECK (isfinite(advanced_at))
 );
 
 INSERT INTO {{ schema }}.metric_watermarks (log, system_identifier)
@@ -328,18 +330,23 @@ COMMENT ON COLUMN {{ schema }}.metric_watermarks.system_identifier IS
 'The server that the watermark belongs to; NULL where it does not tell.';
 COMMENT ON COLUMN {{ schema }}.metric_watermarks.rolled_up_at IS
 'When the log was last rolled up, whether or not there was anything to do.';
+COMMENT ON COLUMN {{ schema }}.metric_watermarks.advanced_at IS
+'When the watermark last moved: an open transaction holds it back.';
 COMMENT ON CONSTRAINT metric_watermarks_pkey ON {{ schema }}.metric_watermarks IS 'One row a log.';
 COMMENT ON CONSTRAINT metric_watermarks_rolled_up_at_check ON {{ schema }}.metric_watermarks IS
 'Finite.';
+COMMENT ON CONSTRAINT metric_watermarks_advanced_at_check ON {{ schema }}.metric_watermarks IS
+'Finite.';
 
--- object: functions/window_start.sql sha256=d002a216d3753ca8fbc87decea28c5c6f244af444c8a802468212a24ac3b80d6
--- Windows begin at whole minutes: those are what the rollups can tell apart.
+-- object: functions/window_start.sql sha256=5f700121aebc6d084f07bcef72f37964c1b50e22113ea5e2ec4c0bcef7ff60b5
+-- Windows begin at whole minutes: those are what the rollups can tell apart. Not date_trunc():
+-- there are time zones whose minutes begin elsewhere, and a session may be in one.
 CREATE OR REPLACE FUNCTION {{ schema }}.window_start(p_length interval)
 RETURNS timestamptz
 LANGUAGE sql
 STABLE
 AS $body$
-SELECT date_trunc('minute', now() - p_length);
+SELECT date_bin('1 minute', now() - p_length, 'epoch');
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.window_start(interval) IS
@@ -452,7 +459,7 @@ COMMENT ON FUNCTION {{ schema }}.log_tail(text) IS
 'The part of a log that is not rolled up yet: transactions from from_xact_id to below '
 'below_xact_id, rows beyond after_id. Internal.';
 
--- object: functions/reservation_events.sql sha256=1d8ce60ed5d340ea6b53a7e48b0993396eb342c5384a1ac61e449b912a4712b1
+-- object: functions/reservation_events.sql sha256=bcd37a94a2225f39d0d010066d80ef20730090b58ab77f176f2d467aba37be71
 -- What a range of the log comes to: for the rollup, and for those who read what is not rolled up
 -- yet. Both count by this one definition.
 CREATE OR REPLACE FUNCTION {{ schema }}.reservation_events(
@@ -485,7 +492,7 @@ BEGIN
     RETURN QUERY
     SELECT
         event.show_id,
-        date_trunc('minute', event.created_at) AS minute,
+        date_bin('1 minute', event.created_at, 'epoch') AS minute,
         count(*) FILTER (WHERE event.event_type = 'created'),
         count(*) FILTER (WHERE event.event_type = 'completed'),
         count(*) FILTER (WHERE event.event_type = 'expired'),
@@ -527,7 +534,7 @@ COMMENT ON FUNCTION {{ schema }}.reservation_events(xid8, xid8, bigint) IS
 'Events of holds a show and minute, of the transactions from p_from to below p_below, rows beyond '
 'p_after_id. Internal.';
 
--- object: functions/error_events.sql sha256=bd412b9dc1285296af0d9e0affdfb2268593f0d1bcf1df530eddb3291848beb3
+-- object: functions/error_events.sql sha256=0561f830dd33b2895bbe32d1b9a26ab14ab85f0e34a9916e0736b227c7e26f11
 -- What a range of the log comes to: for the rollup, and for those who read what is not rolled up
 -- yet.
 CREATE OR REPLACE FUNCTION {{ schema }}.error_events(
@@ -557,7 +564,7 @@ BEGIN
         grouped.last_seen_at
     FROM (
         SELECT
-            date_trunc('minute', event.created_at) AS minute,
+            date_bin('1 minute', event.created_at, 'epoch') AS minute,
             COALESCE(event.error_message, '(no message)') AS error_message,
             count(*) AS occurrences,
             max(event.created_at) AS last_seen_at
@@ -578,7 +585,7 @@ COMMENT ON FUNCTION {{ schema }}.error_events(xid8, xid8, bigint) IS
 'Refused calls about holds a minute and message, of the transactions from p_from to below '
 'p_below, rows beyond p_after_id. Internal.';
 
--- object: functions/extension_events.sql sha256=51f6872aa25450663f8c1a5f4d13a26c7fef7169e44edd6693e33bdb4d0bb1b4
+-- object: functions/extension_events.sql sha256=b4527b3d1079f6075936ae0dc9f7ef69b6341b4fb98972a0dd749cca6a4bf257
 -- What a range of the log comes to: for the rollup, and for those who read what is not rolled up
 -- yet.
 CREATE OR REPLACE FUNCTION {{ schema }}.extension_events(
@@ -599,7 +606,7 @@ BEGIN
     RETURN QUERY
     SELECT DISTINCT
         event.reservation_id,
-        date_bin('15 minutes', event.created_at, '2000-01-01 00:00+00'::timestamptz)
+        date_bin('15 minutes', event.created_at, 'epoch')
     FROM {{ schema }}.seat_reservation_audit_log AS event
     WHERE
         event.xact_id >= p_from
@@ -614,7 +621,7 @@ COMMENT ON FUNCTION {{ schema }}.extension_events(xid8, xid8, bigint) IS
 'Reservations extended, a quarter of an hour, of the transactions from p_from to below p_below, '
 'rows beyond p_after_id. Internal.';
 
--- object: functions/order_events.sql sha256=fb407e56c5d6c40eaec8f753d1ba106ef7f242c539ca88ed1d7ff029e43984eb
+-- object: functions/order_events.sql sha256=5dcdee167bd9684357767804e66236b2dc2061657125890d746cd7ab476ac097
 -- What a range of the log comes to: for the rollup, and for those who read what is not rolled up
 -- yet.
 CREATE OR REPLACE FUNCTION {{ schema }}.order_events(
@@ -639,7 +646,7 @@ AS $body$
 BEGIN
     RETURN QUERY
     SELECT
-        date_trunc('minute', figure.at) AS minute,
+        date_bin('1 minute', figure.at, 'epoch') AS minute,
         COALESCE(event.currency, 'none') AS currency,
         sum(figure.orders)::bigint,
         sum(figure.failed_orders)::bigint,
@@ -683,7 +690,7 @@ COMMENT ON FUNCTION {{ schema }}.order_events(xid8, xid8, bigint) IS
 'Orders and tickets a minute and currency, of the transactions from p_from to below p_below, rows '
 'beyond p_after_id. Internal.';
 
--- object: functions/api_request_events.sql sha256=91630964900f8ef24b9172081f59bb125ed946c58fc5be631922bc2b76b8a3b4
+-- object: functions/api_request_events.sql sha256=065a82c1a3a10a3f4cdf8ce618851651ff10b3e64af16a519c8d1303aa9bc62c
 -- What a range of the log comes to: for the rollup, and for those who read what is not rolled up
 -- yet.
 CREATE OR REPLACE FUNCTION {{ schema }}.api_request_events(
@@ -707,10 +714,12 @@ AS $body$
 BEGIN
     RETURN QUERY
     SELECT
-        date_trunc('minute', event.created_at) AS minute,
+        date_bin('1 minute', event.created_at, 'epoch') AS minute,
         event.endpoint,
-        -- A microsecond is as short as it gets.
-        ceil(ln(GREATEST(event.duration_ms, 0.001)) / ln(1.04::double precision))::smallint
+        -- From a microsecond to eleven days.
+        ceil(
+            ln(LEAST(GREATEST(event.duration_ms, 0.001), 1e9)) / ln(1.04::double precision)
+        )::smallint
         AS duration_bucket,
         count(*),
         count(*) FILTER (WHERE event.status_code >= 500),
@@ -731,7 +740,7 @@ COMMENT ON FUNCTION {{ schema }}.api_request_events(xid8, xid8, bigint) IS
 'Requests a minute, endpoint and logarithmic bucket of durations, of the transactions from p_from '
 'to below p_below, rows beyond p_after_id. Internal.';
 
--- object: functions/fold_reservation_events.sql sha256=b97e43e0b3ed54c9f33b0e488876a5744f53bfb74927ba1d4429b26aabd80c95
+-- object: functions/fold_reservation_events.sql sha256=066562376b30a6951d2746bfc0b2cf1c70555a73079648097d5c17925f218c41
 -- Adds a range of the log to its rollups. Nobody but roll_up_metrics() calls this: it knows which
 -- ranges are final and have not been added yet.
 CREATE OR REPLACE FUNCTION {{ schema }}.fold_reservation_events(
@@ -771,6 +780,9 @@ BEGIN
             event.releases_ended,
             event.release_microseconds
         FROM events AS event
+        ORDER BY
+            event.show_id,
+            event.minute
         ON CONFLICT (show_id, minute) DO UPDATE SET
             created = reservation_show_minutes.created + excluded.created,
             completed = reservation_show_minutes.completed + excluded.completed,
@@ -807,6 +819,8 @@ BEGIN
         sum(event.release_microseconds)
     FROM events AS event
     GROUP BY event.minute
+    -- Neighbours in time on the same pages.
+    ORDER BY event.minute
     ON CONFLICT (minute) DO UPDATE SET
         created = reservation_minutes.created + excluded.created,
         completed = reservation_minutes.completed + excluded.completed,
@@ -899,7 +913,7 @@ $body$;
 COMMENT ON FUNCTION {{ schema }}.fold_reservation_events(xid8, xid8, bigint) IS
 'Adds a part of seat_reservation_audit_log to its rollups. Internal.';
 
--- object: functions/fold_order_events.sql sha256=f265d46d7721c9c2bf849844bc2432507495ff0e59006fe9df9f6806ac2c1f10
+-- object: functions/fold_order_events.sql sha256=2e9d51a616d93ac5be6c74d2162f47052cc0dc04fe6a73b48c527ff7801adfa0
 -- Adds a range of the log to its rollup. Nobody but roll_up_metrics() calls this: it knows which
 -- ranges are final and have not been added yet.
 CREATE OR REPLACE FUNCTION {{ schema }}.fold_order_events(
@@ -923,6 +937,9 @@ SELECT
     event.revenue_in_cents,
     event.tickets
 FROM {{ schema }}.order_events(p_from, p_below, p_after_id) AS event
+ORDER BY
+    event.minute,
+    event.currency
 ON CONFLICT (minute, currency) DO UPDATE SET
     orders = order_minutes.orders + excluded.orders,
     failed_orders = order_minutes.failed_orders + excluded.failed_orders,
@@ -934,7 +951,7 @@ $body$;
 COMMENT ON FUNCTION {{ schema }}.fold_order_events(xid8, xid8, bigint) IS
 'Adds a part of ticket_order_audit_log to its rollup. Internal.';
 
--- object: functions/fold_api_request_events.sql sha256=b6285bbd45fd183f447bbf2884713873cf11cc61180794edd3dfa4c1a0617070
+-- object: functions/fold_api_request_events.sql sha256=cc28975e6ff929b15c525ce2a8feb7d055f7292cab581a267bd2f01e0a40a13e
 -- Adds a range of the log to its rollup. Nobody but roll_up_metrics() calls this: it knows which
 -- ranges are final and have not been added yet.
 CREATE OR REPLACE FUNCTION {{ schema }}.fold_api_request_events(
@@ -957,6 +974,10 @@ SELECT
     event.errors,
     event.duration_microseconds
 FROM {{ schema }}.api_request_events(p_from, p_below, p_after_id) AS event
+ORDER BY
+    event.minute,
+    event.endpoint,
+    event.duration_bucket
 ON CONFLICT (minute, endpoint, duration_bucket) DO UPDATE SET
     requests = api_request_minutes.requests + excluded.requests,
     errors = api_request_minutes.errors + excluded.errors,
@@ -994,7 +1015,7 @@ COMMENT ON FUNCTION {{ schema }}.fold_events(text, xid8, xid8, bigint) IS
 'Adds the transactions from p_from to below p_below of a log, rows beyond p_after_id, to its '
 'rollups. Internal.';
 
--- object: functions/adopt_restored_log.sql sha256=5a822e7b1f76a5a76c29a8012ce6c5f99738dd5ca61ad41049ca0efd4430ec74
+-- object: functions/adopt_restored_log.sql sha256=62c196f704a4b257b3a276a34f39a0a1e05010874e7abec29677239d270d5512
 -- A restored database brings rows that bear another server's transaction numbers, and a watermark
 -- among those. The dump was one snapshot, so what is in the rollups is right. What is not in them
 -- is what the watermark says, and whatever was written here since. From here on that is told by id.
@@ -1036,7 +1057,8 @@ BEGIN
         last_folded_id = v_last_id,
         restored_id = v_last_id,
         system_identifier = {{ schema }}.system_identifier(),
-        rolled_up_at = clock_timestamp()
+        rolled_up_at = clock_timestamp(),
+        advanced_at = clock_timestamp()
     WHERE metric_watermarks.log = p_log;
     RETURN v_folded;
 END;
@@ -1046,7 +1068,7 @@ COMMENT ON FUNCTION {{ schema }}.adopt_restored_log(text) IS
 'Makes the rollup of a log that came with a dump of another server go on from here; returns how '
 'many rows were not in it yet. Locks the log against writers for a moment. Internal.';
 
--- object: functions/roll_up_metrics.sql sha256=5746a6552975adba7331963ad010ed3bb79f00b8914f254fd8e374461a6e1597
+-- object: functions/roll_up_metrics.sql sha256=c8fccf72705fa8c2d9b8a56dc3b678080f9860a182664b8f791b0d1549fd5f1c
 -- Scheduled every minute. Adds what is final to the rollups: rows of transactions that every
 -- snapshot from now on sees as ended. Everything is one transaction; if it fails nothing has
 -- happened, and the views read a longer tail of the log.
@@ -1090,7 +1112,6 @@ BEGIN
         v_below := {{ schema }}.nth_xact_id(
             log, v_mark.watermark, v_final, v_mark.restored_id, p_max_events
         );
-        is_behind := v_below IS NOT NULL;
         -- A transaction that is too much all by itself is taken whole.
         IF v_below = {{ schema }}.nth_xact_id(
             log, v_mark.watermark, v_final, v_mark.restored_id, 0
@@ -1098,6 +1119,9 @@ BEGIN
             v_below := {{ schema }}.next_xact_id(v_below);
         END IF;
         v_below := COALESCE(v_below, v_final);
+        is_behind := {{ schema }}.nth_xact_id(
+            log, v_below, v_final, v_mark.restored_id, 0
+        ) IS NOT NULL;
 
         EXECUTE format(
             'SELECT count(*), max(event.id) FROM %I.%I AS event '
@@ -1117,7 +1141,11 @@ BEGIN
         SET
             watermark = v_below,
             last_folded_id = GREATEST(metric_watermarks.last_folded_id, v_last_id),
-            rolled_up_at = clock_timestamp()
+            rolled_up_at = clock_timestamp(),
+            advanced_at = CASE
+                WHEN v_below > metric_watermarks.watermark THEN clock_timestamp()
+                ELSE metric_watermarks.advanced_at
+            END
         WHERE metric_watermarks.log = roll_up_metrics.log;
         RETURN NEXT;
     END LOOP;
@@ -1294,12 +1322,11 @@ COMMENT ON FUNCTION {{ schema }}.order_metrics(timestamptz) IS
 GRANT EXECUTE ON FUNCTION {{ schema }}.order_metrics(timestamptz) TO {{ monitor_role }};
 {% endif %}
 
--- object: functions/api_metrics.sql sha256=fb2dc63768e45340a9a3880f243f204eb61bd1ad73aae771a9f88673aacf9c94
+-- object: functions/api_metrics.sql sha256=5739f2b1f720f51b1824e7dc49026ea851421a2c606e76499b6637c684ba8aa7
 -- What the views of endpoints read: minutes that are rolled up, and the rest of the log, in one
 -- snapshot.
 CREATE OR REPLACE FUNCTION {{ schema }}.api_metrics(p_since timestamptz)
 RETURNS TABLE (
-    minute timestamptz,
     endpoint text,
     duration_bucket smallint,
     requests bigint,
@@ -1315,38 +1342,47 @@ SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 -- Its estimates are guesses, too: to compile takes longer than to run.
 SET jit = off
-ROWS 5000
+ROWS 1000
 AS $body$
 BEGIN
     RETURN QUERY
     SELECT
-        rolled_up.minute,
-        rolled_up.endpoint,
-        rolled_up.duration_bucket,
-        rolled_up.requests,
-        rolled_up.errors,
-        rolled_up.duration_microseconds
-    FROM {{ schema }}.api_request_minutes AS rolled_up
-    WHERE rolled_up.minute >= p_since
-    UNION ALL
-    SELECT
-        recent.minute,
-        recent.endpoint,
-        recent.duration_bucket,
-        recent.requests,
-        recent.errors,
-        recent.duration_microseconds
-    FROM {{ schema }}.log_tail('api_request_log') AS tail
-    CROSS JOIN LATERAL {{ schema }}.api_request_events(
-        tail.from_xact_id, tail.below_xact_id, tail.after_id
-    ) AS recent
-    WHERE recent.minute >= p_since;
+        counted.endpoint,
+        counted.duration_bucket,
+        sum(counted.requests)::bigint,
+        sum(counted.errors)::bigint,
+        sum(counted.duration_microseconds)::bigint
+    FROM (
+        SELECT
+            rolled_up.endpoint,
+            rolled_up.duration_bucket,
+            rolled_up.requests,
+            rolled_up.errors,
+            rolled_up.duration_microseconds
+        FROM {{ schema }}.api_request_minutes AS rolled_up
+        WHERE rolled_up.minute >= p_since
+        UNION ALL
+        SELECT
+            recent.endpoint,
+            recent.duration_bucket,
+            recent.requests,
+            recent.errors,
+            recent.duration_microseconds
+        FROM {{ schema }}.log_tail('api_request_log') AS tail
+        CROSS JOIN LATERAL {{ schema }}.api_request_events(
+            tail.from_xact_id, tail.below_xact_id, tail.after_id
+        ) AS recent
+        WHERE recent.minute >= p_since
+    ) AS counted
+    GROUP BY
+        counted.endpoint,
+        counted.duration_bucket;
 END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.api_metrics(timestamptz) IS
-'Requests from p_since on: rows of a minute, endpoint and bucket of durations (up to 1.04 ^ bucket '
-'milliseconds) each, to be added up.';
+'Requests from p_since on, a row for each endpoint and bucket of durations (up to 1.04 ^ bucket '
+'milliseconds).';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ schema }}.api_metrics(timestamptz) TO {{ monitor_role }};

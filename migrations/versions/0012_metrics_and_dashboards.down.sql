@@ -52,6 +52,9 @@ DROP VIEW {{ monitoring_schema }}.reservation_success_rate;
 -- drop: functions/log_partitions.sql
 DROP ROUTINE {{ schema }}.log_partitions;
 
+-- drop: functions/rollup_state.sql
+DROP ROUTINE {{ schema }}.rollup_state;
+
 -- drop: functions/connections_by_state.sql
 DROP ROUTINE {{ schema }}.connections_by_state;
 

@@ -210,20 +210,73 @@ COMMENT ON FUNCTION {{ schema }}.connections_by_state() IS
 GRANT EXECUTE ON FUNCTION {{ schema }}.connections_by_state() TO {{ monitor_role }};
 {% endif %}
 
--- object: functions/log_partitions.sql sha256=e6c001c578d72ffc8ef22522e889e5ee1fba51dc4be24329f1bff062549872d8
+-- object: functions/rollup_state.sql sha256=599b7b6d5c3584700db0664ab91dc31c3865acf0047679fffdce777e2862911f
+-- For the views health and system_health. A rollup that runs and gets nowhere, because of an open
+-- transaction, is told by what waits for it.
+CREATE OR REPLACE FUNCTION {{ schema }}.rollup_state()
+RETURNS TABLE (
+    log text,
+    is_restored boolean,
+    age_seconds double precision,
+    waiting_seconds double precision
+)
+LANGUAGE plpgsql
+STABLE
+SECURITY DEFINER
+SET search_path = {{ schema }}, pg_temp
+SET enable_seqscan = off
+SET jit = off
+ROWS 3
+AS $body$
+DECLARE
+    v_mark {{ schema }}.metric_watermarks;
+BEGIN
+    FOR v_mark IN SELECT mark.* FROM {{ schema }}.metric_watermarks AS mark LOOP
+        log := v_mark.log;
+        is_restored := {{ schema }}.is_restored_log(log);
+        age_seconds := GREATEST(
+            extract(EPOCH FROM now() - v_mark.rolled_up_at)::double precision, 0
+        );
+        EXECUTE format(
+            'SELECT extract(EPOCH FROM now() - $3)::double precision '
+            'FROM %I.%I AS event WHERE event.xact_id >= $1 AND event.id > $2 '
+            'ORDER BY event.xact_id LIMIT 1',
+            {{ schema | literal }}, log
+        )
+        INTO waiting_seconds
+        USING v_mark.watermark, v_mark.restored_id, v_mark.advanced_at;
+        waiting_seconds := GREATEST(waiting_seconds, 0);
+        RETURN NEXT;
+    END LOOP;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.rollup_state() IS
+'For each log: whether it came with a dump of another server and has not been rolled up since, '
+'seconds since the rollup last ran, and for how many seconds rows have waited for it to get on. '
+'For the views.';
+
+{% if manage_roles %}
+GRANT EXECUTE ON FUNCTION {{ schema }}.rollup_state() TO {{ monitor_role }};
+{% endif %}
+
+-- object: functions/log_partitions.sql sha256=556924c950d8a9f9c9902f0234caca0713115b955584e409ba41607b09ac1bcd
 -- For the view health, whose readers may not look into the partitions.
 CREATE OR REPLACE FUNCTION {{ schema }}.log_partitions()
-RETURNS TABLE (log text, last_day timestamptz, has_strays boolean)
+RETURNS TABLE (log text, ends_at timestamptz, has_strays boolean)
 LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+-- The bounds of partitions are printed by these, and read back.
+SET datestyle = 'ISO'
+SET timezone = 'UTC'
 ROWS 3
 AS $body$
 BEGIN
     FOR log IN SELECT logs.name FROM {{ schema }}.partitioned_logs() AS logs (name) LOOP
-        SELECT max(upper_bound.value::timestamptz)
-        INTO last_day
+        SELECT COALESCE(max(upper_bound.value::timestamptz), 'epoch')
+        INTO ends_at
         FROM pg_inherits AS link
         INNER JOIN pg_class AS child ON child.oid = link.inhrelid
         CROSS JOIN LATERAL substring(
@@ -231,18 +284,21 @@ BEGIN
         ) AS upper_bound (value)
         WHERE link.inhparent = to_regclass(format('%I.%I', {{ schema | literal }}, log));
 
+        -- Not those from a clock that is wrong: no month is made for them.
         EXECUTE format(
-            'SELECT EXISTS (SELECT FROM %I.%I)', {{ schema | literal }}, log || '_default'
+            'SELECT EXISTS (SELECT FROM %I.%I AS event WHERE event.created_at < $1)',
+            {{ schema | literal }}, log || '_default'
         )
-        INTO has_strays;
+        INTO has_strays
+        USING date_trunc('month', now()) + interval '4 months';
         RETURN NEXT;
     END LOOP;
 END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.log_partitions() IS
-'Up to when each log has partitions, and whether rows are in its default partition. For the view '
-'health.';
+'Up to when each log has partitions, and whether its default partition has rows that '
+'maintain_partitions() would move. For the view health.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ schema }}.log_partitions() TO {{ monitor_role }};
@@ -693,34 +749,21 @@ COMMENT ON COLUMN {{ monitoring_schema }}.hourly_metrics.completion_rate_pct IS
 GRANT SELECT ON TABLE {{ monitoring_schema }}.hourly_metrics TO {{ monitor_role }};
 {% endif %}
 
--- object: views/top_errors.sql sha256=f92c7a1b0bbcc19c18aae1f52eb247688a4d1eb1e747dfb911c8ed0b1a1312ad
+-- object: views/top_errors.sql sha256=4f0576cca19217528dd2ed2e71a52757eedbcd5e929f654c2a0e295d9fc0e265
 -- The ten most frequent reasons for which calls are refused. A row says so when there was none: a
 -- panel or an alert without rows has no data.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.top_errors AS
 SELECT
-    error.error_message,
-    error.occurrences,
-    GREATEST(error.age_seconds, 0) AS last_seen_age_seconds
-FROM (
-    SELECT
-        top.error_message,
-        top.occurrences,
-        extract(EPOCH FROM now() - top.last_seen_at)::double precision AS age_seconds
-    FROM {{ schema }}.error_metrics({{ schema }}.window_start('24 hours'), 10) AS top
-    UNION ALL
-    SELECT
-        '(none)',
-        0,
-        0
-    WHERE
-        NOT EXISTS (
-            SELECT
-            FROM {{ schema }}.error_metrics({{ schema }}.window_start('24 hours'), 1)
-        )
-) AS error
+    COALESCE(error.error_message, '(none)') AS error_message,
+    COALESCE(error.occurrences, 0) AS occurrences,
+    GREATEST(
+        extract(EPOCH FROM now() - error.last_seen_at)::double precision, 0
+    ) AS last_seen_age_seconds
+FROM (VALUES (1)) AS always (is_there) -- noqa: ST11
+LEFT JOIN {{ schema }}.error_metrics({{ schema }}.window_start('24 hours'), 10) AS error ON true
 ORDER BY
     error.occurrences DESC,
-    error.age_seconds ASC,
+    error.last_seen_at DESC,
     error.error_message ASC;
 
 COMMENT ON VIEW {{ monitoring_schema }}.top_errors IS
@@ -844,7 +887,7 @@ COMMENT ON COLUMN {{ monitoring_schema }}.connection_pool.used_pct IS
 GRANT SELECT ON TABLE {{ monitoring_schema }}.connection_pool TO {{ monitor_role }};
 {% endif %}
 
--- object: views/api_endpoint_health.sql sha256=5a8f8b707baa09f13f31aca92693c31dc72cf190248edce23a41f932f3a5f03e
+-- object: views/api_endpoint_health.sql sha256=340367e83c6f6167dc311d8204ae3d58f529a44ffe4b3c2eae2efb188c17580d
 -- Dashboard 3, how the endpoints of the shop answered in the last hour. Percentiles from
 -- logarithmic buckets: what they say is within two percent of a request at that rank.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.api_endpoint_health AS
@@ -852,13 +895,10 @@ WITH buckets AS (
     SELECT
         metric.endpoint,
         metric.duration_bucket,
-        sum(metric.requests) AS requests,
-        sum(metric.errors) AS errors,
-        sum(metric.duration_microseconds) AS microseconds
+        metric.requests,
+        metric.errors,
+        metric.duration_microseconds AS microseconds
     FROM {{ schema }}.api_metrics({{ schema }}.window_start('1 hour')) AS metric
-    GROUP BY
-        metric.endpoint,
-        metric.duration_bucket
 ),
 
 ranked AS (
@@ -934,7 +974,7 @@ COMMENT ON COLUMN {{ monitoring_schema }}.api_endpoint_health.p99_milliseconds I
 GRANT SELECT ON TABLE {{ monitoring_schema }}.api_endpoint_health TO {{ monitor_role }};
 {% endif %}
 
--- object: views/system_health.sql sha256=80fcdc41e32e867d52c732f3a94feb4d431750a0436c5af3b6395f04467fee71
+-- object: views/system_health.sql sha256=8476f46df55500aa694f3a2c29f8b4459ceb56e70f138432f7028273114ed7b5
 -- Dashboard 3, the state of the machinery in one row.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.system_health AS
 WITH pool AS (
@@ -947,15 +987,15 @@ WITH pool AS (
 
 api AS (
     SELECT
-        sum(endpoint.requests)::bigint AS requests,
-        sum(endpoint.errors)::bigint AS errors,
-        sum(endpoint.requests * endpoint.avg_milliseconds) AS milliseconds
-    FROM {{ monitoring_schema }}.api_endpoint_health AS endpoint
+        COALESCE(sum(metric.requests), 0)::bigint AS requests,
+        COALESCE(sum(metric.errors), 0)::bigint AS errors,
+        sum(metric.duration_microseconds)::double precision / 1000 AS milliseconds
+    FROM {{ schema }}.api_metrics({{ schema }}.window_start('1 hour')) AS metric
 ),
 
 rollup AS (
-    SELECT extract(EPOCH FROM now() - min(mark.rolled_up_at))::double precision AS age_seconds
-    FROM {{ schema }}.metric_watermarks AS mark
+    SELECT max(mark.age_seconds) AS age_seconds
+    FROM {{ schema }}.rollup_state() AS mark
 )
 
 SELECT
@@ -970,7 +1010,7 @@ SELECT
     api.requests AS requests_last_hour,
     100.0::double precision * api.errors / NULLIF(api.requests, 0) AS error_rate_pct,
     api.milliseconds / NULLIF(api.requests, 0) AS avg_milliseconds,
-    GREATEST(rollup.age_seconds, 0) AS rollup_age_seconds
+    rollup.age_seconds AS rollup_age_seconds
 FROM {{ schema }}.cleanup_job_state() AS job
 CROSS JOIN {{ schema }}.overdue_hold_totals() AS holds
 CROSS JOIN pool

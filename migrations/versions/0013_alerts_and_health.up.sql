@@ -160,7 +160,7 @@ COMMENT ON CONSTRAINT alert_rules_minimum_events_check ON {{ monitoring_schema }
 GRANT SELECT ON TABLE {{ monitoring_schema }}.alert_rules TO {{ monitor_role }};
 {% endif %}
 
--- object: views/alerts.sql sha256=dbfddab564446101fe18c74f7b3222324e2c4b45204c77355d0a46363f2ebe01
+-- object: views/alerts.sql sha256=6c3fa9d3f0567dc16a17b49b4cfec9c64da5734562083a6200eeff6dd4414342
 -- One row a rule, always. What each is about is said here, once; when it fires is said by
 -- alert_rules. The minutes are read once, for the longest window.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.alerts AS
@@ -208,6 +208,16 @@ orders AS (
     GROUP BY rules.alert_name
 ),
 
+failed_runs AS (
+    SELECT
+        rules.alert_name,
+        count(run.status) AS runs
+    FROM rules
+    LEFT JOIN {{ schema }}.reservation_cleanup_job_runs(10000) AS run
+        ON run.status = 'failed' AND run.start_time >= rules.since
+    GROUP BY rules.alert_name
+),
+
 measured AS (
     SELECT
         rules.*,
@@ -233,7 +243,7 @@ measured AS (
                 THEN holds.constraint_violations
             WHEN rules.alert_name IN ('cleanup_job_failed', 'cleanup_job_silent')
                 THEN job.last_run_age_seconds
-            WHEN rules.alert_name = 'cleanup_runs_failed' THEN job.failed_runs_24h
+            WHEN rules.alert_name = 'cleanup_runs_failed' THEN failed_runs.runs
             WHEN rules.alert_name = 'cleanup_job_slow' THEN job.last_run_duration_seconds
             WHEN rules.alert_name = 'many_active_reservations' THEN live.active_reservations
         END::double precision AS value,
@@ -241,6 +251,7 @@ measured AS (
     FROM rules
     INNER JOIN holds ON holds.alert_name = rules.alert_name
     INNER JOIN orders ON orders.alert_name = rules.alert_name
+    INNER JOIN failed_runs ON failed_runs.alert_name = rules.alert_name
     CROSS JOIN {{ monitoring_schema }}.cleanup_job_health AS job
     CROSS JOIN {{ monitoring_schema }}.active_reservations AS live
 )
@@ -307,7 +318,7 @@ COMMENT ON CONSTRAINT invariant_checks_pkey ON {{ schema }}.invariant_checks IS
 COMMENT ON CONSTRAINT invariant_checks_checked_at_check ON {{ schema }}.invariant_checks IS
 'Finite.';
 
--- object: functions/check_invariants.sql sha256=fac4824f465e300e540b1f2b996ad524391080e8529ded382c7d880f5419ca67
+-- object: functions/check_invariants.sql sha256=0a2a9f7068b099c94416d6488d70720adb55a6b0f201ccdb89081a5f05387b65
 -- Scheduled. Also callable by hand, after something was mended.
 CREATE OR REPLACE FUNCTION {{ schema }}.check_invariants()
 RETURNS TABLE (broken_invariant text, found_violations bigint)
@@ -315,12 +326,25 @@ LANGUAGE plpgsql
 SET search_path = {{ schema }}, pg_temp
 AS $body$
 BEGIN
+    WITH found AS MATERIALIZED (
+        SELECT
+            now_found.invariant,
+            now_found.violations
+        FROM {{ monitoring_schema }}.invariant_violations AS now_found
+    ),
+
+    -- Those that an older release knew.
+    forgotten AS (
+        DELETE FROM {{ schema }}.invariant_checks
+        WHERE invariant_checks.invariant NOT IN (SELECT found.invariant FROM found)
+    )
+
     INSERT INTO {{ schema }}.invariant_checks (invariant, violations, checked_at)
     SELECT
         found.invariant,
         found.violations,
         clock_timestamp()
-    FROM {{ monitoring_schema }}.invariant_violations AS found
+    FROM found
     ON CONFLICT (invariant) DO UPDATE SET
         violations = excluded.violations,
         checked_at = excluded.checked_at;
@@ -339,7 +363,7 @@ COMMENT ON FUNCTION {{ schema }}.check_invariants() IS
 'Reads the view invariant_violations and keeps what it says for the view health; returns those '
 'that are broken.';
 
--- object: views/health.sql sha256=60fac8514d743a3b095748ce4cf20cc9f52f2492aeea7136c9ea451640e1e72c
+-- object: views/health.sql sha256=0fa0f9a54fb35fd90288e5ab2d3573bff17730da36c112e790143d07fed4147f
 -- What somebody on call wants to know first: one row a check, always, the worst of its findings.
 -- Thresholds are those of alert_rules, where there is a rule.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.health AS
@@ -358,12 +382,17 @@ WITH findings (check_name, severity, message) AS (
             WHEN alert.severity = 'critical' THEN 2
             ELSE 1
         END,
-        format(
-            'last run %s s ago by %s, %s, %s holds are over',
-            round(job.last_run_age_seconds::numeric), job.scheduler,
-            CASE WHEN job.last_run_failed = 1 THEN 'failed' ELSE 'succeeded' END,
-            job.overdue_holds
-        )
+        CASE
+            -- As long ago as only the beginning of time is.
+            WHEN job.last_run_age_seconds > 1e9
+                THEN format('scheduled with %s, and has not run yet', job.scheduler)
+            ELSE format(
+                'last run %s s ago by %s, %s, %s holds are over',
+                round(job.last_run_age_seconds::numeric), job.scheduler,
+                CASE WHEN job.last_run_failed = 1 THEN 'failed' ELSE 'succeeded' END,
+                job.overdue_holds
+            )
+        END
     FROM {{ monitoring_schema }}.alerts AS alert
     CROSS JOIN {{ monitoring_schema }}.cleanup_job_health AS job
     WHERE
@@ -392,40 +421,47 @@ WITH findings (check_name, severity, message) AS (
     SELECT
         'rollup',
         CASE
-            WHEN {{ schema }}.is_restored_log(mark.log) THEN 2
-            WHEN mark.rolled_up_at < now() - interval '15 minutes' THEN 2
-            WHEN mark.rolled_up_at < now() - interval '5 minutes' THEN 1
+            WHEN mark.is_restored THEN 2
+            WHEN GREATEST(mark.age_seconds, mark.waiting_seconds) > 900 THEN 2
+            WHEN GREATEST(mark.age_seconds, mark.waiting_seconds) > 300 THEN 1
             ELSE 0
         END,
         CASE
-            WHEN {{ schema }}.is_restored_log(mark.log)
+            WHEN mark.is_restored
                 THEN format(
                     '%s was restored from another server, new events may be missing: run '
                     'roll_up_metrics()', mark.log
                 )
+            WHEN mark.waiting_seconds > 300 AND mark.age_seconds <= 300
+                THEN format(
+                    '%s has rows that have waited for %s s: end the transaction that is open for '
+                    'so long', mark.log, round(mark.waiting_seconds::numeric)
+                )
             ELSE format(
-                '%s was rolled up %s s ago', mark.log,
-                round(extract(EPOCH FROM now() - mark.rolled_up_at))
+                '%s was rolled up %s s ago', mark.log, round(mark.age_seconds::numeric)
             )
         END
-    FROM {{ schema }}.metric_watermarks AS mark
+    FROM {{ schema }}.rollup_state() AS mark
     UNION ALL
     SELECT
         'partitions',
         CASE
+            WHEN partitions.ends_at <= now() THEN 2
+            WHEN partitions.ends_at <= now() + interval '31 days' THEN 1
             WHEN partitions.has_strays THEN 1
-            WHEN partitions.last_day <= now() THEN 2
-            WHEN partitions.last_day <= now() + interval '31 days' THEN 1
             ELSE 0
         END,
-        CASE
-            WHEN partitions.has_strays
-                THEN format('%s_default has rows: run maintain_partitions()', partitions.log)
-            ELSE format(
-                '%s has partitions until %s', partitions.log,
-                to_char(partitions.last_day AT TIME ZONE 'UTC', 'YYYY-MM-DD')
-            )
-        END
+        format(
+            CASE
+                WHEN
+                    partitions.has_strays
+                    OR partitions.ends_at <= now() + interval '31 days'
+                    THEN '%s has partitions until %s: run maintain_partitions()'
+                ELSE '%s has partitions until %s'
+            END,
+            partitions.log,
+            to_char(partitions.ends_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')
+        )
     FROM {{ schema }}.log_partitions() AS partitions
     UNION ALL
     SELECT
@@ -454,12 +490,20 @@ WITH findings (check_name, severity, message) AS (
     SELECT
         'connections',
         CASE
-            WHEN sum(pool.used_pct) > 95 THEN 2
-            WHEN sum(pool.used_pct) > 80 THEN 1
+            WHEN 100 * pool.connections > 95 * pool.available THEN 2
+            WHEN 100 * pool.connections > 80 * pool.available THEN 1
             ELSE 0
         END,
-        format('%s of %s connections', sum(pool.connections), min(pool.max_connections))
-    FROM {{ monitoring_schema }}.connection_pool AS pool
+        format('%s of %s connections', pool.connections, pool.available)
+    FROM (
+        SELECT
+            sum(by_state.connections) AS connections,
+            -- The last ones are not for everybody.
+            min(by_state.max_connections)
+            - current_setting('superuser_reserved_connections')::integer
+            - COALESCE(current_setting('reserved_connections', true), '0')::integer AS available
+        FROM {{ monitoring_schema }}.connection_pool AS by_state
+    ) AS pool
 )
 
 SELECT

@@ -1,13 +1,16 @@
 -- 0014: Scheduled jobs.
 -- A template, frozen by `ticketdb revision`.
 
--- object: functions/purge_history.sql sha256=520787e844977fd6378384cd1d0033915fc2eb3377703b0adeda00b415c9b5ac
+-- object: functions/purge_history.sql sha256=692f41c831e0553ad12a4769100f1777e320dbcebba5281fe5e2d6bab2362ff6
 -- Scheduled daily. What has passed its retention goes: months of the logs as whole partitions, runs
 -- of jobs as rows.
 CREATE OR REPLACE FUNCTION {{ schema }}.purge_history()
 RETURNS TABLE (object text, rows_removed bigint)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+-- The bounds of partitions are printed by these, and read back.
+SET datestyle = 'ISO'
+SET timezone = 'UTC'
 -- DROP of a partition locks its log: behind a long query we give up rather than hold up the
 -- sellers. Next time, then.
 SET lock_timeout = '3s'
@@ -15,44 +18,20 @@ AS $body$
 DECLARE
     v_schema constant text := {{ schema | literal }};
     v_settings {{ schema }}.ticketing_settings;
-    v_partition record;
     v_rollup record;
+    v_partition record;
+    v_logs text[] := '{}'::text[];
+    v_partitions text[] := '{}'::text[];
+    v_rows bigint[] := '{}'::bigint[];
     v_is_needed boolean;
 BEGIN
     SELECT settings.* INTO v_settings FROM {{ schema }}.ticketing_settings AS settings;
 
-    FOR v_partition IN
-        SELECT
-            child.relname::text AS name,
-            mark.watermark,
-            mark.restored_id,
-            {{ schema }}.is_restored_log(logs.name) AS is_restored
-        FROM {{ schema }}.partitioned_logs() AS logs (name)
-        INNER JOIN {{ schema }}.metric_watermarks AS mark ON mark.log = logs.name
-        INNER JOIN pg_inherits AS link
-            ON link.inhparent = to_regclass(format('%I.%I', v_schema, logs.name))
-        INNER JOIN pg_class AS child ON child.oid = link.inhrelid
-        CROSS JOIN LATERAL substring(
-            pg_get_expr(child.relpartbound, child.oid) FROM 'TO \(''([^'']+)''\)'
-        ) AS upper_bound (value)
-        WHERE
-            upper_bound.value::timestamptz
-            <= now() - make_interval(days => v_settings.audit_retention_days)
-        ORDER BY child.relname
-    LOOP
-        -- What is not rolled up yet would be lost to the dashboards: the view health tells why.
-        EXECUTE format(
-            'SELECT EXISTS (SELECT FROM %I.%I AS event WHERE event.xact_id >= $1 AND event.id > $2)',
-            v_schema, v_partition.name
-        )
-        INTO v_is_needed
-        USING v_partition.watermark, v_partition.restored_id;
-        CONTINUE WHEN v_is_needed OR v_partition.is_restored;
-        EXECUTE format('SELECT count(*) FROM %I.%I', v_schema, v_partition.name) INTO rows_removed;
-        EXECUTE format('DROP TABLE %I.%I', v_schema, v_partition.name);
-        object := v_partition.name;
-        RETURN NEXT;
-    END LOOP;
+    -- Nobody may be adding to the rollups meanwhile: its words, say, to a message that goes.
+    PERFORM
+    FROM {{ schema }}.metric_watermarks AS mark
+    ORDER BY mark.log
+    FOR UPDATE;
 
     FOR v_rollup IN
         SELECT rollups.*
@@ -60,9 +39,10 @@ BEGIN
             VALUES
             -- As far back as get_reservation_statistics() looks, a window of minutes included.
             ('reservation_minutes', 'minute', interval '8761 hours'),
+            -- As long as the months of the log, of which the last day counts.
             (
                 'reservation_show_minutes', 'minute',
-                make_interval(days => v_settings.audit_retention_days)
+                make_interval(days => v_settings.audit_retention_days + 31)
             ),
             ('order_minutes', 'minute', make_interval(days => v_settings.audit_retention_days)),
             -- Beyond the longest window in which a view reads them.
@@ -127,6 +107,51 @@ BEGIN
             RETURN NEXT;
         END IF;
     END IF;
+
+    -- Months last: what is locked is locked until the end. They are counted before.
+    FOR v_partition IN
+        SELECT
+            logs.name AS log,
+            child.relname::text AS name
+        FROM {{ schema }}.partitioned_logs() AS logs (name)
+        INNER JOIN pg_inherits AS link
+            ON link.inhparent = to_regclass(format('%I.%I', v_schema, logs.name))
+        INNER JOIN pg_class AS child ON child.oid = link.inhrelid
+        CROSS JOIN LATERAL substring(
+            pg_get_expr(child.relpartbound, child.oid) FROM 'TO \(''([^'']+)''\)'
+        ) AS upper_bound (value)
+        WHERE
+            upper_bound.value::timestamptz
+            <= now() - make_interval(days => v_settings.audit_retention_days)
+            AND NOT {{ schema }}.is_restored_log(logs.name)
+        ORDER BY child.relname
+    LOOP
+        EXECUTE format('SELECT count(*) FROM %I.%I', v_schema, v_partition.name) INTO rows_removed;
+        v_logs := v_logs || v_partition.log;
+        v_partitions := v_partitions || v_partition.name;
+        v_rows := v_rows || rows_removed;
+    END LOOP;
+    FOR v_number IN 1 .. cardinality(v_partitions) LOOP
+        -- As DROP would; and in its order, which is that of the writers, too.
+        EXECUTE format(
+            'LOCK TABLE ONLY %1$I.%2$I, %1$I.%3$I IN ACCESS EXCLUSIVE MODE',
+            v_schema, v_logs[v_number], v_partitions[v_number]
+        );
+        -- What is not rolled up yet would be lost to the dashboards: health tells why it is not.
+        EXECUTE format(
+            'SELECT EXISTS (SELECT FROM %I.%I AS event, %I.metric_watermarks AS mark '
+            'WHERE mark.log = $1 AND event.xact_id >= mark.watermark '
+            'AND event.id > mark.restored_id)',
+            v_schema, v_partitions[v_number], v_schema
+        )
+        INTO v_is_needed
+        USING v_logs[v_number];
+        CONTINUE WHEN v_is_needed;
+        EXECUTE format('DROP TABLE %I.%I', v_schema, v_partitions[v_number]);
+        object := v_partitions[v_number];
+        rows_removed := v_rows[v_number];
+        RETURN NEXT;
+    END LOOP;
 END;
 $body$;
 

@@ -39,7 +39,8 @@ BEGIN
         last_folded_id = v_last_id,
         restored_id = v_last_id,
         system_identifier = {{ schema }}.system_identifier(),
-        rolled_up_at = clock_timestamp()
+        rolled_up_at = clock_timestamp(),
+        advanced_at = clock_timestamp()
     WHERE metric_watermarks.log = p_log;
     RETURN v_folded;
 END;

@@ -2,7 +2,6 @@
 -- snapshot.
 CREATE OR REPLACE FUNCTION {{ schema }}.api_metrics(p_since timestamptz)
 RETURNS TABLE (
-    minute timestamptz,
     endpoint text,
     duration_bucket smallint,
     requests bigint,
@@ -18,38 +17,47 @@ SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 -- Its estimates are guesses, too: to compile takes longer than to run.
 SET jit = off
-ROWS 5000
+ROWS 1000
 AS $body$
 BEGIN
     RETURN QUERY
     SELECT
-        rolled_up.minute,
-        rolled_up.endpoint,
-        rolled_up.duration_bucket,
-        rolled_up.requests,
-        rolled_up.errors,
-        rolled_up.duration_microseconds
-    FROM {{ schema }}.api_request_minutes AS rolled_up
-    WHERE rolled_up.minute >= p_since
-    UNION ALL
-    SELECT
-        recent.minute,
-        recent.endpoint,
-        recent.duration_bucket,
-        recent.requests,
-        recent.errors,
-        recent.duration_microseconds
-    FROM {{ schema }}.log_tail('api_request_log') AS tail
-    CROSS JOIN LATERAL {{ schema }}.api_request_events(
-        tail.from_xact_id, tail.below_xact_id, tail.after_id
-    ) AS recent
-    WHERE recent.minute >= p_since;
+        counted.endpoint,
+        counted.duration_bucket,
+        sum(counted.requests)::bigint,
+        sum(counted.errors)::bigint,
+        sum(counted.duration_microseconds)::bigint
+    FROM (
+        SELECT
+            rolled_up.endpoint,
+            rolled_up.duration_bucket,
+            rolled_up.requests,
+            rolled_up.errors,
+            rolled_up.duration_microseconds
+        FROM {{ schema }}.api_request_minutes AS rolled_up
+        WHERE rolled_up.minute >= p_since
+        UNION ALL
+        SELECT
+            recent.endpoint,
+            recent.duration_bucket,
+            recent.requests,
+            recent.errors,
+            recent.duration_microseconds
+        FROM {{ schema }}.log_tail('api_request_log') AS tail
+        CROSS JOIN LATERAL {{ schema }}.api_request_events(
+            tail.from_xact_id, tail.below_xact_id, tail.after_id
+        ) AS recent
+        WHERE recent.minute >= p_since
+    ) AS counted
+    GROUP BY
+        counted.endpoint,
+        counted.duration_bucket;
 END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.api_metrics(timestamptz) IS
-'Requests from p_since on: rows of a minute, endpoint and bucket of durations (up to 1.04 ^ bucket '
-'milliseconds) each, to be added up.';
+'Requests from p_since on, a row for each endpoint and bucket of durations (up to 1.04 ^ bucket '
+'milliseconds).';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ schema }}.api_metrics(timestamptz) TO {{ monitor_role }};

@@ -21,10 +21,12 @@ AS $body$
 BEGIN
     RETURN QUERY
     SELECT
-        date_trunc('minute', event.created_at) AS minute,
+        date_bin('1 minute', event.created_at, 'epoch') AS minute,
         event.endpoint,
-        -- A microsecond is as short as it gets.
-        ceil(ln(GREATEST(event.duration_ms, 0.001)) / ln(1.04::double precision))::smallint
+        -- From a microsecond to eleven days.
+        ceil(
+            ln(LEAST(GREATEST(event.duration_ms, 0.001), 1e9)) / ln(1.04::double precision)
+        )::smallint
         AS duration_bucket,
         count(*),
         count(*) FILTER (WHERE event.status_code >= 500),

@@ -5,12 +5,25 @@ LANGUAGE plpgsql
 SET search_path = {{ schema }}, pg_temp
 AS $body$
 BEGIN
+    WITH found AS MATERIALIZED (
+        SELECT
+            now_found.invariant,
+            now_found.violations
+        FROM {{ monitoring_schema }}.invariant_violations AS now_found
+    ),
+
+    -- Those that an older release knew.
+    forgotten AS (
+        DELETE FROM {{ schema }}.invariant_checks
+        WHERE invariant_checks.invariant NOT IN (SELECT found.invariant FROM found)
+    )
+
     INSERT INTO {{ schema }}.invariant_checks (invariant, violations, checked_at)
     SELECT
         found.invariant,
         found.violations,
         clock_timestamp()
-    FROM {{ monitoring_schema }}.invariant_violations AS found
+    FROM found
     ON CONFLICT (invariant) DO UPDATE SET
         violations = excluded.violations,
         checked_at = excluded.checked_at;

@@ -27,7 +27,7 @@ BEGIN
         grouped.last_seen_at
     FROM (
         SELECT
-            date_trunc('minute', event.created_at) AS minute,
+            date_bin('1 minute', event.created_at, 'epoch') AS minute,
             COALESCE(event.error_message, '(no message)') AS error_message,
             count(*) AS occurrences,
             max(event.created_at) AS last_seen_at

@@ -20,6 +20,10 @@ SELECT
     event.errors,
     event.duration_microseconds
 FROM {{ schema }}.api_request_events(p_from, p_below, p_after_id) AS event
+ORDER BY
+    event.minute,
+    event.endpoint,
+    event.duration_bucket
 ON CONFLICT (minute, endpoint, duration_bucket) DO UPDATE SET
     requests = api_request_minutes.requests + excluded.requests,
     errors = api_request_minutes.errors + excluded.errors,

@@ -21,6 +21,9 @@ SELECT
     event.revenue_in_cents,
     event.tickets
 FROM {{ schema }}.order_events(p_from, p_below, p_after_id) AS event
+ORDER BY
+    event.minute,
+    event.currency
 ON CONFLICT (minute, currency) DO UPDATE SET
     orders = order_minutes.orders + excluded.orders,
     failed_orders = order_minutes.failed_orders + excluded.failed_orders,

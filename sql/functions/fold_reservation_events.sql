@@ -37,6 +37,9 @@ BEGIN
             event.releases_ended,
             event.release_microseconds
         FROM events AS event
+        ORDER BY
+            event.show_id,
+            event.minute
         ON CONFLICT (show_id, minute) DO UPDATE SET
             created = reservation_show_minutes.created + excluded.created,
             completed = reservation_show_minutes.completed + excluded.completed,
@@ -73,6 +76,8 @@ BEGIN
         sum(event.release_microseconds)
     FROM events AS event
     GROUP BY event.minute
+    -- Neighbours in time on the same pages.
+    ORDER BY event.minute
     ON CONFLICT (minute) DO UPDATE SET
         created = reservation_minutes.created + excluded.created,
         completed = reservation_minutes.completed + excluded.completed,

@@ -1,16 +1,19 @@
 -- For the view health, whose readers may not look into the partitions.
 CREATE OR REPLACE FUNCTION {{ schema }}.log_partitions()
-RETURNS TABLE (log text, last_day timestamptz, has_strays boolean)
+RETURNS TABLE (log text, ends_at timestamptz, has_strays boolean)
 LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+-- The bounds of partitions are printed by these, and read back.
+SET datestyle = 'ISO'
+SET timezone = 'UTC'
 ROWS 3
 AS $body$
 BEGIN
     FOR log IN SELECT logs.name FROM {{ schema }}.partitioned_logs() AS logs (name) LOOP
-        SELECT max(upper_bound.value::timestamptz)
-        INTO last_day
+        SELECT COALESCE(max(upper_bound.value::timestamptz), 'epoch')
+        INTO ends_at
         FROM pg_inherits AS link
         INNER JOIN pg_class AS child ON child.oid = link.inhrelid
         CROSS JOIN LATERAL substring(
@@ -18,18 +21,21 @@ BEGIN
         ) AS upper_bound (value)
         WHERE link.inhparent = to_regclass(format('%I.%I', {{ schema | literal }}, log));
 
+        -- Not those from a clock that is wrong: no month is made for them.
         EXECUTE format(
-            'SELECT EXISTS (SELECT FROM %I.%I)', {{ schema | literal }}, log || '_default'
+            'SELECT EXISTS (SELECT FROM %I.%I AS event WHERE event.created_at < $1)',
+            {{ schema | literal }}, log || '_default'
         )
-        INTO has_strays;
+        INTO has_strays
+        USING date_trunc('month', now()) + interval '4 months';
         RETURN NEXT;
     END LOOP;
 END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.log_partitions() IS
-'Up to when each log has partitions, and whether rows are in its default partition. For the view '
-'health.';
+'Up to when each log has partitions, and whether its default partition has rows that '
+'maintain_partitions() would move. For the view health.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ schema }}.log_partitions() TO {{ monitor_role }};

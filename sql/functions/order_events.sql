@@ -22,7 +22,7 @@ AS $body$
 BEGIN
     RETURN QUERY
     SELECT
-        date_trunc('minute', figure.at) AS minute,
+        date_bin('1 minute', figure.at, 'epoch') AS minute,
         COALESCE(event.currency, 'none') AS currency,
         sum(figure.orders)::bigint,
         sum(figure.failed_orders)::bigint,

@@ -30,7 +30,7 @@ BEGIN
     RETURN QUERY
     SELECT
         event.show_id,
-        date_trunc('minute', event.created_at) AS minute,
+        date_bin('1 minute', event.created_at, 'epoch') AS minute,
         count(*) FILTER (WHERE event.event_type = 'created'),
         count(*) FILTER (WHERE event.event_type = 'completed'),
         count(*) FILTER (WHERE event.event_type = 'expired'),

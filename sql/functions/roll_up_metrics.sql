@@ -41,7 +41,6 @@ BEGIN
         v_below := {{ schema }}.nth_xact_id(
             log, v_mark.watermark, v_final, v_mark.restored_id, p_max_events
         );
-        is_behind := v_below IS NOT NULL;
         -- A transaction that is too much all by itself is taken whole.
         IF v_below = {{ schema }}.nth_xact_id(
             log, v_mark.watermark, v_final, v_mark.restored_id, 0
@@ -49,6 +48,9 @@ BEGIN
             v_below := {{ schema }}.next_xact_id(v_below);
         END IF;
         v_below := COALESCE(v_below, v_final);
+        is_behind := {{ schema }}.nth_xact_id(
+            log, v_below, v_final, v_mark.restored_id, 0
+        ) IS NOT NULL;
 
         EXECUTE format(
             'SELECT count(*), max(event.id) FROM %I.%I AS event '
@@ -68,7 +70,11 @@ BEGIN
         SET
             watermark = v_below,
             last_folded_id = GREATEST(metric_watermarks.last_folded_id, v_last_id),
-            rolled_up_at = clock_timestamp()
+            rolled_up_at = clock_timestamp(),
+            advanced_at = CASE
+                WHEN v_below > metric_watermarks.watermark THEN clock_timestamp()
+                ELSE metric_watermarks.advanced_at
+            END
         WHERE metric_watermarks.log = roll_up_metrics.log;
         RETURN NEXT;
     END LOOP;

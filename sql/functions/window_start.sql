@@ -1,10 +1,11 @@
--- Windows begin at whole minutes: those are what the rollups can tell apart.
+-- Windows begin at whole minutes: those are what the rollups can tell apart. Not date_trunc():
+-- there are time zones whose minutes begin elsewhere, and a session may be in one.
 CREATE OR REPLACE FUNCTION {{ schema }}.window_start(p_length interval)
 RETURNS timestamptz
 LANGUAGE sql
 STABLE
 AS $body$
-SELECT date_trunc('minute', now() - p_length);
+SELECT date_bin('1 minute', now() - p_length, 'epoch');
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.window_start(interval) IS

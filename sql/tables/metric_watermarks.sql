@@ -10,8 +10,10 @@ CREATE TABLE {{ schema }}.metric_watermarks (
     restored_id bigint NOT NULL DEFAULT 0,
     system_identifier bigint,
     rolled_up_at timestamptz NOT NULL DEFAULT now(),
+    advanced_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT metric_watermarks_pkey PRIMARY KEY (log),
-    CONSTRAINT metric_watermarks_rolled_up_at_check CHECK (isfinite(rolled_up_at))
+    CONSTRAINT metric_watermarks_rolled_up_at_check CHECK (isfinite(rolled_up_at)),
+    CONSTRAINT metric_watermarks_advanced_at_check CHECK (isfinite(advanced_at))
 );
 
 INSERT INTO {{ schema }}.metric_watermarks (log, system_identifier)
@@ -34,6 +36,10 @@ COMMENT ON COLUMN {{ schema }}.metric_watermarks.system_identifier IS
 'The server that the watermark belongs to; NULL where it does not tell.';
 COMMENT ON COLUMN {{ schema }}.metric_watermarks.rolled_up_at IS
 'When the log was last rolled up, whether or not there was anything to do.';
+COMMENT ON COLUMN {{ schema }}.metric_watermarks.advanced_at IS
+'When the watermark last moved: an open transaction holds it back.';
 COMMENT ON CONSTRAINT metric_watermarks_pkey ON {{ schema }}.metric_watermarks IS 'One row a log.';
 COMMENT ON CONSTRAINT metric_watermarks_rolled_up_at_check ON {{ schema }}.metric_watermarks IS
+'Finite.';
+COMMENT ON CONSTRAINT metric_watermarks_advanced_at_check ON {{ schema }}.metric_watermarks IS
 'Finite.';

@@ -45,6 +45,16 @@ orders AS (
     GROUP BY rules.alert_name
 ),
 
+failed_runs AS (
+    SELECT
+        rules.alert_name,
+        count(run.status) AS runs
+    FROM rules
+    LEFT JOIN {{ schema }}.reservation_cleanup_job_runs(10000) AS run
+        ON run.status = 'failed' AND run.start_time >= rules.since
+    GROUP BY rules.alert_name
+),
+
 measured AS (
     SELECT
         rules.*,
@@ -70,7 +80,7 @@ measured AS (
                 THEN holds.constraint_violations
             WHEN rules.alert_name IN ('cleanup_job_failed', 'cleanup_job_silent')
                 THEN job.last_run_age_seconds
-            WHEN rules.alert_name = 'cleanup_runs_failed' THEN job.failed_runs_24h
+            WHEN rules.alert_name = 'cleanup_runs_failed' THEN failed_runs.runs
             WHEN rules.alert_name = 'cleanup_job_slow' THEN job.last_run_duration_seconds
             WHEN rules.alert_name = 'many_active_reservations' THEN live.active_reservations
         END::double precision AS value,
@@ -78,6 +88,7 @@ measured AS (
     FROM rules
     INNER JOIN holds ON holds.alert_name = rules.alert_name
     INNER JOIN orders ON orders.alert_name = rules.alert_name
+    INNER JOIN failed_runs ON failed_runs.alert_name = rules.alert_name
     CROSS JOIN {{ monitoring_schema }}.cleanup_job_health AS job
     CROSS JOIN {{ monitoring_schema }}.active_reservations AS live
 )

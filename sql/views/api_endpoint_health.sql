@@ -5,13 +5,10 @@ WITH buckets AS (
     SELECT
         metric.endpoint,
         metric.duration_bucket,
-        sum(metric.requests) AS requests,
-        sum(metric.errors) AS errors,
-        sum(metric.duration_microseconds) AS microseconds
+        metric.requests,
+        metric.errors,
+        metric.duration_microseconds AS microseconds
     FROM {{ schema }}.api_metrics({{ schema }}.window_start('1 hour')) AS metric
-    GROUP BY
-        metric.endpoint,
-        metric.duration_bucket
 ),
 
 ranked AS (

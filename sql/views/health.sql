@@ -16,12 +16,17 @@ WITH findings (check_name, severity, message) AS (
             WHEN alert.severity = 'critical' THEN 2
             ELSE 1
         END,
-        format(
-            'last run %s s ago by %s, %s, %s holds are over',
-            round(job.last_run_age_seconds::numeric), job.scheduler,
-            CASE WHEN job.last_run_failed = 1 THEN 'failed' ELSE 'succeeded' END,
-            job.overdue_holds
-        )
+        CASE
+            -- As long ago as only the beginning of time is.
+            WHEN job.last_run_age_seconds > 1e9
+                THEN format('scheduled with %s, and has not run yet', job.scheduler)
+            ELSE format(
+                'last run %s s ago by %s, %s, %s holds are over',
+                round(job.last_run_age_seconds::numeric), job.scheduler,
+                CASE WHEN job.last_run_failed = 1 THEN 'failed' ELSE 'succeeded' END,
+                job.overdue_holds
+            )
+        END
     FROM {{ monitoring_schema }}.alerts AS alert
     CROSS JOIN {{ monitoring_schema }}.cleanup_job_health AS job
     WHERE
@@ -50,40 +55,47 @@ WITH findings (check_name, severity, message) AS (
     SELECT
         'rollup',
         CASE
-            WHEN {{ schema }}.is_restored_log(mark.log) THEN 2
-            WHEN mark.rolled_up_at < now() - interval '15 minutes' THEN 2
-            WHEN mark.rolled_up_at < now() - interval '5 minutes' THEN 1
+            WHEN mark.is_restored THEN 2
+            WHEN GREATEST(mark.age_seconds, mark.waiting_seconds) > 900 THEN 2
+            WHEN GREATEST(mark.age_seconds, mark.waiting_seconds) > 300 THEN 1
             ELSE 0
         END,
         CASE
-            WHEN {{ schema }}.is_restored_log(mark.log)
+            WHEN mark.is_restored
                 THEN format(
                     '%s was restored from another server, new events may be missing: run '
                     'roll_up_metrics()', mark.log
                 )
+            WHEN mark.waiting_seconds > 300 AND mark.age_seconds <= 300
+                THEN format(
+                    '%s has rows that have waited for %s s: end the transaction that is open for '
+                    'so long', mark.log, round(mark.waiting_seconds::numeric)
+                )
             ELSE format(
-                '%s was rolled up %s s ago', mark.log,
-                round(extract(EPOCH FROM now() - mark.rolled_up_at))
+                '%s was rolled up %s s ago', mark.log, round(mark.age_seconds::numeric)
             )
         END
-    FROM {{ schema }}.metric_watermarks AS mark
+    FROM {{ schema }}.rollup_state() AS mark
     UNION ALL
     SELECT
         'partitions',
         CASE
+            WHEN partitions.ends_at <= now() THEN 2
+            WHEN partitions.ends_at <= now() + interval '31 days' THEN 1
             WHEN partitions.has_strays THEN 1
-            WHEN partitions.last_day <= now() THEN 2
-            WHEN partitions.last_day <= now() + interval '31 days' THEN 1
             ELSE 0
         END,
-        CASE
-            WHEN partitions.has_strays
-                THEN format('%s_default has rows: run maintain_partitions()', partitions.log)
-            ELSE format(
-                '%s has partitions until %s', partitions.log,
-                to_char(partitions.last_day AT TIME ZONE 'UTC', 'YYYY-MM-DD')
-            )
-        END
+        format(
+            CASE
+                WHEN
+                    partitions.has_strays
+                    OR partitions.ends_at <= now() + interval '31 days'
+                    THEN '%s has partitions until %s: run maintain_partitions()'
+                ELSE '%s has partitions until %s'
+            END,
+            partitions.log,
+            to_char(partitions.ends_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')
+        )
     FROM {{ schema }}.log_partitions() AS partitions
     UNION ALL
     SELECT
@@ -112,12 +124,20 @@ WITH findings (check_name, severity, message) AS (
     SELECT
         'connections',
         CASE
-            WHEN sum(pool.used_pct) > 95 THEN 2
-            WHEN sum(pool.used_pct) > 80 THEN 1
+            WHEN 100 * pool.connections > 95 * pool.available THEN 2
+            WHEN 100 * pool.connections > 80 * pool.available THEN 1
             ELSE 0
         END,
-        format('%s of %s connections', sum(pool.connections), min(pool.max_connections))
-    FROM {{ monitoring_schema }}.connection_pool AS pool
+        format('%s of %s connections', pool.connections, pool.available)
+    FROM (
+        SELECT
+            sum(by_state.connections) AS connections,
+            -- The last ones are not for everybody.
+            min(by_state.max_connections)
+            - current_setting('superuser_reserved_connections')::integer
+            - COALESCE(current_setting('reserved_connections', true), '0')::integer AS available
+        FROM {{ monitoring_schema }}.connection_pool AS by_state
+    ) AS pool
 )
 
 SELECT

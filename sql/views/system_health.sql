@@ -10,15 +10,15 @@ WITH pool AS (
 
 api AS (
     SELECT
-        sum(endpoint.requests)::bigint AS requests,
-        sum(endpoint.errors)::bigint AS errors,
-        sum(endpoint.requests * endpoint.avg_milliseconds) AS milliseconds
-    FROM {{ monitoring_schema }}.api_endpoint_health AS endpoint
+        COALESCE(sum(metric.requests), 0)::bigint AS requests,
+        COALESCE(sum(metric.errors), 0)::bigint AS errors,
+        sum(metric.duration_microseconds)::double precision / 1000 AS milliseconds
+    FROM {{ schema }}.api_metrics({{ schema }}.window_start('1 hour')) AS metric
 ),
 
 rollup AS (
-    SELECT extract(EPOCH FROM now() - min(mark.rolled_up_at))::double precision AS age_seconds
-    FROM {{ schema }}.metric_watermarks AS mark
+    SELECT max(mark.age_seconds) AS age_seconds
+    FROM {{ schema }}.rollup_state() AS mark
 )
 
 SELECT
@@ -33,7 +33,7 @@ SELECT
     api.requests AS requests_last_hour,
     100.0::double precision * api.errors / NULLIF(api.requests, 0) AS error_rate_pct,
     api.milliseconds / NULLIF(api.requests, 0) AS avg_milliseconds,
-    GREATEST(rollup.age_seconds, 0) AS rollup_age_seconds
+    rollup.age_seconds AS rollup_age_seconds
 FROM {{ schema }}.cleanup_job_state() AS job
 CROSS JOIN {{ schema }}.overdue_hold_totals() AS holds
 CROSS JOIN pool

@@ -2,29 +2,16 @@
 -- panel or an alert without rows has no data.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.top_errors AS
 SELECT
-    error.error_message,
-    error.occurrences,
-    GREATEST(error.age_seconds, 0) AS last_seen_age_seconds
-FROM (
-    SELECT
-        top.error_message,
-        top.occurrences,
-        extract(EPOCH FROM now() - top.last_seen_at)::double precision AS age_seconds
-    FROM {{ schema }}.error_metrics({{ schema }}.window_start('24 hours'), 10) AS top
-    UNION ALL
-    SELECT
-        '(none)',
-        0,
-        0
-    WHERE
-        NOT EXISTS (
-            SELECT
-            FROM {{ schema }}.error_metrics({{ schema }}.window_start('24 hours'), 1)
-        )
-) AS error
+    COALESCE(error.error_message, '(none)') AS error_message,
+    COALESCE(error.occurrences, 0) AS occurrences,
+    GREATEST(
+        extract(EPOCH FROM now() - error.last_seen_at)::double precision, 0
+    ) AS last_seen_age_seconds
+FROM (VALUES (1)) AS always (is_there) -- noqa: ST11
+LEFT JOIN {{ schema }}.error_metrics({{ schema }}.window_start('24 hours'), 10) AS error ON true
 ORDER BY
     error.occurrences DESC,
-    error.age_seconds ASC,
+    error.last_seen_at DESC,
     error.error_message ASC;
 
 COMMENT ON VIEW {{ monitoring_schema }}.top_errors IS

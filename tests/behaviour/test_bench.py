@@ -27,6 +27,7 @@ from bench.holds import FLOOR, HOT, OURS, SPREAD, last_event, outcome, slice_of
 from bench.profile import DATABASE, NAME, cost_of
 from bench.report import Fact, Row
 from ticketdb.cluster import Cluster
+from ticketdb.errors import TicketdbError
 
 # The benchmark has a server of its own, with names of its own choice.
 pytestmark = [pytest.mark.xdist_group("bench"), pytest.mark.default_names]
@@ -202,7 +203,8 @@ def test_day_has_the_events_that_were_asked_for(tiny: Bench) -> None:
             f"time, {EVENTS_OF_AN_HOUR}",
             f"hour, {EVENTS_OF_AN_HOUR}",
         ),
-        ("top_errors", "error_message, occurrences", "error_message, occurrences"),
+        # Not the messages: which of several that came equally often is tenth is left to chance.
+        ("top_errors", "occurrences", "occurrences"),
         (
             "extension_trends WHERE extensions > 0",
             "extensions, unique_reservations",
@@ -234,6 +236,15 @@ def test_every_query_of_the_log_belongs_to_a_view(tiny: Bench, half_a_day: str) 
     files = {path.stem.removeprefix("raw_") for path in HERE.glob("raw_*.sql")}
     assert files <= set(measured)
     assert FUNCTION in files
+
+
+def test_day_that_the_disk_has_no_room_for_is_refused_before_anything_is_written(
+    tiny: Bench,
+) -> None:
+    huge = replace(tiny, options=replace(TINY, events=10**15))
+    with pytest.raises(TicketdbError, match="fewer with --events") as refused:
+        list(fill(huge))
+    assert refused.value.code == "E_NO_ROOM"
 
 
 def test_rollup_that_does_not_add_up_is_noticed(tiny: Bench, half_a_day: str) -> None:

@@ -47,6 +47,8 @@ BEHIND_VIEWS = {
     "cleanup_job_state",
     "connections_by_state",
     "log_partitions",
+    "rollup_state",
+    "count_violations",
     "is_restored_log",
     "window_start",
     "reservation_metrics",

@@ -9,7 +9,6 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.behaviour.test_catalog_law import BEHIND_VIEWS
 from tests.behaviour.conftest import (
     NAMES,
     Connection,
@@ -19,6 +18,7 @@ from tests.behaviour.conftest import (
     make_hall,
     value,
 )
+from tests.behaviour.test_catalog_law import BEHIND_VIEWS
 from tests.conftest import Connect, Database, quoted
 from ticketdb import migrate
 from ticketdb.cluster import Cluster

@@ -1113,8 +1113,8 @@ SABOTAGES: dict[str, tuple[Edit | Trigger | Run, ...]] = {
     "statistics count what was extended as expired": (
         Edit(
             "get_reservation_statistics",
-            "event.event_type = 'expired'",
-            "event.event_type IN ('expired', 'extended')",
+            "sum(metric.expired)",
+            "sum(metric.expired + metric.extended)",
         ),
     ),
 }

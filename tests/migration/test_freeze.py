@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import Connect, Database
 from tests.migration.conftest import Program
-from ticketdb import cli, revision
+from ticketdb import revision
 from ticketdb.config import Variables
 from ticketdb.errors import TicketdbError
 from ticketdb.migrate import apply, revert
@@ -261,7 +261,6 @@ def test_the_command_says_what_it_wrote(
     workshop: Workshop, ticketdb: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(revision, "shipped_tree", lambda: workshop.tree)
-    monkeypatch.setattr(cli, "shipped_tree", lambda: workshop.tree)
     same = ticketdb("revision", "-m", "nothing")
     assert (same.returncode, same.stdout) == (0, "nothing has changed since the last revision\n")
     workshop.write("tables/places.sql", TABLE + "-- new\n")

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from bench.dashboards import against_query
 from bench.harness import HERE, Options, Ratio, alternate, parse_pgbench, percentile
-from bench.report import Fact, Result, Row, print_report, write_json
+from bench.report import Fact, Result, Row, print_report, share, write_json
 
 REPORT = """\
 transaction type: script.sql
@@ -97,6 +98,42 @@ def test_table_and_json_say_the_same(tmp_path: Path) -> None:
     assert [result["reached"] for result in written["results"]] == [False, True]
     assert math.isclose(written["results"][0]["median"], 0.5)
     assert written["results"][0]["ratio"]["values"] == [0.5, 0.25, 0.75]
+
+
+def test_view_is_judged_against_the_query_that_it_stands_for() -> None:
+    judged = against_query("reservation_hold_time", (1.0, 1.0, 9.0), (50.0, 51.0, 51.0))
+    assert isinstance(judged, Row)
+    assert (judged.against, judged.reached) == ("metric 4 of the guide", True)
+    assert against_query("reservation_hold_time", (1.0,), (49.0,)).reached is False
+    assert against_query("health", (1.0,), (49.0,)).reached is False
+
+
+def test_view_of_the_present_has_no_bar_and_says_why() -> None:
+    judged = against_query("connection_pool", (1.0,), (1.0,))
+    assert isinstance(judged, Row)
+    assert (judged.reached, judged.note) == (None, "no bar: reads connections")
+
+
+def test_view_that_nobody_has_written_a_query_for_is_not_passed_over() -> None:
+    judged = against_query("brand_new", (1.0, 2.0, 3.0), None)
+    assert isinstance(judged, Fact)
+    assert judged.value == 2.0
+    assert "brand_new" in judged.what
+
+
+@pytest.mark.parametrize(
+    ("ratio", "shown"),
+    [
+        (12.345, "12.35"),
+        (0.5, "0.50"),
+        (0.1, "0.10"),
+        (0.02, "0.020"),
+        (0.001234, "0.0012"),
+        (0.0, "0.00"),
+    ],
+)
+def test_small_ratio_shows_two_digits(ratio: float, shown: str) -> None:
+    assert share(ratio) == shown
 
 
 def test_every_sql_file_says_first_what_it_is_for() -> None:

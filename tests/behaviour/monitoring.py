@@ -1,0 +1,292 @@
+"""What the tests of monitoring share: history to be written, rolled up and looked at, and a clock.
+
+now() cannot be moved in PostgreSQL. `set_up_clock` therefore puts another now() into a database of
+the test's own: the definition of every view and function there is read back from the catalog and
+made anew with that one call exchanged. What runs is the shipped text under a clock that a test
+sets. The clock stands still until it is set again.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+from uuid import UUID
+
+import psycopg
+from psycopg import sql
+
+from tests.behaviour.conftest import NAMES, Connection, Row, enter, value
+from tests.behaviour.racing import await_true
+from tests.conftest import Database, quoted, throw_away_database
+from ticketdb.cluster import Cluster
+
+CONFLICT = "One or more seats were taken by another customer"
+CONSTRAINT = "Database constraint prevented double-booking: reservation_seats_no_double_booking"
+INVALID = "The input is not valid"
+
+# The logs need not know the shows that they tell of.
+SHOW = UUID(int=1)
+
+# Of the database in which set_up_clock() was called.
+CLOCK = "ticketdb_test.now"
+
+
+class Happening(Protocol):
+    """Something that can be written into a database as having happened."""
+
+    def write(self, connection: Connection, now: datetime) -> None: ...
+
+
+@dataclass(frozen=True)
+class Events:
+    """So many lines of one kind in the log of reservations."""
+
+    event_type: str
+    count: int = 1
+    minutes_ago: float = 3
+    message: str | None = None
+    hold_seconds: float | None = None
+    show_id: UUID = SHOW
+
+    def write(self, connection: Connection, now: datetime) -> None:
+        connection.execute(
+            "INSERT INTO seat_reservation_audit_log"
+            " (event_type, error_message, hold_seconds, show_id, reservation_id, created_at)"
+            " SELECT %s, %s, %s, %s, gen_random_uuid(), %s FROM generate_series(1, %s)",
+            [
+                self.event_type,
+                self.message,
+                self.hold_seconds,
+                self.show_id,
+                now - timedelta(minutes=self.minutes_ago),
+                self.count,
+            ],
+        )
+
+
+@dataclass(frozen=True)
+class Orders:
+    """So many orders, as the log of orders tells of them: made, and then in their status."""
+
+    status: str
+    count: int = 1
+    minutes_ago: float = 3
+
+    def write(self, connection: Connection, now: datetime) -> None:
+        connection.execute(
+            "INSERT INTO ticket_order_audit_log (order_id, show_id, old_status, new_status,"
+            " amount_in_cents, currency, seat_count, order_created_at, created_at)"
+            " SELECT md5(n::text)::uuid, %(show_id)s, step.old, step.new, 1000, 'EUR', 2, %(at)s,"
+            " %(at)s FROM generate_series(1, %(count)s) AS n"
+            " CROSS JOIN (VALUES (NULL, 'pending'), ('pending', %(status)s)) AS step (old, new)"
+            " WHERE step.old IS DISTINCT FROM step.new",
+            {
+                "show_id": SHOW,
+                "status": self.status,
+                "at": now - timedelta(minutes=self.minutes_ago),
+                "count": self.count,
+            },
+        )
+
+
+@dataclass(frozen=True)
+class Requests:
+    """So many requests to an endpoint of the shop."""
+
+    endpoint: str = "/seats"
+    count: int = 1
+    minutes_ago: float = 3
+    status_code: int = 200
+    milliseconds: float = 10
+
+    def write(self, connection: Connection, now: datetime) -> None:
+        connection.execute(
+            "INSERT INTO api_request_log (endpoint, method, status_code, duration_ms, created_at)"
+            " SELECT %s, 'GET', %s, %s, %s FROM generate_series(1, %s)",
+            [
+                self.endpoint,
+                self.status_code,
+                self.milliseconds,
+                now - timedelta(minutes=self.minutes_ago),
+                self.count,
+            ],
+        )
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of the cleanup."""
+
+    seconds_ago: float = 60
+    took_seconds: float = 1
+    status: str = "succeeded"
+    scheduler: str = "external"
+
+    def write(self, connection: Connection, now: datetime) -> None:
+        started = now - timedelta(seconds=self.seconds_ago)
+        ended = started + timedelta(seconds=self.took_seconds)
+        connection.execute(
+            "INSERT INTO reservation_cleanup_runs (scheduler, started_at, finished_at, status)"
+            " VALUES (%s, %s, %s, %s)",
+            [self.scheduler, started, None if self.status == "running" else ended, self.status],
+        )
+
+
+@dataclass(frozen=True)
+class Holds:
+    """So many buyers who hold a seat each, in a show of their own."""
+
+    count: int = 1
+    minutes_left: float = 8
+
+    def write(self, connection: Connection, now: datetime) -> None:
+        # One statement, because a thousand calls take seconds, and the triggers look at claims.
+        connection.execute(
+            """
+            WITH show AS MATERIALIZED (SELECT uuid_v7() AS id),
+            opened AS (
+                INSERT INTO shows (id, name, starts_at, currency, status)
+                SELECT id, 'Faust', now() + interval '30 days', 'EUR', 'on_sale' FROM show
+            ),
+            pair AS MATERIALIZED (
+                SELECT show.id AS show_id, uuid_v7() AS hold_id, uuid_v7() AS seat_id, n
+                FROM show, generate_series(1, %(count)s) AS n
+            ),
+            seats AS (
+                INSERT INTO show_seats (id, show_id, section, row_label, seat_number, status,
+                    reserved_by, reserved_until, price_in_cents)
+                SELECT seat_id, show_id, 'stalls', 'A', n::text, 'reserved', hold_id, %(end)s, 1000
+                FROM pair
+            ),
+            holds AS (
+                INSERT INTO seat_reservations (id, show_id, session_id, expires_at)
+                SELECT hold_id, show_id, 'holder ' || n, %(end)s FROM pair
+            )
+            INSERT INTO reservation_seats
+                (reservation_id, show_seat_id, show_id, price_in_cents, currency)
+            SELECT hold_id, seat_id, show_id, 1000, 'EUR' FROM pair
+            """,
+            {"count": self.count, "end": now + timedelta(minutes=self.minutes_left)},
+        )
+
+
+@dataclass(frozen=True)
+class AllHoldsEnd:
+    """The cleanup ends every hold there is, whenever that would have been over."""
+
+    def write(self, connection: Connection, now: datetime) -> None:
+        connection.execute(
+            "UPDATE seat_reservations SET expires_at = %s WHERE is_active",
+            [now - timedelta(seconds=1)],
+        )
+        connection.execute("SELECT cleanup_expired_seat_reservations()")
+
+
+def write(connection: Connection, *happenings: Happening, now: datetime | None = None) -> None:
+    """Make history, as seen from `now`: by default the connection's."""
+    now = now or value(connection, "SELECT now()")
+    for happening in happenings:
+        happening.write(connection, now)
+
+
+def roll_up(connection: Connection) -> None:
+    """Roll up all that was committed before this call.
+
+    A transaction that is still open, in whatever database of the server, holds that up: the other
+    tests have some, for a moment each.
+    """
+    written = value(connection, "SELECT pg_current_xact_id()::text")
+    await_true(
+        connection,
+        "SELECT bool_and(mark.watermark > %s::xid8) FROM metric_watermarks AS mark,"
+        " (SELECT count(*) FROM roll_up_metrics()) AS rolled_up",
+        [written],
+        every=0.05,
+    )
+
+
+def views(connection: Connection) -> list[str]:
+    """The names of all views in the schema of monitoring, without it."""
+    rows = connection.execute(
+        "SELECT relname FROM pg_class WHERE relkind = 'v' AND relnamespace = to_regnamespace(%s)"
+        " ORDER BY relname",
+        [quoted(NAMES.monitoring_schema)],
+    ).fetchall()
+    return [row.relname for row in rows]
+
+
+def one(connection: Connection, query: str, *parameters: Any) -> Row:
+    """The one row of a query."""
+    (row,) = connection.execute(query, parameters).fetchall()
+    return row
+
+
+def in_window(connection: Connection, view: str, window: str) -> Row:
+    """The row of a view for this window of time."""
+    return one(connection, f"SELECT * FROM {view} WHERE time_window = %s", window)
+
+
+# A clock to set
+
+
+@contextmanager
+def clocked_database(cluster: Cluster, template: str) -> Iterator[Database]:
+    """A database at head whose views go by a clock that a test sets."""
+    with contextmanager(throw_away_database)(cluster, template) as database:
+        with psycopg.connect(database.dsn, autocommit=True) as connection:
+            set_up_clock(enter(connection))
+        yield database
+
+
+def set_up_clock(connection: Connection) -> None:
+    """Exchange now() in all views and functions of ticketdb in this database."""
+    schema = sql.Identifier(NAMES.schema)
+    connection.execute(
+        sql.SQL(
+            "CREATE FUNCTION {}.now() RETURNS timestamptz LANGUAGE sql STABLE AS"
+            " $$ SELECT current_setting({})::timestamptz $$"
+        ).format(schema, sql.Literal(CLOCK))
+    )
+    for definition in definitions(connection):
+        changed = re.sub(r"(?<![\w.])now\(\)", f"{quoted(NAMES.schema)}.now()", definition)
+        # Any other way to ask for the time would go on to tell the real one.
+        assert not re.search(
+            r"current_(date|time)|localtime|(transaction|statement)_timestamp", changed, re.I
+        ), definition
+        if changed != definition:
+            connection.execute(changed.encode())
+    assert not [text for text in definitions(connection) if re.search(r"(?<![\w.])now\(\)", text)]
+
+
+def definitions(connection: Connection) -> Sequence[str]:
+    """Statements that make each function and view of ticketdb anew, as the catalog has them."""
+    rows = connection.execute(
+        """
+        WITH ours (schema) AS (VALUES (to_regnamespace(%s)::oid), (to_regnamespace(%s)::oid))
+        SELECT pg_get_functiondef(oid) AS definition
+        FROM pg_proc
+        WHERE pronamespace IN (TABLE ours) AND oid <> COALESCE(to_regproc(%s), 0)
+        UNION ALL
+        SELECT
+            format(
+                'CREATE OR REPLACE VIEW %%s.%%I AS %%s',
+                relnamespace::regnamespace, relname, pg_get_viewdef(oid)
+            )
+        FROM pg_class
+        WHERE relnamespace IN (TABLE ours) AND relkind = 'v'
+        """,
+        [
+            quoted(NAMES.schema),
+            quoted(NAMES.monitoring_schema),
+            f"{quoted(NAMES.schema)}.now",
+        ],
+    ).fetchall()
+    return [row.definition for row in rows]
+
+
+def set_clock(connection: Connection, now: datetime) -> None:
+    """Let it be this moment for the views, until the session ends or the transaction is undone."""
+    assert now.tzinfo is not None
+    connection.execute("SELECT set_config(%s, %s, false)", [CLOCK, now.isoformat()])
