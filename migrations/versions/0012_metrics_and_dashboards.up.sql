@@ -304,7 +304,7 @@ COMMENT ON FUNCTION {{ schema }}.log_partitions() IS
 GRANT EXECUTE ON FUNCTION {{ schema }}.log_partitions() TO {{ monitor_role }};
 {% endif %}
 
--- object: views/reservation_success_rate.sql sha256=139e991424bbb293aa88bfbf3668fa43910a7515326a6b75755cf07303be9fe0
+-- object: views/reservation_success_rate.sql sha256=1fe9f2f6858bb2599b8ef73c0096d6370eee8cdaed1d94f5da2594b0b828f534
 -- Metric 1. A rate of attempts: sales, which the guide's query counts too, are none. Legitimate
 -- conflicts are left out of the first rate, as the guide's target says.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.reservation_success_rate AS
@@ -334,7 +334,8 @@ FROM (
             ('24h', interval '24 hours')
         ) AS named (time_window, length)
     ) AS windows
-    LEFT JOIN LATERAL {{ schema }}.reservation_metrics(windows.since) AS metric ON true
+    LEFT JOIN {{ schema }}.reservation_metrics({{ schema }}.window_start('24 hours')) AS metric
+        ON metric.minute >= windows.since
     GROUP BY windows.time_window
 ) AS total;
 
@@ -358,7 +359,7 @@ COMMENT ON COLUMN {{ monitoring_schema }}.reservation_success_rate.raw_success_r
 GRANT SELECT ON TABLE {{ monitoring_schema }}.reservation_success_rate TO {{ monitor_role }};
 {% endif %}
 
--- object: views/double_booking_attempts.sql sha256=c2f989209779341527afaef292b4d184814c3ed334b4752af7001c816ee66252
+-- object: views/double_booking_attempts.sql sha256=b8e21e7808f4aa01039811b9a3f319101b10d5298c189d6e9b1d1e06d31cb2b8
 -- Metric 2. The constraints of the database should never have to step in.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.double_booking_attempts AS
 SELECT
@@ -374,7 +375,8 @@ FROM (
         ('24h', interval '24 hours')
     ) AS named (time_window, length)
 ) AS windows
-LEFT JOIN LATERAL {{ schema }}.reservation_metrics(windows.since) AS metric ON true
+LEFT JOIN {{ schema }}.reservation_metrics({{ schema }}.window_start('24 hours')) AS metric
+    ON metric.minute >= windows.since
 GROUP BY windows.time_window;
 
 COMMENT ON VIEW {{ monitoring_schema }}.double_booking_attempts IS
@@ -388,7 +390,7 @@ COMMENT ON COLUMN {{ monitoring_schema }}.double_booking_attempts.attempts IS
 GRANT SELECT ON TABLE {{ monitoring_schema }}.double_booking_attempts TO {{ monitor_role }};
 {% endif %}
 
--- object: views/reservation_expiration_rate.sql sha256=19a0ece76c607777a4e061860b1ec71720f61cd96fb02617eb193aecd9963510
+-- object: views/reservation_expiration_rate.sql sha256=e7592c4abfd15d53e96ab0afcbef4634c93c79c183904590df4fcba831a0723d
 -- Metric 3.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.reservation_expiration_rate AS
 SELECT
@@ -413,7 +415,8 @@ FROM (
             ('24h', interval '24 hours')
         ) AS named (time_window, length)
     ) AS windows
-    LEFT JOIN LATERAL {{ schema }}.reservation_metrics(windows.since) AS metric ON true
+    LEFT JOIN {{ schema }}.reservation_metrics({{ schema }}.window_start('24 hours')) AS metric
+        ON metric.minute >= windows.since
     GROUP BY windows.time_window
 ) AS total;
 
@@ -435,7 +438,7 @@ COMMENT ON COLUMN {{ monitoring_schema }}.reservation_expiration_rate.expiration
 GRANT SELECT ON TABLE {{ monitoring_schema }}.reservation_expiration_rate TO {{ monitor_role }};
 {% endif %}
 
--- object: views/reservation_hold_time.sql sha256=4390082a5d55ffdc297904ac941a650645e6856ce6a4b3e8e5367aff5511d551
+-- object: views/reservation_hold_time.sql sha256=5b63503cd1fc24ddf1eae38c2f541ea2d7585d76050f146a1f40c2c5751ee806
 -- Metric 4. From the length that is stored when a hold ends: those that began before the window are
 -- in it, too.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.reservation_hold_time AS
@@ -458,7 +461,8 @@ FROM (
             ('24h', interval '24 hours')
         ) AS named (time_window, length)
     ) AS windows
-    LEFT JOIN LATERAL {{ schema }}.reservation_metrics(windows.since) AS metric ON true
+    LEFT JOIN {{ schema }}.reservation_metrics({{ schema }}.window_start('24 hours')) AS metric
+        ON metric.minute >= windows.since
     GROUP BY windows.time_window
 ) AS total;
 
@@ -546,7 +550,7 @@ COMMENT ON COLUMN {{ monitoring_schema }}.active_reservations.total_seats_held I
 GRANT SELECT ON TABLE {{ monitoring_schema }}.active_reservations TO {{ monitor_role }};
 {% endif %}
 
--- object: views/payment_failures.sql sha256=3b8076b5642f8d586bda4e2e951e0f684a61b57ace21d50c059d4e89c1cb2846
+-- object: views/payment_failures.sql sha256=4faa9f9606e85a5fb2d7798bb0bf34700f2fffc692de41fd4aa779cda8f5cd71
 -- Metric 7. Orders count in the minute they were created, by their present status, as in the guide.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.payment_failures AS
 SELECT
@@ -569,7 +573,8 @@ FROM (
             ('24h', interval '24 hours')
         ) AS named (time_window, length)
     ) AS windows
-    LEFT JOIN LATERAL {{ schema }}.order_metrics(windows.since) AS metric ON true
+    LEFT JOIN {{ schema }}.order_metrics({{ schema }}.window_start('24 hours')) AS metric
+        ON metric.minute >= windows.since
     GROUP BY windows.time_window
 ) AS total;
 

@@ -22,7 +22,8 @@ FROM (
             ('24h', interval '24 hours')
         ) AS named (time_window, length)
     ) AS windows
-    LEFT JOIN LATERAL {{ schema }}.reservation_metrics(windows.since) AS metric ON true
+    LEFT JOIN {{ schema }}.reservation_metrics({{ schema }}.window_start('24 hours')) AS metric
+        ON metric.minute >= windows.since
     GROUP BY windows.time_window
 ) AS total;
 
