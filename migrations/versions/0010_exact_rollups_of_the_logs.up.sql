@@ -338,7 +338,7 @@ COMMENT ON CONSTRAINT metric_watermarks_rolled_up_at_check ON {{ schema }}.metri
 COMMENT ON CONSTRAINT metric_watermarks_advanced_at_check ON {{ schema }}.metric_watermarks IS
 'Finite.';
 
--- object: functions/window_start.sql sha256=5f700121aebc6d084f07bcef72f37964c1b50e22113ea5e2ec4c0bcef7ff60b5
+-- object: functions/window_start.sql sha256=1736796741f5b5bad1fc8ebc06063c3a573e144531a1c307d72408d1dd1fcf86
 -- Windows begin at whole minutes: those are what the rollups can tell apart. Not date_trunc():
 -- there are time zones whose minutes begin elsewhere, and a session may be in one.
 CREATE OR REPLACE FUNCTION {{ schema }}.window_start(p_length interval)
@@ -346,7 +346,7 @@ RETURNS timestamptz
 LANGUAGE sql
 STABLE
 AS $body$
-SELECT date_bin('1 minute', now() - p_length, 'epoch');
+SELECT date_bin('1 minute', now() - p_length, '2000-01-01 00:00+00');
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.window_start(interval) IS
@@ -459,7 +459,7 @@ COMMENT ON FUNCTION {{ schema }}.log_tail(text) IS
 'The part of a log that is not rolled up yet: transactions from from_xact_id to below '
 'below_xact_id, rows beyond after_id. Internal.';
 
--- object: functions/reservation_events.sql sha256=bcd37a94a2225f39d0d010066d80ef20730090b58ab77f176f2d467aba37be71
+-- object: functions/reservation_events.sql sha256=90628223f9eb5d6f8f8a2fd069046a4f924e32f42c0da19324e2e11a4b433115
 -- What a range of the log comes to: for the rollup, and for those who read what is not rolled up
 -- yet. Both count by this one definition.
 CREATE OR REPLACE FUNCTION {{ schema }}.reservation_events(
@@ -492,7 +492,7 @@ BEGIN
     RETURN QUERY
     SELECT
         event.show_id,
-        date_bin('1 minute', event.created_at, 'epoch') AS minute,
+        date_bin('1 minute', event.created_at, '2000-01-01 00:00+00') AS minute,
         count(*) FILTER (WHERE event.event_type = 'created'),
         count(*) FILTER (WHERE event.event_type = 'completed'),
         count(*) FILTER (WHERE event.event_type = 'expired'),
@@ -534,7 +534,7 @@ COMMENT ON FUNCTION {{ schema }}.reservation_events(xid8, xid8, bigint) IS
 'Events of holds a show and minute, of the transactions from p_from to below p_below, rows beyond '
 'p_after_id. Internal.';
 
--- object: functions/error_events.sql sha256=0561f830dd33b2895bbe32d1b9a26ab14ab85f0e34a9916e0736b227c7e26f11
+-- object: functions/error_events.sql sha256=df9966e29b5702961b716052f04b36abc2fcec5508806e590dc444526432c12b
 -- What a range of the log comes to: for the rollup, and for those who read what is not rolled up
 -- yet.
 CREATE OR REPLACE FUNCTION {{ schema }}.error_events(
@@ -564,7 +564,7 @@ BEGIN
         grouped.last_seen_at
     FROM (
         SELECT
-            date_bin('1 minute', event.created_at, 'epoch') AS minute,
+            date_bin('1 minute', event.created_at, '2000-01-01 00:00+00') AS minute,
             COALESCE(event.error_message, '(no message)') AS error_message,
             count(*) AS occurrences,
             max(event.created_at) AS last_seen_at
@@ -585,7 +585,7 @@ COMMENT ON FUNCTION {{ schema }}.error_events(xid8, xid8, bigint) IS
 'Refused calls about holds a minute and message, of the transactions from p_from to below '
 'p_below, rows beyond p_after_id. Internal.';
 
--- object: functions/extension_events.sql sha256=b4527b3d1079f6075936ae0dc9f7ef69b6341b4fb98972a0dd749cca6a4bf257
+-- object: functions/extension_events.sql sha256=be65ef94b718ebf02e1975b195110931af67e8f1e9e56f9b5648b1606b88ecd2
 -- What a range of the log comes to: for the rollup, and for those who read what is not rolled up
 -- yet.
 CREATE OR REPLACE FUNCTION {{ schema }}.extension_events(
@@ -606,7 +606,7 @@ BEGIN
     RETURN QUERY
     SELECT DISTINCT
         event.reservation_id,
-        date_bin('15 minutes', event.created_at, 'epoch')
+        date_bin('15 minutes', event.created_at, '2000-01-01 00:00+00')
     FROM {{ schema }}.seat_reservation_audit_log AS event
     WHERE
         event.xact_id >= p_from
@@ -621,7 +621,7 @@ COMMENT ON FUNCTION {{ schema }}.extension_events(xid8, xid8, bigint) IS
 'Reservations extended, a quarter of an hour, of the transactions from p_from to below p_below, '
 'rows beyond p_after_id. Internal.';
 
--- object: functions/order_events.sql sha256=5dcdee167bd9684357767804e66236b2dc2061657125890d746cd7ab476ac097
+-- object: functions/order_events.sql sha256=0e798c783efdc6750dbf51a3e4e17715d6d945b87554b72666892a329aaba9bd
 -- What a range of the log comes to: for the rollup, and for those who read what is not rolled up
 -- yet.
 CREATE OR REPLACE FUNCTION {{ schema }}.order_events(
@@ -646,7 +646,7 @@ AS $body$
 BEGIN
     RETURN QUERY
     SELECT
-        date_bin('1 minute', figure.at, 'epoch') AS minute,
+        date_bin('1 minute', figure.at, '2000-01-01 00:00+00') AS minute,
         COALESCE(event.currency, 'none') AS currency,
         sum(figure.orders)::bigint,
         sum(figure.failed_orders)::bigint,
@@ -690,7 +690,7 @@ COMMENT ON FUNCTION {{ schema }}.order_events(xid8, xid8, bigint) IS
 'Orders and tickets a minute and currency, of the transactions from p_from to below p_below, rows '
 'beyond p_after_id. Internal.';
 
--- object: functions/api_request_events.sql sha256=065a82c1a3a10a3f4cdf8ce618851651ff10b3e64af16a519c8d1303aa9bc62c
+-- object: functions/api_request_events.sql sha256=834c355fd162cd7f2c99f1894870a632fc257dd3e8000c3e8033214cf6fd3aac
 -- What a range of the log comes to: for the rollup, and for those who read what is not rolled up
 -- yet.
 CREATE OR REPLACE FUNCTION {{ schema }}.api_request_events(
@@ -714,7 +714,7 @@ AS $body$
 BEGIN
     RETURN QUERY
     SELECT
-        date_bin('1 minute', event.created_at, 'epoch') AS minute,
+        date_bin('1 minute', event.created_at, '2000-01-01 00:00+00') AS minute,
         event.endpoint,
         -- From a microsecond to eleven days.
         ceil(
@@ -1460,7 +1460,7 @@ COMMENT ON FUNCTION {{ schema }}.error_metrics(timestamptz, integer) IS
 GRANT EXECUTE ON FUNCTION {{ schema }}.error_metrics(timestamptz, integer) TO {{ monitor_role }};
 {% endif %}
 
--- object: functions/extension_metrics.sql sha256=cea9fc3d29fa8b52cd6b9c15a3ee9baedbd91273d83b66b2247fa69ea627207c
+-- object: functions/extension_metrics.sql sha256=f92e8b76bc821dfa229eedaeb182dd645235eb6328197d33267185fc5edca179
 -- What the views of extensions read: minutes that are rolled up, and the rest of the log, in one
 -- snapshot.
 CREATE OR REPLACE FUNCTION {{ schema }}.extension_metrics(p_days integer)
@@ -1506,6 +1506,8 @@ BEGIN
         CROSS JOIN LATERAL {{ schema }}.reservation_metrics(
             now() - make_interval(days => p_days + 1)
         ) AS metric
+        -- A clock that was wrong may have written of days that have no date in other zones.
+        WHERE metric.minute < now() + interval '2 days'
         GROUP BY 1
     ),
 
@@ -1518,6 +1520,9 @@ BEGIN
         CROSS JOIN LATERAL {{ schema }}.extension_events(
             tail.from_xact_id, tail.below_xact_id, tail.after_id
         ) AS recent
+        WHERE
+            recent.quarter >= now() - make_interval(days => p_days + 1)
+            AND recent.quarter < now() + interval '2 days'
     ),
 
     first_that_day AS (

@@ -593,7 +593,7 @@ COMMENT ON COLUMN {{ monitoring_schema }}.payment_failures.failure_rate_pct IS
 GRANT SELECT ON TABLE {{ monitoring_schema }}.payment_failures TO {{ monitor_role }};
 {% endif %}
 
--- object: views/revenue_today.sql sha256=5f35060c1cf5f9069dc481d996799e4110dba6a199277f3f5e99a8285b714a9d
+-- object: views/revenue_today.sql sha256=84e8ab4836aa092555bd59cfb94b0ddbbae0a4ace9f422d0a722e0a5a1a0d3fe
 -- Dashboard 1, revenue by currency. Every currency that a show is sold in has its row, and a house
 -- without shows one that says none. The day is told by the date of each minute: the
 -- first instant of a day cannot be computed where clocks are put back at midnight.
@@ -612,7 +612,8 @@ today AS (
     FROM settings
     CROSS JOIN LATERAL {{ schema }}.order_metrics({{ schema }}.window_start('26 hours')) AS metric
     WHERE
-        (metric.minute AT TIME ZONE settings.business_time_zone)::date
+        metric.minute < now() + interval '2 days'
+        AND (metric.minute AT TIME ZONE settings.business_time_zone)::date
         = (now() AT TIME ZONE settings.business_time_zone)::date
     GROUP BY metric.currency
 ),

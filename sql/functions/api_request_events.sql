@@ -21,7 +21,7 @@ AS $body$
 BEGIN
     RETURN QUERY
     SELECT
-        date_bin('1 minute', event.created_at, 'epoch') AS minute,
+        date_bin('1 minute', event.created_at, '2000-01-01 00:00+00') AS minute,
         event.endpoint,
         -- From a microsecond to eleven days.
         ceil(

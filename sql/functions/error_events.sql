@@ -27,7 +27,7 @@ BEGIN
         grouped.last_seen_at
     FROM (
         SELECT
-            date_bin('1 minute', event.created_at, 'epoch') AS minute,
+            date_bin('1 minute', event.created_at, '2000-01-01 00:00+00') AS minute,
             COALESCE(event.error_message, '(no message)') AS error_message,
             count(*) AS occurrences,
             max(event.created_at) AS last_seen_at

@@ -18,7 +18,7 @@ BEGIN
     RETURN QUERY
     SELECT DISTINCT
         event.reservation_id,
-        date_bin('15 minutes', event.created_at, 'epoch')
+        date_bin('15 minutes', event.created_at, '2000-01-01 00:00+00')
     FROM {{ schema }}.seat_reservation_audit_log AS event
     WHERE
         event.xact_id >= p_from

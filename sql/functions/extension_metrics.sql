@@ -43,6 +43,8 @@ BEGIN
         CROSS JOIN LATERAL {{ schema }}.reservation_metrics(
             now() - make_interval(days => p_days + 1)
         ) AS metric
+        -- A clock that was wrong may have written of days that have no date in other zones.
+        WHERE metric.minute < now() + interval '2 days'
         GROUP BY 1
     ),
 
@@ -55,6 +57,9 @@ BEGIN
         CROSS JOIN LATERAL {{ schema }}.extension_events(
             tail.from_xact_id, tail.below_xact_id, tail.after_id
         ) AS recent
+        WHERE
+            recent.quarter >= now() - make_interval(days => p_days + 1)
+            AND recent.quarter < now() + interval '2 days'
     ),
 
     first_that_day AS (

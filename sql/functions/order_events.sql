@@ -22,7 +22,7 @@ AS $body$
 BEGIN
     RETURN QUERY
     SELECT
-        date_bin('1 minute', figure.at, 'epoch') AS minute,
+        date_bin('1 minute', figure.at, '2000-01-01 00:00+00') AS minute,
         COALESCE(event.currency, 'none') AS currency,
         sum(figure.orders)::bigint,
         sum(figure.failed_orders)::bigint,

@@ -30,7 +30,7 @@ BEGIN
     RETURN QUERY
     SELECT
         event.show_id,
-        date_bin('1 minute', event.created_at, 'epoch') AS minute,
+        date_bin('1 minute', event.created_at, '2000-01-01 00:00+00') AS minute,
         count(*) FILTER (WHERE event.event_type = 'created'),
         count(*) FILTER (WHERE event.event_type = 'completed'),
         count(*) FILTER (WHERE event.event_type = 'expired'),

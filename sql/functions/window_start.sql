@@ -5,7 +5,7 @@ RETURNS timestamptz
 LANGUAGE sql
 STABLE
 AS $body$
-SELECT date_bin('1 minute', now() - p_length, 'epoch');
+SELECT date_bin('1 minute', now() - p_length, '2000-01-01 00:00+00');
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.window_start(interval) IS

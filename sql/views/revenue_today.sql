@@ -16,7 +16,8 @@ today AS (
     FROM settings
     CROSS JOIN LATERAL {{ schema }}.order_metrics({{ schema }}.window_start('26 hours')) AS metric
     WHERE
-        (metric.minute AT TIME ZONE settings.business_time_zone)::date
+        metric.minute < now() + interval '2 days'
+        AND (metric.minute AT TIME ZONE settings.business_time_zone)::date
         = (now() AT TIME ZONE settings.business_time_zone)::date
     GROUP BY metric.currency
 ),
