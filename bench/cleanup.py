@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from bench.harness import BASE, Bench, Connection, Ratio, alternate, percentile
+from bench.harness import BASE, Bench, Buyers, Connection, Ratio, alternate, percentile
 from bench.report import Fact, Result, Row
 
 DATABASE = "bench_over"
@@ -34,6 +34,24 @@ def ended_holds(connection: Connection) -> int:
     return int(row[0])
 
 
+def last_line(connection: Connection) -> int:
+    """How far the log of holds has come."""
+    row = connection.execute(
+        "SELECT COALESCE(max(event.id), 0) FROM public.seat_reservation_audit_log AS event"
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def until_they_buy(connection: Connection, buyers: Buyers) -> None:
+    """Return when all have connected and planned: when the log has grown by some hundred lines."""
+    enough = last_line(connection) + 100 * buyers.bench.options.buying_clients
+    while last_line(connection) < enough:
+        if buyers.process.poll() is not None:
+            raise RuntimeError(f"the buyers are gone: {buyers.finish()}")
+        time.sleep(0.01)
+
+
 def slice_of(bench: Bench, work: Callable[[Connection], object]) -> Callable[[int], Slice]:
     """A slice in which `work` is done while buyers go on; only its own time counts."""
     options = bench.options
@@ -50,7 +68,7 @@ def slice_of(bench: Bench, work: Callable[[Connection], object]) -> Callable[[in
                 seed=pair,
             ) as buyers,
         ):
-            time.sleep(1)  # until all have connected and planned
+            until_they_buy(connection, buyers)
             start = time.time()
             work(connection)
             end = time.time()

@@ -382,12 +382,11 @@ $body$;
 COMMENT ON FUNCTION {{ schema }}.can_use_pg_cron() IS
 'Whether pg_cron is installed in this database and its schema is open to the caller.';
 
--- object: functions/reservation_cleanup_job_runs.sql sha256=50b4f09a7c2da235951f003e1b06cc5f9d3451bf86d5249b2117efea17d0d6d1
+-- object: functions/reservation_cleanup_job_runs.sql sha256=6c9e4ea6f305fed9b9e26445c150e0cf5a1ec8fa7b3dfe25174dda7c98970f44
 -- For the view of nearly the same name, and for cleanup_job_health. pg_cron shows each role only
--- its own rows, and its schema
--- must stay closed to those who monitor, since cron.schedule is for everybody there: so this runs
--- as the owner of the job. The statements are dynamic because pg_cron may be missing, and may come
--- later.
+-- its own rows, and its schema must stay closed to those who monitor, since cron.schedule is for
+-- everybody there: so this runs as the owner of the job. The statements are dynamic because pg_cron
+-- may be missing, and may come later.
 CREATE OR REPLACE FUNCTION {{ schema }}.reservation_cleanup_job_runs(p_limit integer DEFAULT 10)
 RETURNS TABLE (
     jobname text,

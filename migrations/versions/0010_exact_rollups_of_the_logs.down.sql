@@ -67,6 +67,9 @@ DROP ROUTINE {{ schema }}.next_xact_id;
 -- drop: functions/window_start.sql
 DROP ROUTINE {{ schema }}.window_start;
 
+-- drop: functions/duration_bucket_growth.sql
+DROP ROUTINE {{ schema }}.duration_bucket_growth;
+
 -- drop: tables/metric_watermarks.sql
 DROP TABLE {{ schema }}.metric_watermarks;
 

@@ -237,7 +237,7 @@ COMMENT ON COLUMN {{ schema }}.order_minutes.tickets IS
 COMMENT ON CONSTRAINT order_minutes_pkey ON {{ schema }}.order_minutes IS 'Rows are told apart.';
 COMMENT ON CONSTRAINT order_minutes_minute_check ON {{ schema }}.order_minutes IS 'Finite.';
 
--- object: tables/api_request_minutes.sql sha256=f7aa963af67232be80ab0c8d7a92090308e7496f95941f60a30ca63292ce4f0d
+-- object: tables/api_request_minutes.sql sha256=7d73df1c946de3467697086aca98b689606da81c14b4a38346d025ecf4396d4c
 -- Rollup of api_request_log. Durations are told to within two per cent by logarithmic buckets:
 -- percentiles can be added up from those.
 CREATE TABLE {{ schema }}.api_request_minutes (
@@ -260,7 +260,8 @@ COMMENT ON COLUMN {{ schema }}.api_request_minutes.minute IS
 'The minute, by created_at of the events.';
 COMMENT ON COLUMN {{ schema }}.api_request_minutes.endpoint IS 'Route of the request.';
 COMMENT ON COLUMN {{ schema }}.api_request_minutes.duration_bucket IS
-'Durations of up to 1.04 ^ bucket ms, and above 1.04 ^ (bucket - 1).';
+'Durations of up to duration_bucket_growth() ^ bucket milliseconds, and longer than those of the '
+'bucket before.';
 COMMENT ON COLUMN {{ schema }}.api_request_minutes.requests IS 'Requests.';
 COMMENT ON COLUMN {{ schema }}.api_request_minutes.errors IS
 'Those answered with a status of 500 or above.';
@@ -337,6 +338,25 @@ COMMENT ON CONSTRAINT metric_watermarks_rolled_up_at_check ON {{ schema }}.metri
 'Finite.';
 COMMENT ON CONSTRAINT metric_watermarks_advanced_at_check ON {{ schema }}.metric_watermarks IS
 'Finite.';
+
+-- object: functions/duration_bucket_growth.sql sha256=d695e37f74a379fcd4dd440e65532cd26c960b5cfbc659e8e873626747a4715d
+-- How wide the buckets of durations are, for those who fill them and those who read them. Rows of
+-- api_request_minutes bear its powers: another value needs another table.
+CREATE OR REPLACE FUNCTION {{ schema }}.duration_bucket_growth()
+RETURNS double precision
+LANGUAGE sql
+IMMUTABLE
+AS $body$
+SELECT 1.04::double precision;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.duration_bucket_growth() IS
+'Each bucket of durations ends at so many times the end of the one before: what is read from them '
+'is within half of that, two percent.';
+
+{% if manage_roles %}
+GRANT EXECUTE ON FUNCTION {{ schema }}.duration_bucket_growth() TO {{ monitor_role }};
+{% endif %}
 
 -- object: functions/window_start.sql sha256=1736796741f5b5bad1fc8ebc06063c3a573e144531a1c307d72408d1dd1fcf86
 -- Windows begin at whole minutes: those are what the rollups can tell apart. Not date_trunc():
@@ -690,7 +710,7 @@ COMMENT ON FUNCTION {{ schema }}.order_events(xid8, xid8, bigint) IS
 'Orders and tickets a minute and currency, of the transactions from p_from to below p_below, rows '
 'beyond p_after_id. Internal.';
 
--- object: functions/api_request_events.sql sha256=834c355fd162cd7f2c99f1894870a632fc257dd3e8000c3e8033214cf6fd3aac
+-- object: functions/api_request_events.sql sha256=add5425ee861ad5701ba0bee343298c5a2d24e96b890b91a7410bcb9fd196f9d
 -- What a range of the log comes to: for the rollup, and for those who read what is not rolled up
 -- yet.
 CREATE OR REPLACE FUNCTION {{ schema }}.api_request_events(
@@ -718,7 +738,8 @@ BEGIN
         event.endpoint,
         -- From a microsecond to eleven days.
         ceil(
-            ln(LEAST(GREATEST(event.duration_ms, 0.001), 1e9)) / ln(1.04::double precision)
+            ln(LEAST(GREATEST(event.duration_ms, 0.001), 1e9))
+            / ln({{ schema }}.duration_bucket_growth())
         )::smallint
         AS duration_bucket,
         count(*),
@@ -1322,7 +1343,7 @@ COMMENT ON FUNCTION {{ schema }}.order_metrics(timestamptz) IS
 GRANT EXECUTE ON FUNCTION {{ schema }}.order_metrics(timestamptz) TO {{ monitor_role }};
 {% endif %}
 
--- object: functions/api_metrics.sql sha256=5739f2b1f720f51b1824e7dc49026ea851421a2c606e76499b6637c684ba8aa7
+-- object: functions/api_metrics.sql sha256=6d8f25484a449eca6c325aff5303fc98901f7d765e329eb89d12d7a18d54f25b
 -- What the views of endpoints read: minutes that are rolled up, and the rest of the log, in one
 -- snapshot.
 CREATE OR REPLACE FUNCTION {{ schema }}.api_metrics(p_since timestamptz)
@@ -1381,8 +1402,8 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.api_metrics(timestamptz) IS
-'Requests from p_since on, a row for each endpoint and bucket of durations (up to 1.04 ^ bucket '
-'milliseconds).';
+'Requests from p_since on, a row for each endpoint and bucket of durations: up to '
+'duration_bucket_growth() ^ bucket milliseconds.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ schema }}.api_metrics(timestamptz) TO {{ monitor_role }};

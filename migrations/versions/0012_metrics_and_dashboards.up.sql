@@ -84,7 +84,7 @@ COMMENT ON FUNCTION {{ schema }}.overdue_hold_totals() IS
 GRANT EXECUTE ON FUNCTION {{ schema }}.overdue_hold_totals() TO {{ monitor_role }};
 {% endif %}
 
--- object: functions/cleanup_job_state.sql sha256=36ea5b73adecde015ba8ec2168a2f48c6229486e3183beceb244a7de69129a11
+-- object: functions/cleanup_job_state.sql sha256=092a3a46eac5900869ececd9d10e95cbd04f7ae3b7bf51092a1c7b811cfce196
 -- For cleanup_job_health. A job that never ran is told as one that last ran at the beginning of
 -- Unix time, as exporters do it: too long ago for every threshold.
 CREATE OR REPLACE FUNCTION {{ schema }}.cleanup_job_state(
@@ -153,8 +153,12 @@ BEGIN
             WHERE activity.application_name LIKE 'pg_cron%'
         );
     ELSE
-        -- Nothing else can be seen of a scheduler elsewhere.
-        scheduler_alive := last_run_age_seconds <= 600;
+        -- Nothing else can be seen of a scheduler elsewhere than that it is not silent.
+        SELECT last_run_age_seconds <= rule.threshold
+        INTO scheduler_alive
+        FROM {{ monitoring_schema }}.alert_rules AS rule
+        WHERE rule.alert_name = 'cleanup_job_silent';
+        scheduler_alive := COALESCE(scheduler_alive, false);
     END IF;
 END;
 $body$;
@@ -481,7 +485,7 @@ COMMENT ON COLUMN {{ monitoring_schema }}.reservation_hold_time.avg_hold_seconds
 GRANT SELECT ON TABLE {{ monitoring_schema }}.reservation_hold_time TO {{ monitor_role }};
 {% endif %}
 
--- object: views/cleanup_job_health.sql sha256=318022638e69782a9595d7b6b396b215d9bea0bbec8d42abadb99b3958e32a6e
+-- object: views/cleanup_job_health.sql sha256=80a549d3f74d55106a0a6ab56ac05d4dbcc4e5ac2da9b3d2cdc79f3fd58a04f4
 -- Metric 5. A job that never ran is told as one that last ran at the beginning of Unix time: too
 -- long ago for every threshold.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.cleanup_job_health AS
@@ -521,8 +525,8 @@ COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.oldest_overdue_seco
 COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.is_scheduled IS
 '1 if pg_cron has the job, and it is switched on.';
 COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.scheduler_alive IS
-'1 if the scheduler is there: the process of pg_cron, or a run within the last ten minutes by '
-'another.';
+'1 if the scheduler is there: the process of pg_cron, or a run by another within the threshold '
+'of cleanup_job_silent.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.cleanup_job_health TO {{ monitor_role }};
@@ -593,10 +597,10 @@ COMMENT ON COLUMN {{ monitoring_schema }}.payment_failures.failure_rate_pct IS
 GRANT SELECT ON TABLE {{ monitoring_schema }}.payment_failures TO {{ monitor_role }};
 {% endif %}
 
--- object: views/revenue_today.sql sha256=84e8ab4836aa092555bd59cfb94b0ddbbae0a4ace9f422d0a722e0a5a1a0d3fe
+-- object: views/revenue_today.sql sha256=27c3c2a7194ff27300eec540e4c0c4cd0806a60aebfe846fbe4192b6ead8128b
 -- Dashboard 1, revenue by currency. Every currency that a show is sold in has its row, and a house
--- without shows one that says none. The day is told by the date of each minute: the
--- first instant of a day cannot be computed where clocks are put back at midnight.
+-- without shows one that says none. The day is told by the date of each
+-- minute: its first instant cannot be computed where clocks are put back at midnight.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.revenue_today AS
 WITH settings AS (
     SELECT max(setting.business_time_zone) AS business_time_zone
@@ -699,10 +703,9 @@ COMMENT ON COLUMN {{ monitoring_schema }}.realtime_dashboard.last_cleanup_durati
 GRANT SELECT ON TABLE {{ monitoring_schema }}.realtime_dashboard TO {{ monitor_role }};
 {% endif %}
 
--- object: views/hourly_metrics.sql sha256=a63f84b7ab25fc21519be3b8f9ddc399d3c19e0655b14dac019db7be7d14411a
+-- object: views/hourly_metrics.sql sha256=fb5f66824b66487b95285e32ce5e6a4e560475c5e612897ef8753c3bbd1edaba
 -- The last 24 hours by the clock of the house, the present one included; hours without events are
--- rows of zeros. max() tells the planner what it cannot know of a young
--- table: there is one row.
+-- rows of zeros. max() tells the planner what it cannot know of a young table: there is one row.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.hourly_metrics AS
 WITH settings AS (
     SELECT max(setting.business_time_zone) AS business_time_zone
@@ -893,7 +896,7 @@ COMMENT ON COLUMN {{ monitoring_schema }}.connection_pool.used_pct IS
 GRANT SELECT ON TABLE {{ monitoring_schema }}.connection_pool TO {{ monitor_role }};
 {% endif %}
 
--- object: views/api_endpoint_health.sql sha256=340367e83c6f6167dc311d8204ae3d58f529a44ffe4b3c2eae2efb188c17580d
+-- object: views/api_endpoint_health.sql sha256=167fcdfaed6df172d4902da32b8a0c00e4bcf4ab0beab37c9d233329037e1f4f
 -- Dashboard 3, how the endpoints of the shop answered in the last hour. Percentiles from
 -- logarithmic buckets: what they say is within two percent of a request at that rank.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.api_endpoint_health AS
@@ -911,10 +914,11 @@ ranked AS (
     SELECT
         buckets.*,
         -- The middle of the bucket, in the sense of ratios.
-        2 * power(1.04::double precision, buckets.duration_bucket) / 2.04 AS milliseconds,
+        2 / (1 + growth.factor) * power(growth.factor, buckets.duration_bucket) AS milliseconds,
         sum(buckets.requests) OVER by_duration AS requests_up_to,
         sum(buckets.requests) OVER (PARTITION BY buckets.endpoint) AS requests_in_all
     FROM buckets
+    CROSS JOIN {{ schema }}.duration_bucket_growth() AS growth (factor)
     WINDOW by_duration AS (PARTITION BY buckets.endpoint ORDER BY buckets.duration_bucket)
 ),
 

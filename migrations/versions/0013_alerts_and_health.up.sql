@@ -363,16 +363,26 @@ COMMENT ON FUNCTION {{ schema }}.check_invariants() IS
 'Reads the view invariant_violations and keeps what it says for the view health; returns those '
 'that are broken.';
 
--- object: views/health.sql sha256=0fa0f9a54fb35fd90288e5ab2d3573bff17730da36c112e790143d07fed4147f
+-- object: views/health.sql sha256=0df7d5a54b7f07067239c593089d7b4640cfad8fe21ff5e5227c05ce96e50d00
 -- What somebody on call wants to know first: one row a check, always, the worst of its findings.
 -- Thresholds are those of alert_rules, where there is a rule.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.health AS
-WITH findings (check_name, severity, message) AS (
+WITH alert AS MATERIALIZED (
+    SELECT every.*
+    FROM {{ monitoring_schema }}.alerts AS every
+),
+
+job AS MATERIALIZED (
+    SELECT cleanup.*
+    FROM {{ monitoring_schema }}.cleanup_job_health AS cleanup
+),
+
+findings (check_name, severity, message) AS (
     SELECT
         'alerts',
         CASE alert.severity WHEN 'critical' THEN 2 WHEN 'warning' THEN 1 ELSE 0 END,
         format('%s fires: %s (%s)', alert.alert_name, alert.summary, round(alert.value::numeric, 2))
-    FROM {{ monitoring_schema }}.alerts AS alert
+    FROM alert
     WHERE alert.firing = 1
     UNION ALL
     SELECT
@@ -393,8 +403,8 @@ WITH findings (check_name, severity, message) AS (
                 job.overdue_holds
             )
         END
-    FROM {{ monitoring_schema }}.alerts AS alert
-    CROSS JOIN {{ monitoring_schema }}.cleanup_job_health AS job
+    FROM alert
+    CROSS JOIN job
     WHERE
         alert.alert_name LIKE 'cleanup\_%'
         AND job.scheduler <> 'none'
@@ -403,7 +413,7 @@ WITH findings (check_name, severity, message) AS (
         'cleanup',
         2,
         'the cleanup has never run: schedule it'
-    FROM {{ monitoring_schema }}.cleanup_job_health AS job
+    FROM job
     WHERE job.scheduler = 'none'
     UNION ALL
     SELECT
@@ -413,7 +423,7 @@ WITH findings (check_name, severity, message) AS (
             WHEN job.is_scheduled = 1 THEN 'the process of pg_cron is gone: restart the server'
             ELSE format('nothing has run the cleanup since %s: start it again', job.scheduler)
         END
-    FROM {{ monitoring_schema }}.cleanup_job_health AS job
+    FROM job
     WHERE
         job.scheduler_alive = 0
         AND job.scheduler <> 'none'

@@ -56,8 +56,8 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.api_metrics(timestamptz) IS
-'Requests from p_since on, a row for each endpoint and bucket of durations (up to 1.04 ^ bucket '
-'milliseconds).';
+'Requests from p_since on, a row for each endpoint and bucket of durations: up to '
+'duration_bucket_growth() ^ bucket milliseconds.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ schema }}.api_metrics(timestamptz) TO {{ monitor_role }};

@@ -25,7 +25,8 @@ BEGIN
         event.endpoint,
         -- From a microsecond to eleven days.
         ceil(
-            ln(LEAST(GREATEST(event.duration_ms, 0.001), 1e9)) / ln(1.04::double precision)
+            ln(LEAST(GREATEST(event.duration_ms, 0.001), 1e9))
+            / ln({{ schema }}.duration_bucket_growth())
         )::smallint
         AS duration_bucket,
         count(*),

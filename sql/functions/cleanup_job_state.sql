@@ -66,8 +66,12 @@ BEGIN
             WHERE activity.application_name LIKE 'pg_cron%'
         );
     ELSE
-        -- Nothing else can be seen of a scheduler elsewhere.
-        scheduler_alive := last_run_age_seconds <= 600;
+        -- Nothing else can be seen of a scheduler elsewhere than that it is not silent.
+        SELECT last_run_age_seconds <= rule.threshold
+        INTO scheduler_alive
+        FROM {{ monitoring_schema }}.alert_rules AS rule
+        WHERE rule.alert_name = 'cleanup_job_silent';
+        scheduler_alive := COALESCE(scheduler_alive, false);
     END IF;
 END;
 $body$;

@@ -1,8 +1,7 @@
 -- For the view of nearly the same name, and for cleanup_job_health. pg_cron shows each role only
--- its own rows, and its schema
--- must stay closed to those who monitor, since cron.schedule is for everybody there: so this runs
--- as the owner of the job. The statements are dynamic because pg_cron may be missing, and may come
--- later.
+-- its own rows, and its schema must stay closed to those who monitor, since cron.schedule is for
+-- everybody there: so this runs as the owner of the job. The statements are dynamic because pg_cron
+-- may be missing, and may come later.
 CREATE OR REPLACE FUNCTION {{ schema }}.reservation_cleanup_job_runs(p_limit integer DEFAULT 10)
 RETURNS TABLE (
     jobname text,

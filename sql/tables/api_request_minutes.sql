@@ -20,7 +20,8 @@ COMMENT ON COLUMN {{ schema }}.api_request_minutes.minute IS
 'The minute, by created_at of the events.';
 COMMENT ON COLUMN {{ schema }}.api_request_minutes.endpoint IS 'Route of the request.';
 COMMENT ON COLUMN {{ schema }}.api_request_minutes.duration_bucket IS
-'Durations of up to 1.04 ^ bucket ms, and above 1.04 ^ (bucket - 1).';
+'Durations of up to duration_bucket_growth() ^ bucket milliseconds, and longer than those of the '
+'bucket before.';
 COMMENT ON COLUMN {{ schema }}.api_request_minutes.requests IS 'Requests.';
 COMMENT ON COLUMN {{ schema }}.api_request_minutes.errors IS
 'Those answered with a status of 500 or above.';

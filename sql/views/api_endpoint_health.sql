@@ -15,10 +15,11 @@ ranked AS (
     SELECT
         buckets.*,
         -- The middle of the bucket, in the sense of ratios.
-        2 * power(1.04::double precision, buckets.duration_bucket) / 2.04 AS milliseconds,
+        2 / (1 + growth.factor) * power(growth.factor, buckets.duration_bucket) AS milliseconds,
         sum(buckets.requests) OVER by_duration AS requests_up_to,
         sum(buckets.requests) OVER (PARTITION BY buckets.endpoint) AS requests_in_all
     FROM buckets
+    CROSS JOIN {{ schema }}.duration_bucket_growth() AS growth (factor)
     WINDOW by_duration AS (PARTITION BY buckets.endpoint ORDER BY buckets.duration_bucket)
 ),
 

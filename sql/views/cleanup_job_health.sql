@@ -37,8 +37,8 @@ COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.oldest_overdue_seco
 COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.is_scheduled IS
 '1 if pg_cron has the job, and it is switched on.';
 COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.scheduler_alive IS
-'1 if the scheduler is there: the process of pg_cron, or a run within the last ten minutes by '
-'another.';
+'1 if the scheduler is there: the process of pg_cron, or a run by another within the threshold '
+'of cleanup_job_silent.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.cleanup_job_health TO {{ monitor_role }};

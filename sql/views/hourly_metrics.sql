@@ -1,6 +1,5 @@
 -- The last 24 hours by the clock of the house, the present one included; hours without events are
--- rows of zeros. max() tells the planner what it cannot know of a young
--- table: there is one row.
+-- rows of zeros. max() tells the planner what it cannot know of a young table: there is one row.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.hourly_metrics AS
 WITH settings AS (
     SELECT max(setting.business_time_zone) AS business_time_zone

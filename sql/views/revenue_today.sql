@@ -1,6 +1,6 @@
 -- Dashboard 1, revenue by currency. Every currency that a show is sold in has its row, and a house
--- without shows one that says none. The day is told by the date of each minute: the
--- first instant of a day cannot be computed where clocks are put back at midnight.
+-- without shows one that says none. The day is told by the date of each
+-- minute: its first instant cannot be computed where clocks are put back at midnight.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.revenue_today AS
 WITH settings AS (
     SELECT max(setting.business_time_zone) AS business_time_zone

@@ -30,6 +30,7 @@ from ticketdb.cluster import Cluster
 
 RESERVATION_LOG = "seat_reservation_audit_log"
 ORDER_LOG = "ticket_order_audit_log"
+LOGS = (RESERVATION_LOG, ORDER_LOG, "api_request_log")
 LOG_OF = {
     "reserve_seats": RESERVATION_LOG,
     "extend_reservation": RESERVATION_LOG,

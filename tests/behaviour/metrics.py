@@ -8,19 +8,16 @@ logs. Ask both within one transaction: now() stands still in it.
 
 import math
 import re
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from tests.behaviour.conftest import ORDER_LOG, RESERVATION_LOG, Connection, value
-from tests.behaviour.racing import PATIENCE_SECONDS
+from tests.behaviour.conftest import Connection
 
 # Of each question, the rows: those columns that tell rows apart, and the others by name.
 Answers = dict[str, dict[tuple[Any, ...], dict[str, Any]]]
 
-LOGS = (RESERVATION_LOG, ORDER_LOG, "api_request_log")
 LABELS = frozenset(
     {"time_window", "time", "endpoint", "currency", "error_message", "alert_name", "show", "hours"}
 )
@@ -383,27 +380,3 @@ def assert_equal(of_logs: Answers, of_views: Answers, when: str = "") -> None:
     wrong = [f"{name}, {what}" for name, what in differences(of_logs, of_views)]
     if wrong:
         raise DisagreementError("\n".join([when, *sorted(wrong)]))
-
-
-def lines_not_rolled_up(connection: Connection) -> int:
-    """Rows of the logs that readers get from there, and not from the rollups."""
-    counts = " + ".join(
-        f"(SELECT count(*) FROM {log} AS event, metric_watermarks AS mark WHERE mark.log = '{log}'"
-        " AND event.xact_id >= mark.watermark AND event.id > mark.restored_id)"
-        for log in LOGS
-    )
-    return int(value(connection, f"SELECT {counts}"))
-
-
-def roll_up_all(connection: Connection) -> None:
-    """Roll up until nothing is left of what was committed.
-
-    What is final is a matter of the whole server: transactions in the databases of other tests are
-    waited for.
-    """
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    connection.execute("SELECT roll_up_metrics()")
-    while lines_not_rolled_up(connection):
-        assert time.monotonic() < deadline, "some transaction does not come to an end"
-        time.sleep(0.02)
-        connection.execute("SELECT roll_up_metrics()")

@@ -7,6 +7,7 @@ sets. The clock stands still until it is set again.
 """
 
 import re
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,8 +18,8 @@ from uuid import UUID
 import psycopg
 from psycopg import sql
 
-from tests.behaviour.conftest import NAMES, Connection, Row, enter, value
-from tests.behaviour.racing import await_true
+from tests.behaviour.conftest import LOGS, NAMES, Connection, Row, enter, value
+from tests.behaviour.racing import PATIENCE_SECONDS
 from tests.conftest import Database, quoted, throw_away_database
 from ticketdb.cluster import Cluster
 
@@ -191,20 +192,28 @@ def write(connection: Connection, *happenings: Happening, now: datetime | None =
         happening.write(connection, now)
 
 
-def roll_up(connection: Connection) -> None:
-    """Roll up all that was committed before this call.
+def lines_not_rolled_up(connection: Connection) -> int:
+    """Rows of the logs that readers get from there, and not from the rollups."""
+    counts = " + ".join(
+        f"(SELECT count(*) FROM {log} AS event, metric_watermarks AS mark WHERE mark.log = '{log}'"
+        " AND event.xact_id >= mark.watermark AND event.id > mark.restored_id)"
+        for log in LOGS
+    )
+    return int(value(connection, f"SELECT {counts}"))
+
+
+def roll_up_all(connection: Connection) -> None:
+    """Roll up until nothing is left of what was committed.
 
     A transaction that is still open, in whatever database of the server, holds that up: the other
     tests have some, for a moment each.
     """
-    written = value(connection, "SELECT pg_current_xact_id()::text")
-    await_true(
-        connection,
-        "SELECT bool_and(mark.watermark > %s::xid8) FROM metric_watermarks AS mark,"
-        " (SELECT count(*) FROM roll_up_metrics()) AS rolled_up",
-        [written],
-        every=0.05,
-    )
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    connection.execute("SELECT roll_up_metrics()")
+    while lines_not_rolled_up(connection):
+        assert time.monotonic() < deadline, "some transaction does not come to an end"
+        time.sleep(0.02)
+        connection.execute("SELECT roll_up_metrics()")
 
 
 def views(connection: Connection) -> list[str]:

@@ -29,7 +29,7 @@ from tests.behaviour.monitoring import (
     clocked_database,
     in_window,
     one,
-    roll_up,
+    roll_up_all,
     set_clock,
     write,
 )
@@ -334,12 +334,12 @@ def test_an_alert_fires_and_clears_when_all_is_rolled_up_as_well(
     case = CASES[name]
     connection = enter(connect(database))
     write(connection, *case.beyond)
-    roll_up(connection)
+    roll_up_all(connection)
     assert firing(connection) == {name} | case.implied
     if case.over is not None:
         write(connection, *case.over)
         assert firing(connection) == set()
-        roll_up(connection)
+        roll_up_all(connection)
         assert firing(connection) == set()
 
 

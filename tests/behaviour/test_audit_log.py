@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 from tests.behaviour.conftest import (
+    LOGS,
     NAMES,
     ORDER_LOG,
     RESERVATION_LOG,
@@ -20,8 +21,6 @@ from tests.behaviour.conftest import (
     value,
 )
 from tests.conftest import Connect, Database, quoted
-
-LOGS = [RESERVATION_LOG, ORDER_LOG, "api_request_log"]
 
 
 def fill(connection: Connection) -> None:

@@ -50,6 +50,7 @@ BEHIND_VIEWS = {
     "rollup_state",
     "count_violations",
     "is_restored_log",
+    "duration_bucket_growth",
     "window_start",
     "reservation_metrics",
     "order_metrics",

@@ -21,7 +21,7 @@ from tests.behaviour.conftest import (
     enter,
     make_hall,
 )
-from tests.behaviour.metrics import roll_up_all
+from tests.behaviour.monitoring import roll_up_all
 from tests.conftest import Connect, quoted
 
 # The columns that users rely on, in their order.

@@ -27,6 +27,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.behaviour.conftest import (
+    LOGS,
     NIL,
     ORDER_LOG,
     RESERVATION_LOG,
@@ -35,18 +36,16 @@ from tests.behaviour.conftest import (
     enter,
 )
 from tests.behaviour.metrics import (
-    LOGS,
     METRICS,
     Answers,
     DisagreementError,
     assert_equal,
     differences,
-    lines_not_rolled_up,
     of_the_logs,
     of_the_views,
-    roll_up_all,
     statistics,
 )
+from tests.behaviour.monitoring import lines_not_rolled_up, roll_up_all
 from tests.behaviour.test_state_machine import Edit
 from tests.conftest import NAMES, Database, quoted
 
@@ -826,7 +825,7 @@ EDITS: dict[str, Edit] = {
         "COALESCE(event.order_created_at, event.created_at),\n            0,",
     ),
     "durations are told to a tenth": Edit(
-        "api_request_events", "1.04::double precision", "1.10::double precision"
+        "duration_bucket_growth", "1.04::double precision", "1.10::double precision"
     ),
     "an error without a message is none": Edit(
         "error_events", "AND event.event_type = 'failed'", "AND event.error_message <> ''"

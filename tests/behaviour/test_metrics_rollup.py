@@ -19,6 +19,7 @@ import psycopg
 import pytest
 
 from tests.behaviour.conftest import (
+    LOGS,
     ORDER_LOG,
     RESERVATION_LOG,
     Connection,
@@ -28,16 +29,14 @@ from tests.behaviour.conftest import (
     value,
 )
 from tests.behaviour.metrics import (
-    LOGS,
     METRICS,
     DisagreementError,
     assert_equal,
-    lines_not_rolled_up,
     of_the_logs,
     of_the_views,
-    roll_up_all,
     statistics,
 )
+from tests.behaviour.monitoring import lines_not_rolled_up, roll_up_all
 from tests.behaviour.racing import PATIENCE_SECONDS, await_true
 from tests.behaviour.test_partitions_and_purge import maintain, month
 from tests.behaviour.test_state_machine import Edit

@@ -16,7 +16,7 @@ from psycopg import sql
 from psycopg.rows import namedtuple_row
 
 from tests.behaviour.conftest import NAMES, Connection, enter, make_hall, value
-from tests.behaviour.monitoring import CONSTRAINT, Events, Requests, Run, roll_up, views, write
+from tests.behaviour.monitoring import CONSTRAINT, Events, Requests, Run, roll_up_all, views, write
 from tests.behaviour.test_catalog_law import BEHIND_VIEWS
 from tests.conftest import Database, quoted, throw_away_database
 from ticketdb.cluster import SUPERUSER, Cluster
@@ -113,7 +113,7 @@ def house(cluster: Cluster, template_database: str) -> Iterator[House]:
         with psycopg.connect(database.dsn, autocommit=True) as connection:
             traces = people(enter(connection))
             write(connection, Run(), Requests(), Events("failed", message=CONSTRAINT))
-            roll_up(connection)
+            roll_up_all(connection)
             traces |= people(connection)
             connection.execute("SELECT check_invariants()")
             connection.execute("CALL run_reservation_cleanup()")

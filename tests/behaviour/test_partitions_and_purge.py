@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from tests.behaviour.conftest import (
+    LOGS,
     ORDER_LOG,
     RESERVATION_LOG,
     Connection,
@@ -16,7 +17,7 @@ from tests.behaviour.conftest import (
     make_hall,
     value,
 )
-from tests.behaviour.test_audit_log import LOGS, assert_append_only, fill, partitions
+from tests.behaviour.test_audit_log import assert_append_only, fill, partitions
 from tests.conftest import Connect, Database
 
 MINIMAL = {

@@ -27,7 +27,7 @@ from tests.behaviour.monitoring import (
     Run,
     in_window,
     one,
-    roll_up,
+    roll_up_all,
     write,
 )
 from tests.behaviour.test_guide_queries import BLOCKS, GUIDE
@@ -113,10 +113,10 @@ def shop(
             hall = make_hall(connection)
             morning(hall)
             if request.param == "half":
-                roll_up(connection)
+                roll_up_all(connection)
             afternoon(hall)
             if request.param == "everything":
-                roll_up(connection)
+                roll_up_all(connection)
         yield database
 
 

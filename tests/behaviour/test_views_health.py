@@ -9,6 +9,7 @@ import pytest
 from psycopg.rows import namedtuple_row
 
 from tests.behaviour.conftest import (
+    LOGS,
     NAMES,
     ORDER_LOG,
     RESERVATION_LOG,
@@ -19,9 +20,8 @@ from tests.behaviour.conftest import (
     enter,
     value,
 )
-from tests.behaviour.monitoring import CONSTRAINT, Events, Run, one, roll_up, write
+from tests.behaviour.monitoring import CONSTRAINT, Events, Run, one, roll_up_all, write
 from tests.behaviour.racing import await_true
-from tests.behaviour.test_audit_log import LOGS
 from tests.behaviour.test_partitions_and_purge import drop_month, first_instant, log_at, month
 from tests.conftest import CRON_DATABASE, Connect, Database
 from ticketdb import migrate
@@ -229,7 +229,7 @@ def test_a_rollup_makes_good_for_both(database: Database, connect: Connect) -> N
         f"UPDATE metric_watermarks SET system_identifier = 1 WHERE log = '{RESERVATION_LOG}'"
     )
     assert status(connection, "rollup") == "CRITICAL"
-    roll_up(connection)
+    roll_up_all(connection)
     assert status(connection, "rollup") == "OK"
 
 

@@ -20,7 +20,7 @@ from tests.behaviour.monitoring import (
     Orders,
     Requests,
     Run,
-    roll_up,
+    roll_up_all,
     views,
     write,
 )
@@ -183,10 +183,10 @@ def test_every_view_says_the_same_at_every_stage_of_the_rollup(pair: Pair) -> No
         stages: list[Callable[[], object]] = [
             lambda: write(owner, Run()),
             lambda: morning(owner),
-            lambda: roll_up(owner),
+            lambda: roll_up_all(owner),
             lambda: morning(owner),
             lambda: owner.execute("SELECT cleanup_expired_seat_reservations()"),
-            lambda: roll_up(owner),
+            lambda: roll_up_all(owner),
         ]
         seen = []
         for play in stages:
@@ -219,7 +219,7 @@ def test_what_is_being_written_on_the_primary_is_not_seen_before_it_is_committed
         late.commit()
         catch_up(owner, other)
         assert value(replica, created) == before + 8
-        roll_up(owner)
+        roll_up_all(owner)
         catch_up(owner, other)
         assert value(replica, created) == before + 8
 

@@ -33,7 +33,7 @@ from tests.behaviour.monitoring import (
     clocked_database,
     in_window,
     one,
-    roll_up,
+    roll_up_all,
     set_clock,
     set_up_clock,
     views,
@@ -133,7 +133,7 @@ def clocked(cluster: Cluster, template_database: str) -> Iterator[Database]:
             enter(connection)
             with connection.transaction():
                 record(connection, history()[::2])
-            roll_up(connection)
+            roll_up_all(connection)
             with connection.transaction():
                 record(connection, history()[1::2])
             # A currency has its row as long as there is a show.
