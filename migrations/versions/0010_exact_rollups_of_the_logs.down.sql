@@ -10,6 +10,9 @@ DROP ROUTINE {{ schema }}.extension_metrics;
 -- drop: functions/error_metrics.sql
 DROP ROUTINE {{ schema }}.error_metrics;
 
+-- drop: functions/api_durations.sql
+DROP ROUTINE {{ schema }}.api_durations;
+
 -- drop: functions/api_metrics.sql
 DROP ROUTINE {{ schema }}.api_metrics;
 
@@ -75,6 +78,9 @@ DROP TABLE {{ schema }}.metric_watermarks;
 
 -- drop: functions/system_identifier.sql
 DROP ROUTINE {{ schema }}.system_identifier;
+
+-- drop: tables/api_duration_minutes.sql
+DROP TABLE {{ schema }}.api_duration_minutes;
 
 -- drop: tables/api_request_minutes.sql
 DROP TABLE {{ schema }}.api_request_minutes;

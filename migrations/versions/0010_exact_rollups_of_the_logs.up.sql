@@ -237,31 +237,25 @@ COMMENT ON COLUMN {{ schema }}.order_minutes.tickets IS
 COMMENT ON CONSTRAINT order_minutes_pkey ON {{ schema }}.order_minutes IS 'Rows are told apart.';
 COMMENT ON CONSTRAINT order_minutes_minute_check ON {{ schema }}.order_minutes IS 'Finite.';
 
--- object: tables/api_request_minutes.sql sha256=7d73df1c946de3467697086aca98b689606da81c14b4a38346d025ecf4396d4c
--- Rollup of api_request_log. Durations are told to within two per cent by logarithmic buckets:
--- percentiles can be added up from those.
+-- object: tables/api_request_minutes.sql sha256=c2548a55ba3eec254d59b62cdea5c63a9c0fc23f535f0fb01db7c4051d93e148
+-- Rollup of api_request_log: what answered, how often and how long it took in all.
 CREATE TABLE {{ schema }}.api_request_minutes (
     minute timestamptz NOT NULL,
     endpoint text NOT NULL,
-    duration_bucket smallint NOT NULL,
     requests bigint NOT NULL,
     errors bigint NOT NULL,
     duration_microseconds bigint NOT NULL,
-    CONSTRAINT api_request_minutes_pkey PRIMARY KEY (minute, endpoint, duration_bucket),
+    CONSTRAINT api_request_minutes_pkey PRIMARY KEY (minute, endpoint),
     CONSTRAINT api_request_minutes_minute_check CHECK (isfinite(minute))
 )
 -- The same rows are added to for a minute or two: room on the page keeps that cheap.
 WITH (fillfactor = 80);
 
 COMMENT ON TABLE {{ schema }}.api_request_minutes IS
-'Requests a minute, endpoint and duration. Written by roll_up_metrics(), read through '
-'api_metrics().';
+'Requests a minute and endpoint. Written by roll_up_metrics(), read through api_metrics().';
 COMMENT ON COLUMN {{ schema }}.api_request_minutes.minute IS
 'The minute, by created_at of the events.';
 COMMENT ON COLUMN {{ schema }}.api_request_minutes.endpoint IS 'Route of the request.';
-COMMENT ON COLUMN {{ schema }}.api_request_minutes.duration_bucket IS
-'Durations of up to duration_bucket_growth() ^ bucket milliseconds, and longer than those of the '
-'bucket before.';
 COMMENT ON COLUMN {{ schema }}.api_request_minutes.requests IS 'Requests.';
 COMMENT ON COLUMN {{ schema }}.api_request_minutes.errors IS
 'Those answered with a status of 500 or above.';
@@ -270,6 +264,35 @@ COMMENT ON COLUMN {{ schema }}.api_request_minutes.duration_microseconds IS
 COMMENT ON CONSTRAINT api_request_minutes_pkey ON {{ schema }}.api_request_minutes IS
 'Rows are told apart.';
 COMMENT ON CONSTRAINT api_request_minutes_minute_check ON {{ schema }}.api_request_minutes IS
+'Finite.';
+
+-- object: tables/api_duration_minutes.sql sha256=28d6138d5ba013cb66cfb6938a4d693b8ff7a8fe6725f183bcd8850560052081
+-- Rollup of api_request_log: how the durations are spread. They are told to within two per cent by
+-- logarithmic buckets: percentiles can be added up from those.
+CREATE TABLE {{ schema }}.api_duration_minutes (
+    minute timestamptz NOT NULL,
+    endpoint text NOT NULL,
+    duration_bucket smallint NOT NULL,
+    requests bigint NOT NULL,
+    CONSTRAINT api_duration_minutes_pkey PRIMARY KEY (minute, endpoint, duration_bucket),
+    CONSTRAINT api_duration_minutes_minute_check CHECK (isfinite(minute))
+)
+-- The same rows are added to for a minute or two: room on the page keeps that cheap.
+WITH (fillfactor = 80);
+
+COMMENT ON TABLE {{ schema }}.api_duration_minutes IS
+'Requests a minute, endpoint and duration. Written by roll_up_metrics(), read through '
+'api_durations().';
+COMMENT ON COLUMN {{ schema }}.api_duration_minutes.minute IS
+'The minute, by created_at of the events.';
+COMMENT ON COLUMN {{ schema }}.api_duration_minutes.endpoint IS 'Route of the request.';
+COMMENT ON COLUMN {{ schema }}.api_duration_minutes.duration_bucket IS
+'Durations of up to duration_bucket_growth() ^ bucket milliseconds, and longer than those of the '
+'bucket before.';
+COMMENT ON COLUMN {{ schema }}.api_duration_minutes.requests IS 'Requests.';
+COMMENT ON CONSTRAINT api_duration_minutes_pkey ON {{ schema }}.api_duration_minutes IS
+'Rows are told apart.';
+COMMENT ON CONSTRAINT api_duration_minutes_minute_check ON {{ schema }}.api_duration_minutes IS
 'Finite.';
 
 -- object: functions/system_identifier.sql sha256=342003a84125a863767467d4c847a6886d4a719c2ad8a5b9ab5747f1fa7cadca
@@ -339,9 +362,9 @@ COMMENT ON CONSTRAINT metric_watermarks_rolled_up_at_check ON {{ schema }}.metri
 COMMENT ON CONSTRAINT metric_watermarks_advanced_at_check ON {{ schema }}.metric_watermarks IS
 'Finite.';
 
--- object: functions/duration_bucket_growth.sql sha256=d695e37f74a379fcd4dd440e65532cd26c960b5cfbc659e8e873626747a4715d
+-- object: functions/duration_bucket_growth.sql sha256=29d51f0769e6f1a11f55095f7a1a903fdb0a81c7fce4e2a68dce7a3e1e09675d
 -- How wide the buckets of durations are, for those who fill them and those who read them. Rows of
--- api_request_minutes bear its powers: another value needs another table.
+-- api_duration_minutes bear its powers: another value needs another table.
 CREATE OR REPLACE FUNCTION {{ schema }}.duration_bucket_growth()
 RETURNS double precision
 LANGUAGE sql
@@ -972,8 +995,8 @@ $body$;
 COMMENT ON FUNCTION {{ schema }}.fold_order_events(xid8, xid8, bigint) IS
 'Adds a part of ticket_order_audit_log to its rollup. Internal.';
 
--- object: functions/fold_api_request_events.sql sha256=cc28975e6ff929b15c525ce2a8feb7d055f7292cab581a267bd2f01e0a40a13e
--- Adds a range of the log to its rollup. Nobody but roll_up_metrics() calls this: it knows which
+-- object: functions/fold_api_request_events.sql sha256=f273ab0b533f0c6760aa04ec4dae5d921304475ed86606b29aa5a7b3acb25751
+-- Adds a range of the log to its rollups. Nobody but roll_up_metrics() calls this: it knows which
 -- ranges are final and have not been added yet.
 CREATE OR REPLACE FUNCTION {{ schema }}.fold_api_request_events(
     p_from xid8,
@@ -984,29 +1007,58 @@ RETURNS void
 LANGUAGE sql
 SET search_path = {{ schema }}, pg_temp
 AS $body$
-INSERT INTO {{ schema }}.api_request_minutes (
-    minute, endpoint, duration_bucket, requests, errors, duration_microseconds
+WITH events AS MATERIALIZED (
+    SELECT
+        event.minute,
+        event.endpoint,
+        event.duration_bucket,
+        event.requests,
+        event.errors,
+        event.duration_microseconds
+    FROM {{ schema }}.api_request_events(p_from, p_below, p_after_id) AS event
+),
+
+totals AS (
+    INSERT INTO {{ schema }}.api_request_minutes (
+        minute, endpoint, requests, errors, duration_microseconds
+    )
+    SELECT
+        events.minute,
+        events.endpoint,
+        sum(events.requests),
+        sum(events.errors),
+        sum(events.duration_microseconds)
+    FROM events
+    GROUP BY
+        events.minute,
+        events.endpoint
+    ORDER BY
+        events.minute,
+        events.endpoint
+    ON CONFLICT (minute, endpoint) DO UPDATE SET
+        requests = api_request_minutes.requests + excluded.requests,
+        errors = api_request_minutes.errors + excluded.errors,
+        duration_microseconds
+        = api_request_minutes.duration_microseconds + excluded.duration_microseconds
 )
+
+INSERT INTO {{ schema }}.api_duration_minutes (minute, endpoint, duration_bucket, requests)
 SELECT
-    event.minute,
-    event.endpoint,
-    event.duration_bucket,
-    event.requests,
-    event.errors,
-    event.duration_microseconds
-FROM {{ schema }}.api_request_events(p_from, p_below, p_after_id) AS event
+    events.minute,
+    events.endpoint,
+    events.duration_bucket,
+    events.requests
+FROM events
 ORDER BY
-    event.minute,
-    event.endpoint,
-    event.duration_bucket
+    events.minute,
+    events.endpoint,
+    events.duration_bucket
 ON CONFLICT (minute, endpoint, duration_bucket) DO UPDATE SET
-    requests = api_request_minutes.requests + excluded.requests,
-    errors = api_request_minutes.errors + excluded.errors,
-    duration_microseconds = api_request_minutes.duration_microseconds + excluded.duration_microseconds;
+    requests = api_duration_minutes.requests + excluded.requests;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.fold_api_request_events(xid8, xid8, bigint) IS
-'Adds a part of api_request_log to its rollup. Internal.';
+'Adds a part of api_request_log to its rollups. Internal.';
 
 -- object: functions/fold_events.sql sha256=e817037416b7f659fee9a101f209b496fa6e2241288d57720b6951d8ceb8c386
 -- Which log is folded by what.
@@ -1343,16 +1395,73 @@ COMMENT ON FUNCTION {{ schema }}.order_metrics(timestamptz) IS
 GRANT EXECUTE ON FUNCTION {{ schema }}.order_metrics(timestamptz) TO {{ monitor_role }};
 {% endif %}
 
--- object: functions/api_metrics.sql sha256=6d8f25484a449eca6c325aff5303fc98901f7d765e329eb89d12d7a18d54f25b
+-- object: functions/api_metrics.sql sha256=4cc8d33ff77dc18d1e0c4129b9448a0abf3fb79624d65a5d5d571dd4bc682401
 -- What the views of endpoints read: minutes that are rolled up, and the rest of the log, in one
 -- snapshot.
 CREATE OR REPLACE FUNCTION {{ schema }}.api_metrics(p_since timestamptz)
 RETURNS TABLE (
     endpoint text,
-    duration_bucket smallint,
     requests bigint,
     errors bigint,
     duration_microseconds bigint
+)
+LANGUAGE plpgsql
+STABLE
+SECURITY DEFINER
+SET search_path = {{ schema }}, pg_temp
+-- The planner knows nothing of a range between two parameters, and would read the whole log.
+SET plan_cache_mode = 'force_generic_plan'
+SET enable_seqscan = off
+-- Its estimates are guesses, too: to compile takes longer than to run.
+SET jit = off
+ROWS 100
+AS $body$
+BEGIN
+    RETURN QUERY
+    SELECT
+        counted.endpoint,
+        sum(counted.requests)::bigint,
+        sum(counted.errors)::bigint,
+        sum(counted.duration_microseconds)::bigint
+    FROM (
+        SELECT
+            rolled_up.endpoint,
+            rolled_up.requests,
+            rolled_up.errors,
+            rolled_up.duration_microseconds
+        FROM {{ schema }}.api_request_minutes AS rolled_up
+        WHERE rolled_up.minute >= p_since
+        UNION ALL
+        SELECT
+            recent.endpoint,
+            recent.requests,
+            recent.errors,
+            recent.duration_microseconds
+        FROM {{ schema }}.log_tail('api_request_log') AS tail
+        CROSS JOIN LATERAL {{ schema }}.api_request_events(
+            tail.from_xact_id, tail.below_xact_id, tail.after_id
+        ) AS recent
+        WHERE recent.minute >= p_since
+    ) AS counted
+    GROUP BY counted.endpoint;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.api_metrics(timestamptz) IS
+'Requests from p_since on, a row for each endpoint.';
+
+{% if manage_roles %}
+GRANT EXECUTE ON FUNCTION {{ schema }}.api_metrics(timestamptz) TO {{ monitor_role }};
+{% endif %}
+
+-- object: functions/api_durations.sql sha256=e29f99deadc24edf302b2c54a9cc31006cee4fa26dcbc6c0c6bb8f2fe88d3dc0
+-- What percentiles of durations are made from: minutes that are rolled up, and the rest of the log,
+-- in one snapshot.
+CREATE OR REPLACE FUNCTION {{ schema }}.api_durations(p_since timestamptz)
+RETURNS TABLE (
+    endpoint text,
+    duration_bucket smallint,
+    requests bigint
 )
 LANGUAGE plpgsql
 STABLE
@@ -1370,25 +1479,19 @@ BEGIN
     SELECT
         counted.endpoint,
         counted.duration_bucket,
-        sum(counted.requests)::bigint,
-        sum(counted.errors)::bigint,
-        sum(counted.duration_microseconds)::bigint
+        sum(counted.requests)::bigint
     FROM (
         SELECT
             rolled_up.endpoint,
             rolled_up.duration_bucket,
-            rolled_up.requests,
-            rolled_up.errors,
-            rolled_up.duration_microseconds
-        FROM {{ schema }}.api_request_minutes AS rolled_up
+            rolled_up.requests
+        FROM {{ schema }}.api_duration_minutes AS rolled_up
         WHERE rolled_up.minute >= p_since
         UNION ALL
         SELECT
             recent.endpoint,
             recent.duration_bucket,
-            recent.requests,
-            recent.errors,
-            recent.duration_microseconds
+            recent.requests
         FROM {{ schema }}.log_tail('api_request_log') AS tail
         CROSS JOIN LATERAL {{ schema }}.api_request_events(
             tail.from_xact_id, tail.below_xact_id, tail.after_id
@@ -1401,12 +1504,12 @@ BEGIN
 END;
 $body$;
 
-COMMENT ON FUNCTION {{ schema }}.api_metrics(timestamptz) IS
+COMMENT ON FUNCTION {{ schema }}.api_durations(timestamptz) IS
 'Requests from p_since on, a row for each endpoint and bucket of durations: up to '
 'duration_bucket_growth() ^ bucket milliseconds.';
 
 {% if manage_roles %}
-GRANT EXECUTE ON FUNCTION {{ schema }}.api_metrics(timestamptz) TO {{ monitor_role }};
+GRANT EXECUTE ON FUNCTION {{ schema }}.api_durations(timestamptz) TO {{ monitor_role }};
 {% endif %}
 
 -- object: functions/error_metrics.sql sha256=299d1ac5702e781cc96c15e506c565dceb389e74a4aa71967e8c73ead2cf8002

@@ -896,38 +896,25 @@ COMMENT ON COLUMN {{ monitoring_schema }}.connection_pool.used_pct IS
 GRANT SELECT ON TABLE {{ monitoring_schema }}.connection_pool TO {{ monitor_role }};
 {% endif %}
 
--- object: views/api_endpoint_health.sql sha256=167fcdfaed6df172d4902da32b8a0c00e4bcf4ab0beab37c9d233329037e1f4f
+-- object: views/api_endpoint_health.sql sha256=1ef088e826d69d74693fcf47a119f36ab31ad7fcd0794726226ebb8d0e386aa2
 -- Dashboard 3, how the endpoints of the shop answered in the last hour. Percentiles from
 -- logarithmic buckets: what they say is within two percent of a request at that rank.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.api_endpoint_health AS
-WITH buckets AS (
+WITH ranked AS (
     SELECT
         metric.endpoint,
-        metric.duration_bucket,
-        metric.requests,
-        metric.errors,
-        metric.duration_microseconds AS microseconds
-    FROM {{ schema }}.api_metrics({{ schema }}.window_start('1 hour')) AS metric
-),
-
-ranked AS (
-    SELECT
-        buckets.*,
         -- The middle of the bucket, in the sense of ratios.
-        2 / (1 + growth.factor) * power(growth.factor, buckets.duration_bucket) AS milliseconds,
-        sum(buckets.requests) OVER by_duration AS requests_up_to,
-        sum(buckets.requests) OVER (PARTITION BY buckets.endpoint) AS requests_in_all
-    FROM buckets
+        2 / (1 + growth.factor) * power(growth.factor, metric.duration_bucket) AS milliseconds,
+        sum(metric.requests) OVER by_duration AS requests_up_to,
+        sum(metric.requests) OVER (PARTITION BY metric.endpoint) AS requests_in_all
+    FROM {{ schema }}.api_durations({{ schema }}.window_start('1 hour')) AS metric
     CROSS JOIN {{ schema }}.duration_bucket_growth() AS growth (factor)
-    WINDOW by_duration AS (PARTITION BY buckets.endpoint ORDER BY buckets.duration_bucket)
+    WINDOW by_duration AS (PARTITION BY metric.endpoint ORDER BY metric.duration_bucket)
 ),
 
-endpoints AS (
+percentiles AS (
     SELECT
         ranked.endpoint,
-        sum(ranked.requests)::bigint AS requests,
-        sum(ranked.errors)::bigint AS errors,
-        sum(ranked.microseconds)::double precision / 1000 AS milliseconds,
         min(ranked.milliseconds) FILTER (
             WHERE ranked.requests_up_to >= 0.50 * ranked.requests_in_all
         ) AS p50,
@@ -939,28 +926,40 @@ endpoints AS (
         ) AS p99
     FROM ranked
     GROUP BY ranked.endpoint
+),
+
+endpoints AS (
+    SELECT
+        metric.endpoint,
+        metric.requests,
+        metric.errors,
+        metric.duration_microseconds::double precision / 1000 AS milliseconds
+    FROM {{ schema }}.api_metrics({{ schema }}.window_start('1 hour')) AS metric
+),
+
+listed AS (
+    SELECT endpoints.*
+    FROM endpoints
     UNION ALL
     SELECT
         '(none)',
         0,
         0,
-        NULL,
-        NULL,
-        NULL,
         NULL
-    WHERE NOT EXISTS (SELECT FROM buckets)
+    WHERE NOT EXISTS (SELECT FROM endpoints)
 )
 
 SELECT
-    endpoints.endpoint,
-    endpoints.requests,
-    endpoints.errors,
-    100.0::double precision * endpoints.errors / NULLIF(endpoints.requests, 0) AS error_rate_pct,
-    endpoints.milliseconds / NULLIF(endpoints.requests, 0) AS avg_milliseconds,
-    endpoints.p50 AS p50_milliseconds,
-    endpoints.p95 AS p95_milliseconds,
-    endpoints.p99 AS p99_milliseconds
-FROM endpoints;
+    listed.endpoint,
+    listed.requests,
+    listed.errors,
+    100.0::double precision * listed.errors / NULLIF(listed.requests, 0) AS error_rate_pct,
+    listed.milliseconds / NULLIF(listed.requests, 0) AS avg_milliseconds,
+    percentiles.p50 AS p50_milliseconds,
+    percentiles.p95 AS p95_milliseconds,
+    percentiles.p99 AS p99_milliseconds
+FROM listed
+LEFT JOIN percentiles ON percentiles.endpoint = listed.endpoint;
 
 COMMENT ON VIEW {{ monitoring_schema }}.api_endpoint_health IS
 'How the endpoints of the shop answered in the last hour.';

@@ -1,7 +1,7 @@
 -- 0014: Scheduled jobs.
 -- A template, frozen by `ticketdb revision`.
 
--- object: functions/purge_history.sql sha256=692f41c831e0553ad12a4769100f1777e320dbcebba5281fe5e2d6bab2362ff6
+-- object: functions/purge_history.sql sha256=c702bc101469232b9c87a5ae539b1a8cab1a5616a56b40ffe289212df5e61699
 -- Scheduled daily. What has passed its retention goes: months of the logs as whole partitions, runs
 -- of jobs as rows.
 CREATE OR REPLACE FUNCTION {{ schema }}.purge_history()
@@ -48,6 +48,7 @@ BEGIN
             -- Beyond the longest window in which a view reads them.
             ('error_minutes', 'minute', interval '2 days'),
             ('api_request_minutes', 'minute', interval '2 days'),
+            ('api_duration_minutes', 'minute', interval '2 days'),
             ('extension_quarters', 'quarter', interval '10 days'),
             ('extended_reservations', 'quarter', interval '10 days')
         ) AS rollups (name, at, kept)

@@ -3,7 +3,6 @@
 CREATE OR REPLACE FUNCTION {{ schema }}.api_metrics(p_since timestamptz)
 RETURNS TABLE (
     endpoint text,
-    duration_bucket smallint,
     requests bigint,
     errors bigint,
     duration_microseconds bigint
@@ -17,20 +16,18 @@ SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 -- Its estimates are guesses, too: to compile takes longer than to run.
 SET jit = off
-ROWS 1000
+ROWS 100
 AS $body$
 BEGIN
     RETURN QUERY
     SELECT
         counted.endpoint,
-        counted.duration_bucket,
         sum(counted.requests)::bigint,
         sum(counted.errors)::bigint,
         sum(counted.duration_microseconds)::bigint
     FROM (
         SELECT
             rolled_up.endpoint,
-            rolled_up.duration_bucket,
             rolled_up.requests,
             rolled_up.errors,
             rolled_up.duration_microseconds
@@ -39,7 +36,6 @@ BEGIN
         UNION ALL
         SELECT
             recent.endpoint,
-            recent.duration_bucket,
             recent.requests,
             recent.errors,
             recent.duration_microseconds
@@ -49,15 +45,12 @@ BEGIN
         ) AS recent
         WHERE recent.minute >= p_since
     ) AS counted
-    GROUP BY
-        counted.endpoint,
-        counted.duration_bucket;
+    GROUP BY counted.endpoint;
 END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.api_metrics(timestamptz) IS
-'Requests from p_since on, a row for each endpoint and bucket of durations: up to '
-'duration_bucket_growth() ^ bucket milliseconds.';
+'Requests from p_since on, a row for each endpoint.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ schema }}.api_metrics(timestamptz) TO {{ monitor_role }};

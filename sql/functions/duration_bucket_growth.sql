@@ -1,5 +1,5 @@
 -- How wide the buckets of durations are, for those who fill them and those who read them. Rows of
--- api_request_minutes bear its powers: another value needs another table.
+-- api_duration_minutes bear its powers: another value needs another table.
 CREATE OR REPLACE FUNCTION {{ schema }}.duration_bucket_growth()
 RETURNS double precision
 LANGUAGE sql

@@ -1,4 +1,4 @@
--- Adds a range of the log to its rollup. Nobody but roll_up_metrics() calls this: it knows which
+-- Adds a range of the log to its rollups. Nobody but roll_up_metrics() calls this: it knows which
 -- ranges are final and have not been added yet.
 CREATE OR REPLACE FUNCTION {{ schema }}.fold_api_request_events(
     p_from xid8,
@@ -9,26 +9,55 @@ RETURNS void
 LANGUAGE sql
 SET search_path = {{ schema }}, pg_temp
 AS $body$
-INSERT INTO {{ schema }}.api_request_minutes (
-    minute, endpoint, duration_bucket, requests, errors, duration_microseconds
+WITH events AS MATERIALIZED (
+    SELECT
+        event.minute,
+        event.endpoint,
+        event.duration_bucket,
+        event.requests,
+        event.errors,
+        event.duration_microseconds
+    FROM {{ schema }}.api_request_events(p_from, p_below, p_after_id) AS event
+),
+
+totals AS (
+    INSERT INTO {{ schema }}.api_request_minutes (
+        minute, endpoint, requests, errors, duration_microseconds
+    )
+    SELECT
+        events.minute,
+        events.endpoint,
+        sum(events.requests),
+        sum(events.errors),
+        sum(events.duration_microseconds)
+    FROM events
+    GROUP BY
+        events.minute,
+        events.endpoint
+    ORDER BY
+        events.minute,
+        events.endpoint
+    ON CONFLICT (minute, endpoint) DO UPDATE SET
+        requests = api_request_minutes.requests + excluded.requests,
+        errors = api_request_minutes.errors + excluded.errors,
+        duration_microseconds
+        = api_request_minutes.duration_microseconds + excluded.duration_microseconds
 )
+
+INSERT INTO {{ schema }}.api_duration_minutes (minute, endpoint, duration_bucket, requests)
 SELECT
-    event.minute,
-    event.endpoint,
-    event.duration_bucket,
-    event.requests,
-    event.errors,
-    event.duration_microseconds
-FROM {{ schema }}.api_request_events(p_from, p_below, p_after_id) AS event
+    events.minute,
+    events.endpoint,
+    events.duration_bucket,
+    events.requests
+FROM events
 ORDER BY
-    event.minute,
-    event.endpoint,
-    event.duration_bucket
+    events.minute,
+    events.endpoint,
+    events.duration_bucket
 ON CONFLICT (minute, endpoint, duration_bucket) DO UPDATE SET
-    requests = api_request_minutes.requests + excluded.requests,
-    errors = api_request_minutes.errors + excluded.errors,
-    duration_microseconds = api_request_minutes.duration_microseconds + excluded.duration_microseconds;
+    requests = api_duration_minutes.requests + excluded.requests;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.fold_api_request_events(xid8, xid8, bigint) IS
-'Adds a part of api_request_log to its rollup. Internal.';
+'Adds a part of api_request_log to its rollups. Internal.';

@@ -44,6 +44,7 @@ BEGIN
             -- Beyond the longest window in which a view reads them.
             ('error_minutes', 'minute', interval '2 days'),
             ('api_request_minutes', 'minute', interval '2 days'),
+            ('api_duration_minutes', 'minute', interval '2 days'),
             ('extension_quarters', 'quarter', interval '10 days'),
             ('extended_reservations', 'quarter', interval '10 days')
         ) AS rollups (name, at, kept)

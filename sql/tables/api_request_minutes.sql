@@ -1,27 +1,21 @@
--- Rollup of api_request_log. Durations are told to within two per cent by logarithmic buckets:
--- percentiles can be added up from those.
+-- Rollup of api_request_log: what answered, how often and how long it took in all.
 CREATE TABLE {{ schema }}.api_request_minutes (
     minute timestamptz NOT NULL,
     endpoint text NOT NULL,
-    duration_bucket smallint NOT NULL,
     requests bigint NOT NULL,
     errors bigint NOT NULL,
     duration_microseconds bigint NOT NULL,
-    CONSTRAINT api_request_minutes_pkey PRIMARY KEY (minute, endpoint, duration_bucket),
+    CONSTRAINT api_request_minutes_pkey PRIMARY KEY (minute, endpoint),
     CONSTRAINT api_request_minutes_minute_check CHECK (isfinite(minute))
 )
 -- The same rows are added to for a minute or two: room on the page keeps that cheap.
 WITH (fillfactor = 80);
 
 COMMENT ON TABLE {{ schema }}.api_request_minutes IS
-'Requests a minute, endpoint and duration. Written by roll_up_metrics(), read through '
-'api_metrics().';
+'Requests a minute and endpoint. Written by roll_up_metrics(), read through api_metrics().';
 COMMENT ON COLUMN {{ schema }}.api_request_minutes.minute IS
 'The minute, by created_at of the events.';
 COMMENT ON COLUMN {{ schema }}.api_request_minutes.endpoint IS 'Route of the request.';
-COMMENT ON COLUMN {{ schema }}.api_request_minutes.duration_bucket IS
-'Durations of up to duration_bucket_growth() ^ bucket milliseconds, and longer than those of the '
-'bucket before.';
 COMMENT ON COLUMN {{ schema }}.api_request_minutes.requests IS 'Requests.';
 COMMENT ON COLUMN {{ schema }}.api_request_minutes.errors IS
 'Those answered with a status of 500 or above.';

@@ -54,6 +54,7 @@ BEHIND_VIEWS = {
     "window_start",
     "reservation_metrics",
     "order_metrics",
+    "api_durations",
     "api_metrics",
     "error_metrics",
     "extension_metrics",

@@ -79,6 +79,7 @@ ROLLUPS = (
     "reservation_show_minutes",
     "order_minutes",
     "api_request_minutes",
+    "api_duration_minutes",
     "error_minutes",
     "error_messages",
     "extension_quarters",
@@ -773,8 +774,12 @@ SABOTAGES: dict[str, tuple[str, set[str]]] = {
     ),
     "requests that took four per cent longer": (
         # The test's own are further apart.
-        "UPDATE api_request_minutes SET duration_bucket = duration_bucket + 1",
+        "UPDATE api_duration_minutes SET duration_bucket = duration_bucket + 1",
         {"api_endpoint_health"},
+    ),
+    "a request too many": (
+        "UPDATE api_request_minutes SET requests = requests + 1",
+        OF_REQUESTS,
     ),
     "windows that are a day longer": (
         """

@@ -981,6 +981,7 @@ KEPT = {
     "order_minutes": ("minute", "100 days", "131 days"),
     "error_minutes": ("minute", "2 days", "2 days"),
     "api_request_minutes": ("minute", "2 days", "2 days"),
+    "api_duration_minutes": ("minute", "2 days", "2 days"),
     "extension_quarters": ("quarter", "10 days", "10 days"),
     "extended_reservations": ("quarter", "10 days", "10 days"),
 }
