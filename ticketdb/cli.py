@@ -47,6 +47,10 @@ OutputFile = Annotated[
     typer.FileTextWrite,
     Option("--out", default_factory=lambda: "-", lazy=False, help="Otherwise standard output."),
 ]
+Junit = Annotated[
+    typer.FileTextWrite | None,
+    Option("--junit", lazy=False, help="Write JUnit's XML to this file, too."),
+]
 Message = Annotated[str, Option("--message", "-m", help="What the revision is about.")]
 Objects = Annotated[list[str] | None, Argument(help="Files of sql/; otherwise all that changed.")]
 Buyers = Annotated[int, Option(min=1, help="Concurrent buyers.")]
@@ -178,15 +182,19 @@ def revert(
 
 
 @app.command("verify")
-def verify_command(as_json: Json = False, dsn: Dsn = "", config: ConfigFile = None) -> None:
+def verify_command(
+    as_json: Json = False, junit: Junit = None, dsn: Dsn = "", config: ConfigFile = None
+) -> None:
     """Prove that the database is what this package ships. Reads only; exit status 1 if it is not.
 
     Example: ticketdb verify --json
     """
     checks = verify.verify(dsn, load_variables(config))
     failed = [check for check in checks if not check.ok]
+    if junit is not None:
+        junit.write(verify.junit(checks))
     if as_json:
-        _print_json({"ok": not failed, "checks": [asdict(check) for check in checks]})
+        _print_json({"ok": not failed, "checks": [check.as_data() for check in checks]})
     else:
         for check in checks:
             out.print("ok" if check.ok else "FAILED", style="green" if check.ok else "red", end=" ")

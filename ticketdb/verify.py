@@ -1,23 +1,38 @@
 """Proof that a database is what this package ships. Reads only, needs no second server.
 
-What must be there is not listed anywhere by hand: every object of ``sql/`` carries its COMMENT ON
-beside it, so the comments of ``sql/`` name them all.
+The catalog is compared with the fingerprint that the package ships for this major version; history,
+jobs and data are looked at besides.
 """
 
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
+from ticketdb.catalog import Difference, differences, read_catalog, roots, shipped_catalog
 from ticketdb.config import Variables
 from ticketdb.database import Connection, State, connect, explained, query
 from ticketdb.errors import TicketdbError
-from ticketdb.migrate import check_history, check_server, shipped_sql
+from ticketdb.migrate import check_history, check_server
 from ticketdb.render import render
 from ticketdb.resources import Tree, shipped_tree
 from ticketdb.revision import Revision, read_chain, sha256_hex
 
 HISTORY_CHECKS = ["revision", "checksums"]
-CATALOG_CHECKS = ["objects", "comments", "privileges", "definer functions", "triggers"]
-CATALOG_CHECKS += ["constraints and indexes", "jobs", "rollups", "invariants"]
+# The kinds of the fingerprint, by what people call them.
+CATALOG_CHECKS = {
+    "schemas and tables": ("schema", "relation", "sequence", "statistics", "type"),
+    "columns": ("column",),
+    "constraints": ("constraint",),
+    "indexes": ("index",),
+    "functions": ("routine", "body"),
+    "triggers": ("trigger",),
+    "views and policies": ("rule", "policy"),
+    "privileges": ("grant", "role grant"),
+    "roles": ("role", "role membership", "role setting"),
+    "comments": ("comment",),
+}
+DATA_CHECKS = ["jobs", "rollups", "invariants"]
 
 
 @dataclass(frozen=True)
@@ -25,9 +40,18 @@ class Check:
     """The answer to one question about a database. `details` say what is wrong."""
 
     name: str
-    ok: bool
     details: tuple[str, ...] = ()
+    differences: tuple[Difference, ...] = ()
     note: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return not self.details
+
+    def as_data(self) -> dict[str, Any]:
+        """All of it for a program, `ok` and the kind of each change included."""
+        changes = [{"change": d.change, **asdict(d)} for d in self.differences]
+        return {"ok": self.ok, **asdict(self), "differences": changes}
 
 
 def verify(dsn: str, variables: Variables, tree: Tree | None = None) -> list[Check]:
@@ -45,23 +69,46 @@ def examine(connection: Connection, variables: Variables, tree: Tree) -> list[Ch
         connection.execute("SET LOCAL search_path = pg_catalog, pg_temp")
         state = State.read(connection, variables)
         check_server(state, writing=False)
-        names, notes = HISTORY_CHECKS, {"revision": state.revision or "base"}
         wrong = list(_history(state, chain, variables))
-        if state.revision is not None:
-            names = HISTORY_CHECKS + CATALOG_CHECKS
-            notes["jobs"] = "pg_cron" if state.has_pg_cron else "run by an external scheduler"
-            wrong += query(
-                connection,
-                "verify.sql",
-                variables,
-                shipped=shipped_sql(variables, tree),
-                has_pg_cron=state.has_pg_cron and state.has_jobs,
-                sees_pg_cron=state.sees_pg_cron,
-                has_invariants=state.has_invariants,
-                has_rollups=state.has_rollups,
-            )
-    details = {name: tuple(detail for check, detail in wrong if check == name) for name in names}
-    return [Check(name, not details[name], details[name], notes.get(name, "")) for name in names]
+        checks = [_check(name, wrong) for name in HISTORY_CHECKS]
+        # A database that is behind differs from what is shipped in everything that came since.
+        if state.revision != chain[-1].revision:
+            return checks
+        wanted = shipped_catalog(connection, variables, state.major)
+        different = differences(wanted, read_catalog(connection, variables, roots(wanted)))
+        for name, kinds in CATALOG_CHECKS.items():
+            found = tuple(difference for difference in different if difference.kind in kinds)
+            checks.append(Check(name, tuple(map(str, found)), found))
+        wrong = query(
+            connection,
+            "verify.sql",
+            variables,
+            has_pg_cron=state.has_pg_cron and state.has_jobs,
+            sees_pg_cron=state.sees_pg_cron,
+            has_invariants=state.has_invariants,
+            has_rollups=state.has_rollups,
+        )
+        scheduler = "pg_cron" if state.has_pg_cron else "run by an external scheduler"
+        notes = {"jobs": scheduler}
+        return checks + [_check(name, wrong, notes.get(name, "")) for name in DATA_CHECKS]
+
+
+def _check(name: str, wrong: list[tuple[str, str]], note: str = "") -> Check:
+    return Check(name, tuple(detail for check, detail in wrong if check == name), note=note)
+
+
+def junit(checks: list[Check]) -> str:
+    """The answers as JUnit's XML, a test case each, for the CI systems that read it."""
+    failures = str(sum(not check.ok for check in checks))
+    suite = ET.Element(
+        "testsuite", name="ticketdb verify", tests=str(len(checks)), failures=failures
+    )
+    for check in checks:
+        case = ET.SubElement(suite, "testcase", classname="ticketdb.verify", name=check.name)
+        if not check.ok:
+            message = f"{len(check.details)} found"
+            ET.SubElement(case, "failure", message=message).text = "\n".join(check.details)
+    return ET.tostring(suite, encoding="unicode", xml_declaration=True)
 
 
 def _history(

@@ -597,7 +597,7 @@ COMMENT ON COLUMN {{ monitoring_schema }}.payment_failures.failure_rate_pct IS
 GRANT SELECT ON TABLE {{ monitoring_schema }}.payment_failures TO {{ monitor_role }};
 {% endif %}
 
--- object: views/revenue_today.sql sha256=27c3c2a7194ff27300eec540e4c0c4cd0806a60aebfe846fbe4192b6ead8128b
+-- object: views/revenue_today.sql sha256=c03afc97ffbe54be4a7bc6e530af309c5708fa1890b4331f75df8a67f5644016
 -- Dashboard 1, revenue by currency. Every currency that a show is sold in has its row, and a house
 -- without shows one that says none. The day is told by the date of each
 -- minute: its first instant cannot be computed where clocks are put back at midnight.
@@ -627,7 +627,7 @@ currencies AS (
     UNION
     SELECT show.currency FROM {{ schema }}.shows AS show
     UNION
-    SELECT 'none'
+    SELECT 'none' AS currency
     WHERE NOT EXISTS (SELECT FROM {{ schema }}.shows)
 )
 
@@ -896,7 +896,7 @@ COMMENT ON COLUMN {{ monitoring_schema }}.connection_pool.used_pct IS
 GRANT SELECT ON TABLE {{ monitoring_schema }}.connection_pool TO {{ monitor_role }};
 {% endif %}
 
--- object: views/api_endpoint_health.sql sha256=1ef088e826d69d74693fcf47a119f36ab31ad7fcd0794726226ebb8d0e386aa2
+-- object: views/api_endpoint_health.sql sha256=5016326298fac3eba92888853e833a0d6b16e5c7c3d2eac3b6258cac0e3351df
 -- Dashboard 3, how the endpoints of the shop answered in the last hour. Percentiles from
 -- logarithmic buckets: what they say is within two percent of a request at that rank.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.api_endpoint_health AS
@@ -942,10 +942,10 @@ listed AS (
     FROM endpoints
     UNION ALL
     SELECT
-        '(none)',
-        0,
-        0,
-        NULL
+        '(none)' AS endpoint,
+        0 AS requests,
+        0 AS errors,
+        NULL AS milliseconds
     WHERE NOT EXISTS (SELECT FROM endpoints)
 )
 

@@ -363,7 +363,7 @@ COMMENT ON FUNCTION {{ schema }}.check_invariants() IS
 'Reads the view invariant_violations and keeps what it says for the view health; returns those '
 'that are broken.';
 
--- object: views/health.sql sha256=0df7d5a54b7f07067239c593089d7b4640cfad8fe21ff5e5227c05ce96e50d00
+-- object: views/health.sql sha256=5e613364eb950654006dfcff079a0709f37f4760b3939747b1962d23675f528a
 -- What somebody on call wants to know first: one row a check, always, the worst of its findings.
 -- Thresholds are those of alert_rules, where there is a rule.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.health AS
@@ -386,7 +386,7 @@ findings (check_name, severity, message) AS (
     WHERE alert.firing = 1
     UNION ALL
     SELECT
-        'cleanup',
+        'cleanup' AS check_name,
         CASE
             WHEN alert.firing = 0 THEN 0
             WHEN alert.severity = 'critical' THEN 2
@@ -410,14 +410,14 @@ findings (check_name, severity, message) AS (
         AND job.scheduler <> 'none'
     UNION ALL
     SELECT
-        'cleanup',
+        'cleanup' AS check_name,
         2,
-        'the cleanup has never run: schedule it'
+        'the cleanup has never run: schedule it' AS message
     FROM job
     WHERE job.scheduler = 'none'
     UNION ALL
     SELECT
-        'cleanup',
+        'cleanup' AS check_name,
         CASE WHEN job.is_scheduled = 1 THEN 2 ELSE 1 END,
         CASE
             WHEN job.is_scheduled = 1 THEN 'the process of pg_cron is gone: restart the server'
@@ -429,7 +429,7 @@ findings (check_name, severity, message) AS (
         AND job.scheduler <> 'none'
     UNION ALL
     SELECT
-        'rollup',
+        'rollup' AS check_name,
         CASE
             WHEN mark.is_restored THEN 2
             WHEN GREATEST(mark.age_seconds, mark.waiting_seconds) > 900 THEN 2
@@ -454,7 +454,7 @@ findings (check_name, severity, message) AS (
     FROM {{ schema }}.rollup_state() AS mark
     UNION ALL
     SELECT
-        'partitions',
+        'partitions' AS check_name,
         CASE
             WHEN partitions.ends_at <= now() THEN 2
             WHEN partitions.ends_at <= now() + interval '31 days' THEN 1
@@ -475,7 +475,7 @@ findings (check_name, severity, message) AS (
     FROM {{ schema }}.log_partitions() AS partitions
     UNION ALL
     SELECT
-        'invariants',
+        'invariants' AS check_name,
         CASE
             WHEN checked.violations > 0 THEN 2
             WHEN checked.checked_at < now() - interval '1 hour' THEN 1
@@ -492,13 +492,13 @@ findings (check_name, severity, message) AS (
     FROM {{ schema }}.invariant_checks AS checked
     UNION ALL
     SELECT
-        'invariants',
+        'invariants' AS check_name,
         3,
-        'never checked: run check_invariants()'
+        'never checked: run check_invariants()' AS message
     WHERE NOT EXISTS (SELECT FROM {{ schema }}.invariant_checks)
     UNION ALL
     SELECT
-        'connections',
+        'connections' AS check_name,
         CASE
             WHEN 100 * pool.connections > 95 * pool.available THEN 2
             WHEN 100 * pool.connections > 80 * pool.available THEN 1

@@ -43,10 +43,10 @@ listed AS (
     FROM endpoints
     UNION ALL
     SELECT
-        '(none)',
-        0,
-        0,
-        NULL
+        '(none)' AS endpoint,
+        0 AS requests,
+        0 AS errors,
+        NULL AS milliseconds
     WHERE NOT EXISTS (SELECT FROM endpoints)
 )
 

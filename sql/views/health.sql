@@ -20,7 +20,7 @@ findings (check_name, severity, message) AS (
     WHERE alert.firing = 1
     UNION ALL
     SELECT
-        'cleanup',
+        'cleanup' AS check_name,
         CASE
             WHEN alert.firing = 0 THEN 0
             WHEN alert.severity = 'critical' THEN 2
@@ -44,14 +44,14 @@ findings (check_name, severity, message) AS (
         AND job.scheduler <> 'none'
     UNION ALL
     SELECT
-        'cleanup',
+        'cleanup' AS check_name,
         2,
-        'the cleanup has never run: schedule it'
+        'the cleanup has never run: schedule it' AS message
     FROM job
     WHERE job.scheduler = 'none'
     UNION ALL
     SELECT
-        'cleanup',
+        'cleanup' AS check_name,
         CASE WHEN job.is_scheduled = 1 THEN 2 ELSE 1 END,
         CASE
             WHEN job.is_scheduled = 1 THEN 'the process of pg_cron is gone: restart the server'
@@ -63,7 +63,7 @@ findings (check_name, severity, message) AS (
         AND job.scheduler <> 'none'
     UNION ALL
     SELECT
-        'rollup',
+        'rollup' AS check_name,
         CASE
             WHEN mark.is_restored THEN 2
             WHEN GREATEST(mark.age_seconds, mark.waiting_seconds) > 900 THEN 2
@@ -88,7 +88,7 @@ findings (check_name, severity, message) AS (
     FROM {{ schema }}.rollup_state() AS mark
     UNION ALL
     SELECT
-        'partitions',
+        'partitions' AS check_name,
         CASE
             WHEN partitions.ends_at <= now() THEN 2
             WHEN partitions.ends_at <= now() + interval '31 days' THEN 1
@@ -109,7 +109,7 @@ findings (check_name, severity, message) AS (
     FROM {{ schema }}.log_partitions() AS partitions
     UNION ALL
     SELECT
-        'invariants',
+        'invariants' AS check_name,
         CASE
             WHEN checked.violations > 0 THEN 2
             WHEN checked.checked_at < now() - interval '1 hour' THEN 1
@@ -126,13 +126,13 @@ findings (check_name, severity, message) AS (
     FROM {{ schema }}.invariant_checks AS checked
     UNION ALL
     SELECT
-        'invariants',
+        'invariants' AS check_name,
         3,
-        'never checked: run check_invariants()'
+        'never checked: run check_invariants()' AS message
     WHERE NOT EXISTS (SELECT FROM {{ schema }}.invariant_checks)
     UNION ALL
     SELECT
-        'connections',
+        'connections' AS check_name,
         CASE
             WHEN 100 * pool.connections > 95 * pool.available THEN 2
             WHEN 100 * pool.connections > 80 * pool.available THEN 1

@@ -27,7 +27,7 @@ currencies AS (
     UNION
     SELECT show.currency FROM {{ schema }}.shows AS show
     UNION
-    SELECT 'none'
+    SELECT 'none' AS currency
     WHERE NOT EXISTS (SELECT FROM {{ schema }}.shows)
 )
 

@@ -16,9 +16,10 @@ import pytest
 
 from tests.conftest import Database
 from ticketdb import cli
+from ticketdb.catalog import Catalog, read_catalog
 from ticketdb.cluster import Cluster, private_cluster
 from ticketdb.config import Variables
-from ticketdb.database import Connection, State, query
+from ticketdb.database import Connection
 from ticketdb.resources import Tree, shipped_tree
 
 OTHER_NAMES = Variables(
@@ -29,7 +30,6 @@ OTHER_NAMES = Variables(
     dashboard_role="Dash Board",
     datadog_role="data-dog",
     cleanup_job="it's; a \\ job %s",
-    # Equal, as by default: one schedule for two jobs has one placeholder in the fingerprint.
     cleanup_schedule="*/2 * * * *",
     rollup_schedule="*/2 * * * *",
 )
@@ -59,12 +59,10 @@ class Finished:
     stderr: str
 
 
-def fingerprint(connection: Connection, variables: Variables) -> list[tuple[str, str, str]]:
-    """The rows (kind, identity, definition) of catalog.sql: equal for databases that are equal."""
+def fingerprint(connection: Connection, variables: Variables) -> Catalog:
+    """The catalog of a database: equal for databases that are equal."""
     connection.execute("SET search_path = pg_catalog, pg_temp")
-    has_pg_cron = State.read(connection, variables).has_pg_cron
-    rows = query(connection, "catalog.sql", variables, has_pg_cron=has_pg_cron)
-    return [(row.kind, row.identity, row.definition) for row in rows]
+    return read_catalog(connection, variables)
 
 
 class Program(Protocol):
@@ -140,10 +138,10 @@ def next_line(process: subprocess.Popen[str]) -> str:
 
 
 @pytest.fixture(scope="session")
-def own_cluster() -> Iterator[Cluster]:
+def own_cluster(cluster: Cluster) -> Iterator[Cluster]:
     """A server for tests that drop roles, or change who may log in, under nobody's feet."""
-    with private_cluster() as cluster:
-        yield cluster
+    with private_cluster(cluster.binaries) as own:
+        yield own
 
 
 @pytest.fixture

@@ -1,0 +1,11324 @@
+--
+-- PostgreSQL database dump
+--
+
+
+
+SET statement_timeout = 0;
+SET lock_timeout = 0;
+SET idle_in_transaction_session_timeout = 0;
+SET client_encoding = 'UTF8';
+SET standard_conforming_strings = on;
+SELECT pg_catalog.set_config('search_path', '', false);
+SET check_function_bodies = false;
+SET xmloption = content;
+SET client_min_messages = warning;
+SET row_security = off;
+
+--
+-- Name: monitoring; Type: SCHEMA; Schema: -; Owner: -
+--
+
+CREATE SCHEMA monitoring;
+
+
+--
+-- Name: SCHEMA monitoring; Type: COMMENT; Schema: -; Owner: -
+--
+
+COMMENT ON SCHEMA monitoring IS 'ticketdb: views for dashboards and alerts. Read-only, aggregated, free of personal data.';
+
+
+--
+-- Name: active_reservation_totals(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.active_reservation_totals(OUT active_reservations bigint, OUT expiring_soon bigint, OUT total_seats_held bigint) RETURNS record
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+BEGIN
+    SELECT
+        count(*),
+        count(*) FILTER (WHERE hold.expires_at < now() + interval '2 minutes'),
+        COALESCE(sum(claims.seats), 0)::bigint
+    INTO
+        active_reservations,
+        expiring_soon,
+        total_seats_held
+    FROM "public".seat_reservations AS hold
+    CROSS JOIN LATERAL (
+        -- FILTER and not WHERE: claims are to be found by their reservation, not by the index of
+        -- all live ones.
+        SELECT count(*) FILTER (WHERE claim.released_at IS NULL) AS seats
+        FROM "public".reservation_seats AS claim
+        WHERE
+            claim.reservation_id = hold.id
+            AND claim.show_id = hold.show_id
+    ) AS claims
+    WHERE
+        hold.is_active
+        AND hold.expires_at > now();
+END;
+$$;
+
+
+--
+-- Name: FUNCTION active_reservation_totals(OUT active_reservations bigint, OUT expiring_soon bigint, OUT total_seats_held bigint); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.active_reservation_totals(OUT active_reservations bigint, OUT expiring_soon bigint, OUT total_seats_held bigint) IS 'Holds that are not over, those of them that will be in two minutes, and the seats they hold. For the views.';
+
+
+--
+-- Name: adopt_restored_log(text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.adopt_restored_log(p_log text) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    SET lock_timeout TO '1s'
+    AS $_$
+DECLARE
+    v_schema constant text := 'public';
+    v_mark "public".metric_watermarks;
+    v_last_id bigint;
+    v_folded bigint;
+BEGIN
+    SELECT mark.* INTO v_mark FROM "public".metric_watermarks AS mark WHERE mark.log = p_log;
+    -- Nobody is in the middle of writing: all rows up to the last id are seen, or never will be.
+    EXECUTE format('LOCK TABLE %I.%I IN SHARE MODE', v_schema, p_log);
+    EXECUTE format('SELECT COALESCE(max(event.id), 0) FROM %I.%I AS event', v_schema, p_log)
+    INTO v_last_id;
+    EXECUTE format(
+        'SELECT count(*) FROM %I.%I AS event '
+        'WHERE (event.xact_id >= $1 AND event.id > $2) OR event.id > $3',
+        v_schema, p_log
+    )
+    INTO v_folded
+    USING v_mark.watermark, v_mark.restored_id, v_mark.last_folded_id;
+
+    PERFORM "public".fold_events(
+        p_log, v_mark.watermark, '18446744073709551615'::xid8, v_mark.restored_id
+    );
+    PERFORM "public".fold_events(
+        p_log, '0'::xid8, v_mark.watermark, v_mark.last_folded_id
+    );
+    UPDATE "public".metric_watermarks
+    SET
+        watermark = pg_snapshot_xmin(pg_current_snapshot()),
+        last_folded_id = v_last_id,
+        restored_id = v_last_id,
+        system_identifier = "public".system_identifier(),
+        rolled_up_at = clock_timestamp(),
+        advanced_at = clock_timestamp()
+    WHERE metric_watermarks.log = p_log;
+    RETURN v_folded;
+END;
+$_$;
+
+
+--
+-- Name: FUNCTION adopt_restored_log(p_log text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.adopt_restored_log(p_log text) IS 'Makes the rollup of a log that came with a dump of another server go on from here; returns how many rows were not in it yet. Locks the log against writers for a moment. Internal.';
+
+
+--
+-- Name: api_durations(timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.api_durations(p_since timestamp with time zone) RETURNS TABLE(endpoint text, duration_bucket smallint, requests bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    RETURN QUERY
+    SELECT
+        counted.endpoint,
+        counted.duration_bucket,
+        sum(counted.requests)::bigint
+    FROM (
+        SELECT
+            rolled_up.endpoint,
+            rolled_up.duration_bucket,
+            rolled_up.requests
+        FROM "public".api_duration_minutes AS rolled_up
+        WHERE rolled_up.minute >= p_since
+        UNION ALL
+        SELECT
+            recent.endpoint,
+            recent.duration_bucket,
+            recent.requests
+        FROM "public".log_tail('api_request_log') AS tail
+        CROSS JOIN LATERAL "public".api_request_events(
+            tail.from_xact_id, tail.below_xact_id, tail.after_id
+        ) AS recent
+        WHERE recent.minute >= p_since
+    ) AS counted
+    GROUP BY
+        counted.endpoint,
+        counted.duration_bucket;
+END;
+$$;
+
+
+--
+-- Name: FUNCTION api_durations(p_since timestamp with time zone); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.api_durations(p_since timestamp with time zone) IS 'Requests from p_since on, a row for each endpoint and bucket of durations: up to duration_bucket_growth() ^ bucket milliseconds.';
+
+
+--
+-- Name: api_metrics(timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.api_metrics(p_since timestamp with time zone) RETURNS TABLE(endpoint text, requests bigint, errors bigint, duration_microseconds bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 100
+    SET search_path TO 'public', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    RETURN QUERY
+    SELECT
+        counted.endpoint,
+        sum(counted.requests)::bigint,
+        sum(counted.errors)::bigint,
+        sum(counted.duration_microseconds)::bigint
+    FROM (
+        SELECT
+            rolled_up.endpoint,
+            rolled_up.requests,
+            rolled_up.errors,
+            rolled_up.duration_microseconds
+        FROM "public".api_request_minutes AS rolled_up
+        WHERE rolled_up.minute >= p_since
+        UNION ALL
+        SELECT
+            recent.endpoint,
+            recent.requests,
+            recent.errors,
+            recent.duration_microseconds
+        FROM "public".log_tail('api_request_log') AS tail
+        CROSS JOIN LATERAL "public".api_request_events(
+            tail.from_xact_id, tail.below_xact_id, tail.after_id
+        ) AS recent
+        WHERE recent.minute >= p_since
+    ) AS counted
+    GROUP BY counted.endpoint;
+END;
+$$;
+
+
+--
+-- Name: FUNCTION api_metrics(p_since timestamp with time zone); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.api_metrics(p_since timestamp with time zone) IS 'Requests from p_since on, a row for each endpoint.';
+
+
+--
+-- Name: api_request_events(xid8, xid8, bigint); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.api_request_events(p_from xid8, p_below xid8, p_after_id bigint) RETURNS TABLE(minute timestamp with time zone, endpoint text, duration_bucket smallint, requests bigint, errors bigint, duration_microseconds bigint)
+    LANGUAGE plpgsql STABLE ROWS 100
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+    SELECT
+        date_bin('1 minute', event.created_at, '2000-01-01 00:00+00') AS minute,
+        event.endpoint,
+        -- From a microsecond to eleven days.
+        ceil(
+            ln(LEAST(GREATEST(event.duration_ms, 0.001), 1e9))
+            / ln("public".duration_bucket_growth())
+        )::smallint
+        AS duration_bucket,
+        count(*),
+        count(*) FILTER (WHERE event.status_code >= 500),
+        round(sum(LEAST(event.duration_ms, 1e9)) * 1000)::bigint
+    FROM "public".api_request_log AS event
+    WHERE
+        event.xact_id >= p_from
+        AND event.xact_id < p_below
+        AND event.id > p_after_id
+    GROUP BY
+        minute,
+        event.endpoint,
+        duration_bucket;
+END;
+$$;
+
+
+--
+-- Name: FUNCTION api_request_events(p_from xid8, p_below xid8, p_after_id bigint); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.api_request_events(p_from xid8, p_below xid8, p_after_id bigint) IS 'Requests a minute, endpoint and logarithmic bucket of durations, of the transactions from p_from to below p_below, rows beyond p_after_id. Internal.';
+
+
+--
+-- Name: audit_seat_reservation(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.audit_seat_reservation() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_event_type text := CASE WHEN NEW.status = 'active' THEN 'created' ELSE NEW.status END;
+    v_hold_seconds double precision;
+    v_metadata jsonb := '{}'::jsonb;
+BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        IF NEW.status = OLD.status THEN
+            v_event_type := 'extended';
+        ELSIF OLD.status = 'expired' AND NEW.status = 'completed' THEN
+            -- Sold after it was over: that hold ended, and was counted, when it expired.
+            v_metadata := '{"late": true}'::jsonb;
+        ELSIF NEW.ended_at IS NOT NULL THEN
+            v_hold_seconds := extract(EPOCH FROM NEW.ended_at - NEW.created_at)::double precision;
+        END IF;
+    END IF;
+
+    -- Claims are written before, and released after, the row that this is about: the live ones are
+    -- those it concerns. FILTER and not WHERE: they are to be found by their reservation, not by
+    -- the index of all live claims.
+    INSERT INTO "public".seat_reservation_audit_log (
+        event_type, reservation_id, show_id, session_id, seat_count, seat_ids, user_agent,
+        ip_address, metadata, hold_seconds
+    )
+    SELECT
+        v_event_type,
+        NEW.id,
+        NEW.show_id,
+        NEW.session_id,
+        count(*) FILTER (WHERE claim.released_at IS NULL),
+        COALESCE(array_agg(claim.show_seat_id) FILTER (WHERE claim.released_at IS NULL), '{}'),
+        NEW.user_agent,
+        NEW.ip_address,
+        v_metadata,
+        v_hold_seconds
+    FROM "public".reservation_seats AS claim
+    WHERE
+        claim.reservation_id = NEW.id
+        AND claim.show_id = NEW.show_id;
+    RETURN NULL;
+END;
+$$;
+
+
+--
+-- Name: FUNCTION audit_seat_reservation(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.audit_seat_reservation() IS 'Trigger: writes what happened to a hold into seat_reservation_audit_log.';
+
+
+--
+-- Name: audit_ticket_order(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.audit_ticket_order() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    INSERT INTO "public".ticket_order_audit_log (
+        order_id, reservation_id, show_id, old_status, new_status, amount_in_cents, currency,
+        seat_count, payment_provider, order_created_at, error_message
+    )
+    VALUES (
+        NEW.id,
+        NEW.reservation_id,
+        NEW.show_id,
+        CASE WHEN TG_OP = 'UPDATE' THEN OLD.status END,
+        NEW.status,
+        NEW.total_amount_in_cents,
+        NEW.currency,
+        cardinality(NEW.seat_ids),
+        NEW.payment_provider,
+        NEW.created_at,
+        -- The order keeps the words of its last failure; the line of a later success is none.
+        CASE WHEN NEW.status = 'failed' THEN NEW.error_message END
+    );
+    RETURN NULL;
+END;
+$$;
+
+
+--
+-- Name: FUNCTION audit_ticket_order(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.audit_ticket_order() IS 'Trigger: writes each change of status of an order into ticket_order_audit_log.';
+
+
+--
+-- Name: can_use_pg_cron(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.can_use_pg_cron() RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+SELECT
+    EXISTS (
+        SELECT
+        FROM pg_extension AS extension
+        INNER JOIN pg_namespace AS namespace ON namespace.nspname = 'cron'
+        WHERE
+            extension.extname = 'pg_cron'
+            AND has_schema_privilege(namespace.oid, 'USAGE')
+    );
+$$;
+
+
+--
+-- Name: FUNCTION can_use_pg_cron(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.can_use_pg_cron() IS 'Whether pg_cron is installed in this database and its schema is open to the caller.';
+
+
+--
+-- Name: check_invariants(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.check_invariants() RETURNS TABLE(broken_invariant text, found_violations bigint)
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    WITH found AS MATERIALIZED (
+        SELECT
+            now_found.invariant,
+            now_found.violations
+        FROM "monitoring".invariant_violations AS now_found
+    ),
+
+    -- Those that an older release knew.
+    forgotten AS (
+        DELETE FROM "public".invariant_checks
+        WHERE invariant_checks.invariant NOT IN (SELECT found.invariant FROM found)
+    )
+
+    INSERT INTO "public".invariant_checks (invariant, violations, checked_at)
+    SELECT
+        found.invariant,
+        found.violations,
+        clock_timestamp()
+    FROM found
+    ON CONFLICT (invariant) DO UPDATE SET
+        violations = excluded.violations,
+        checked_at = excluded.checked_at;
+
+    RETURN QUERY
+    SELECT
+        broken.invariant,
+        broken.violations
+    FROM "public".invariant_checks AS broken
+    WHERE broken.violations > 0
+    ORDER BY broken.invariant;
+END;
+$$;
+
+
+--
+-- Name: FUNCTION check_invariants(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.check_invariants() IS 'Reads the view invariant_violations and keeps what it says for the view health; returns those that are broken.';
+
+
+--
+-- Name: cleanup_expired_seat_reservations(integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.cleanup_expired_seat_reservations(p_batch_size integer DEFAULT 5000, OUT total_reservations_expired integer, OUT total_seats_released integer, OUT reservation_ids uuid[]) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    v_portion record;
+    v_ended record;
+    v_after_expires_at timestamptz := '-infinity'::timestamptz;
+    v_after_id uuid := '00000000-0000-0000-0000-000000000000'::uuid;
+BEGIN
+    IF p_batch_size IS NULL OR p_batch_size NOT BETWEEN 1 AND 100000 THEN
+        RAISE EXCEPTION 'p_batch_size must be between 1 and 100000, not %',
+            COALESCE(p_batch_size::text, 'NULL')
+        USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    total_reservations_expired := 0;
+    total_seats_released := 0;
+    reservation_ids := '{}';
+
+    -- Again, where all of it or some was locked by somebody else.
+    WHILE total_reservations_expired < p_batch_size LOOP
+        FOR v_portion IN
+            SELECT portion.*
+            FROM "public".overdue_holds(
+                p_batch_size - total_reservations_expired, p_batch_size,
+                v_after_expires_at, v_after_id
+            ) AS portion
+        LOOP
+            v_ended := "public".end_overdue_holds(
+                v_portion.show_id, v_portion.reservation_ids
+            );
+            reservation_ids := reservation_ids || v_ended.ended_ids;
+            total_seats_released := total_seats_released + v_ended.seats_released;
+            v_after_expires_at := v_portion.last_expires_at;
+            v_after_id := v_portion.last_id;
+        END LOOP;
+        EXIT WHEN NOT FOUND;
+        total_reservations_expired := cardinality(reservation_ids);
+    END LOOP;
+END;
+$$;
+
+
+--
+-- Name: FUNCTION cleanup_expired_seat_reservations(p_batch_size integer, OUT total_reservations_expired integer, OUT total_seats_released integer, OUT reservation_ids uuid[]); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.cleanup_expired_seat_reservations(p_batch_size integer, OUT total_reservations_expired integer, OUT total_seats_released integer, OUT reservation_ids uuid[]) IS 'Ends at most p_batch_size holds that are over and frees their seats; skips what somebody holds locked. Returns how many holds and seats, and which holds.';
+
+
+--
+-- Name: cleanup_job_state(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.cleanup_job_state(OUT scheduler text, OUT last_run_age_seconds double precision, OUT last_run_duration_seconds double precision, OUT last_run_failed boolean, OUT failed_runs_24h bigint, OUT runs_24h bigint, OUT is_scheduled boolean, OUT scheduler_alive boolean) RETURNS record
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+DECLARE
+    v_last record;
+BEGIN
+    SELECT
+        count(*) FILTER (WHERE run.status = 'failed'),
+        count(*)
+    INTO
+        failed_runs_24h,
+        runs_24h
+    FROM "public".reservation_cleanup_job_runs(10000) AS run
+    WHERE run.start_time >= "public".window_start('24 hours');
+
+    SELECT run.*
+    INTO v_last
+    FROM "public".reservation_cleanup_job_runs(10) AS run
+    -- One that is running has not succeeded yet, and has not failed.
+    WHERE run.end_time IS NOT NULL
+    ORDER BY run.start_time DESC NULLS LAST
+    LIMIT 1;
+    scheduler := COALESCE(v_last.scheduler, 'none');
+    last_run_age_seconds := GREATEST(
+        extract(EPOCH FROM now() - COALESCE(v_last.start_time, 'epoch'))::double precision, 0
+    );
+    last_run_duration_seconds := COALESCE(
+        extract(EPOCH FROM v_last.end_time - v_last.start_time)::double precision, 0
+    );
+    last_run_failed := COALESCE(v_last.status = 'failed', false);
+
+    is_scheduled := false;
+    IF "public".can_use_pg_cron() THEN
+        EXECUTE
+        $query$
+        SELECT count(*) > 0
+        FROM cron.job
+        WHERE
+            job.jobname = $1
+            AND job.database = current_database()
+            AND job.active
+        $query$
+        INTO is_scheduled
+        USING 'cleanup-expired-reservations';
+    END IF;
+    IF is_scheduled THEN
+        scheduler := 'pg_cron';
+        -- Its name is seen by everybody; what kind of process it is, is not.
+        scheduler_alive := pg_is_in_recovery() OR EXISTS (
+            SELECT
+            FROM pg_stat_activity AS activity
+            WHERE activity.application_name LIKE 'pg_cron%'
+        );
+    ELSE
+        -- Nothing else can be seen of a scheduler elsewhere than that it is not silent.
+        SELECT last_run_age_seconds <= rule.threshold
+        INTO scheduler_alive
+        FROM "monitoring".alert_rules AS rule
+        WHERE rule.alert_name = 'cleanup_job_silent';
+        scheduler_alive := COALESCE(scheduler_alive, false);
+    END IF;
+END;
+$_$;
+
+
+--
+-- Name: FUNCTION cleanup_job_state(OUT scheduler text, OUT last_run_age_seconds double precision, OUT last_run_duration_seconds double precision, OUT last_run_failed boolean, OUT failed_runs_24h bigint, OUT runs_24h bigint, OUT is_scheduled boolean, OUT scheduler_alive boolean); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.cleanup_job_state(OUT scheduler text, OUT last_run_age_seconds double precision, OUT last_run_duration_seconds double precision, OUT last_run_failed boolean, OUT failed_runs_24h bigint, OUT runs_24h bigint, OUT is_scheduled boolean, OUT scheduler_alive boolean) IS 'When the cleanup last ran and how it went, and whether anything will run it again. For the views.';
+
+
+--
+-- Name: confirm_payment(uuid, uuid, text, text, bigint); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.confirm_payment(p_show_id uuid, p_order_id uuid, p_provider text, p_event_id text, p_amount_in_cents bigint, OUT success boolean, OUT order_id uuid, OUT status text, OUT ticket_ids uuid[], OUT error_code text, OUT error_message text) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    AS $$
+DECLARE
+    v_order "public".ticket_orders;
+    v_hold record;
+    v_event "public".payment_events;
+    v_sellable boolean;
+    v_detail jsonb := jsonb_build_object('event_id', left(p_event_id, 200));
+BEGIN
+    ticket_ids := '{}';
+    IF COALESCE(p_provider, '') !~ '\S'
+        OR COALESCE(p_event_id, '') !~ '\S'
+        OR GREATEST(length(p_provider), length(p_event_id)) > 200
+    THEN
+        error_code := 'INVALID_INPUT';
+    ELSE
+        BEGIN
+            v_order := "public".lock_order(p_show_id, p_order_id);
+            SELECT seen.*
+            INTO v_event
+            FROM "public".payment_events AS seen
+            WHERE
+                seen.provider = p_provider
+                AND seen.event_id = p_event_id
+                AND seen.show_id = p_show_id;
+            IF v_event.event_id IS NOT NULL THEN
+                success := v_event.success;
+                order_id := v_event.order_id;
+                status := v_event.order_status;
+                ticket_ids := v_event.ticket_ids;
+                error_code := v_event.error_code;
+                error_message := v_event.error_message;
+                RETURN;
+            END IF;
+
+            error_code := CASE
+                -- Not stored: the order may be committed a moment later, and the provider will ask
+                -- again.
+                WHEN v_order.id IS NULL THEN 'NOT_FOUND'
+                WHEN p_amount_in_cents IS DISTINCT FROM v_order.total_amount_in_cents
+                    THEN 'AMOUNT_MISMATCH'
+                WHEN v_order.status NOT IN ('pending', 'failed', 'cancelled')
+                    THEN 'ORDER_NOT_PAYABLE'
+            END;
+            status := v_order.status;
+
+            IF error_code IS NULL THEN
+                SELECT
+                    hold.status,
+                    hold.status = 'active' AND hold.expires_at > now() AS is_held,
+                    show.status = 'cancelled' AS is_cancelled
+                INTO v_hold
+                FROM "public".seat_reservations AS hold
+                INNER JOIN "public".shows AS show ON show.id = hold.show_id
+                WHERE
+                    hold.show_id = p_show_id
+                    AND hold.id = v_order.reservation_id;
+
+                IF v_hold.is_cancelled OR v_order.status = 'cancelled' THEN
+                    v_sellable := false;
+                ELSIF v_hold.is_held THEN
+                    v_sellable := true;
+                    PERFORM
+                    FROM "public".show_seats AS seat
+                    WHERE
+                        seat.show_id = p_show_id
+                        AND seat.id = ANY(v_order.seat_ids)
+                    ORDER BY seat.id
+                    FOR UPDATE;
+                ELSE
+                    -- Released seats were given back on purpose, completed ones were paid for by
+                    -- another order.
+                    v_sellable := v_hold.status IN ('active', 'expired')
+                        AND "public".retake_seats(
+                            p_show_id, v_order.reservation_id, v_order.seat_ids
+                        );
+                END IF;
+
+                IF v_sellable THEN
+                    UPDATE "public".seat_reservations
+                    SET
+                        status = 'completed',
+                        ended_at = now()
+                    WHERE
+                        seat_reservations.show_id = p_show_id
+                        AND seat_reservations.id = v_order.reservation_id;
+
+                    UPDATE "public".show_seats
+                    SET
+                        status = 'sold',
+                        reserved_by = NULL,
+                        reserved_until = NULL
+                    WHERE
+                        show_seats.show_id = p_show_id
+                        AND show_seats.id = ANY(v_order.seat_ids);
+
+                    WITH issued AS (
+                        INSERT INTO "public".tickets (
+                            show_id, order_id, show_seat_id, price_in_cents, currency
+                        )
+                        SELECT
+                            p_show_id,
+                            v_order.id,
+                            claim.show_seat_id,
+                            claim.price_in_cents,
+                            claim.currency
+                        FROM "public".reservation_seats AS claim
+                        WHERE
+                            claim.reservation_id = v_order.reservation_id
+                            AND claim.show_seat_id = ANY(v_order.seat_ids)
+                            AND claim.show_id = p_show_id
+                        RETURNING tickets.id
+                    )
+
+                    SELECT array_agg(issued.id ORDER BY issued.id)
+                    INTO ticket_ids
+                    FROM issued;
+
+                    -- An earlier attempt for the same seats, should its money come too, will be
+                    -- refund_due.
+                    UPDATE "public".ticket_orders
+                    SET status = 'cancelled'
+                    WHERE
+                        ticket_orders.reservation_id = v_order.reservation_id
+                        AND ticket_orders.show_id = p_show_id
+                        AND ticket_orders.status IN ('pending', 'failed')
+                        AND ticket_orders.id <> v_order.id;
+                END IF;
+
+                status := CASE WHEN v_sellable THEN 'paid' ELSE 'refund_due' END;
+                UPDATE "public".ticket_orders
+                SET
+                    status = confirm_payment.status,
+                    paid_at = now(),
+                    payment_provider = COALESCE(ticket_orders.payment_provider, p_provider)
+                WHERE
+                    ticket_orders.show_id = p_show_id
+                    AND ticket_orders.id = v_order.id;
+            END IF;
+
+            IF v_order.id IS NOT NULL THEN
+                INSERT INTO "public".payment_events (
+                    provider, event_id, show_id, order_id, kind, amount_in_cents, success,
+                    order_status, ticket_ids, error_code, error_message
+                )
+                VALUES (
+                    p_provider, p_event_id, p_show_id, v_order.id, 'payment', p_amount_in_cents,
+                    error_code IS NULL, status, ticket_ids, error_code,
+                    "public".error_message(error_code)
+                );
+            END IF;
+        EXCEPTION
+            WHEN serialization_failure THEN
+                RAISE;
+            WHEN OTHERS THEN
+                -- The event is not stored, so the provider's next attempt starts afresh.
+                error_code := 'INTERNAL_ERROR';
+                status := v_order.status;
+                ticket_ids := '{}';
+                v_detail := v_detail || jsonb_build_object('sqlstate', SQLSTATE, 'detail', SQLERRM);
+        END;
+    END IF;
+
+    success := error_code IS NULL;
+    order_id := v_order.id;
+    IF NOT success THEN
+        error_message := "public".error_message(error_code);
+        PERFORM "public".log_order_failure(
+            'confirm_payment', error_code, error_message, p_show_id, p_order_id,
+            v_order.reservation_id, p_old_status => v_order.status,
+            p_amount_in_cents => p_amount_in_cents, p_payment_provider => p_provider,
+            p_detail => v_detail
+        );
+    END IF;
+END;
+$$;
+
+
+--
+-- Name: FUNCTION confirm_payment(p_show_id uuid, p_order_id uuid, p_provider text, p_event_id text, p_amount_in_cents bigint, OUT success boolean, OUT order_id uuid, OUT status text, OUT ticket_ids uuid[], OUT error_code text, OUT error_message text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.confirm_payment(p_show_id uuid, p_order_id uuid, p_provider text, p_event_id text, p_amount_in_cents bigint, OUT success boolean, OUT order_id uuid, OUT status text, OUT ticket_ids uuid[], OUT error_code text, OUT error_message text) IS 'Records a payment, in hundredths of the currency of the order, and issues tickets; status refund_due when the seats are gone. Repeating an event returns the first answer. Error codes: NOT_FOUND, AMOUNT_MISMATCH, ORDER_NOT_PAYABLE, INVALID_INPUT, INTERNAL_ERROR.';
+
+
+--
+-- Name: connections_by_state(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.connections_by_state() RETURNS TABLE(state text, connections bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER ROWS 6
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+SELECT
+    states.state,
+    count(activity.pid)
+FROM (
+    VALUES
+    ('active'), ('idle'), ('idle in transaction'), ('idle in transaction (aborted)'),
+    ('other'), ('not visible')
+) AS states (state)
+LEFT JOIN (
+    SELECT
+        backend.pid,
+        CASE
+            WHEN backend.state IS NULL THEN 'not visible'
+            WHEN backend.state IN ('fastpath function call', 'disabled') THEN 'other'
+            ELSE backend.state
+        END AS state
+    FROM pg_stat_activity AS backend
+    WHERE
+        -- Background processes have no user, or are none of the clients.
+        backend.usesysid IS NOT NULL
+        AND COALESCE(backend.backend_type, 'client backend') = 'client backend'
+) AS activity ON activity.state = states.state
+GROUP BY states.state;
+$$;
+
+
+--
+-- Name: FUNCTION connections_by_state(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.connections_by_state() IS 'Connections of clients to this server, by state; "not visible" where the owner of the function may not see it. For the views.';
+
+
+--
+-- Name: count_violations(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.count_violations() RETURNS TABLE(invariant text, violations bigint, description text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 10
+    SET search_path TO 'public', 'pg_temp'
+    SET enable_nestloop TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET join_collapse_limit TO '1'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    RETURN QUERY
+    SELECT
+        'seats_claimed_once'::text AS invariant,
+        count(*) AS violations,
+        'Seats with more than one live claim.'::text AS description
+    FROM (
+        SELECT
+        FROM "public".reservation_seats AS claim
+        WHERE claim.released_at IS NULL
+        GROUP BY
+            claim.show_id,
+            claim.show_seat_id
+        HAVING count(*) > 1
+    ) AS seats
+    UNION ALL
+    SELECT
+        'reserved_seats_have_their_hold',
+        count(*),
+        'Reserved seats whose reserved_by is not an active reservation with a live claim on them.'
+    FROM "public".show_seats AS seat
+    WHERE
+        seat.status = 'reserved'
+        AND NOT EXISTS (
+            SELECT
+            FROM "public".seat_reservations AS hold
+            INNER JOIN "public".reservation_seats AS claim
+                ON claim.reservation_id = hold.id AND claim.show_id = hold.show_id
+            WHERE
+                hold.id = seat.reserved_by
+                AND hold.show_id = seat.show_id
+                AND hold.is_active
+                AND claim.show_seat_id = seat.id
+                AND claim.released_at IS NULL
+        )
+    UNION ALL
+    SELECT
+        'holds_have_their_seats',
+        count(*),
+        'Live claims of active reservations whose seat is not reserved by them until their expires_at.'
+    FROM "public".seat_reservations AS hold
+    INNER JOIN "public".reservation_seats AS claim
+        ON claim.reservation_id = hold.id AND claim.show_id = hold.show_id
+    INNER JOIN "public".show_seats AS seat
+        ON seat.id = claim.show_seat_id AND seat.show_id = claim.show_id
+    WHERE
+        hold.is_active
+        AND claim.released_at IS NULL
+        AND (seat.status, seat.reserved_by, seat.reserved_until)
+        IS DISTINCT FROM ('reserved', hold.id, hold.expires_at)
+    UNION ALL
+    SELECT
+        'holds_are_not_empty',
+        count(*),
+        'Active reservations without a live claim.'
+    FROM "public".seat_reservations AS hold
+    WHERE
+        hold.is_active
+        AND NOT EXISTS (
+            SELECT
+            FROM "public".reservation_seats AS claim
+            WHERE
+                claim.reservation_id = hold.id
+                AND claim.show_id = hold.show_id
+                AND claim.released_at IS NULL
+        )
+    UNION ALL
+    SELECT
+        'ended_holds_claim_nothing',
+        count(*),
+        'Live claims of released or expired reservations.'
+    FROM "public".seat_reservations AS hold
+    INNER JOIN "public".reservation_seats AS claim
+        ON claim.reservation_id = hold.id AND claim.show_id = hold.show_id
+    WHERE
+        hold.status IN ('released', 'expired')
+        AND claim.released_at IS NULL
+    UNION ALL
+    SELECT
+        'free_seats_are_not_claimed',
+        count(*),
+        'Available or blocked seats with a live claim.'
+    FROM "public".show_seats AS seat
+    INNER JOIN "public".reservation_seats AS claim
+        ON claim.show_seat_id = seat.id AND claim.show_id = seat.show_id
+    WHERE
+        seat.status IN ('available', 'blocked')
+        AND claim.released_at IS NULL
+    UNION ALL
+    SELECT
+        'sold_seats_have_a_ticket',
+        count(*),
+        'Sold seats without a valid ticket, or without a live claim of a completed reservation.'
+    FROM "public".show_seats AS seat
+    WHERE
+        seat.status = 'sold'
+        AND NOT EXISTS (
+            SELECT
+            FROM "public".tickets AS ticket
+            INNER JOIN "public".ticket_orders AS paid
+                ON paid.id = ticket.order_id AND paid.show_id = ticket.show_id
+            INNER JOIN "public".reservation_seats AS claim
+                ON
+                    claim.reservation_id = paid.reservation_id
+                    AND claim.show_id = paid.show_id
+                    AND claim.show_seat_id = ticket.show_seat_id
+            INNER JOIN "public".seat_reservations AS hold
+                ON hold.id = claim.reservation_id AND hold.show_id = claim.show_id
+            WHERE
+                ticket.show_seat_id = seat.id
+                AND ticket.show_id = seat.show_id
+                AND ticket.status = 'valid'
+                AND claim.released_at IS NULL
+                AND hold.status = 'completed'
+        )
+    UNION ALL
+    SELECT
+        'tickets_have_their_seat',
+        count(*),
+        'Valid tickets whose seat is not sold, or whose order is not paid.'
+    FROM "public".tickets AS ticket
+    INNER JOIN "public".show_seats AS seat
+        ON seat.id = ticket.show_seat_id AND seat.show_id = ticket.show_id
+    INNER JOIN "public".ticket_orders AS paid
+        ON paid.id = ticket.order_id AND paid.show_id = ticket.show_id
+    WHERE
+        ticket.status = 'valid'
+        AND (seat.status, paid.status) IS DISTINCT FROM ('sold', 'paid')
+    UNION ALL
+    SELECT
+        'paid_orders_have_their_tickets',
+        count(*),
+        'Paid orders whose tickets are not those of their seats, or do not add up to their amount.'
+    FROM "public".ticket_orders AS paid
+    LEFT JOIN (
+        SELECT
+            ticket.order_id,
+            ticket.show_id,
+            array_agg(ticket.show_seat_id ORDER BY ticket.show_seat_id) AS seat_ids,
+            sum(ticket.price_in_cents) AS total
+        FROM "public".tickets AS ticket
+        -- One that the house has cancelled was paid for all the same.
+        WHERE ticket.status IN ('valid', 'cancelled')
+        GROUP BY
+            ticket.order_id,
+            ticket.show_id
+    ) AS issued ON issued.order_id = paid.id AND issued.show_id = paid.show_id
+    WHERE
+        paid.status = 'paid'
+        AND (COALESCE(issued.seat_ids, '{}'), COALESCE(issued.total, 0))
+        IS DISTINCT FROM (paid.seat_ids, paid.total_amount_in_cents::numeric)
+    UNION ALL
+    SELECT
+        'completed_holds_were_paid',
+        count(*),
+        'Completed reservations without a paid or refunded order.'
+    FROM "public".seat_reservations AS hold
+    WHERE
+        hold.status = 'completed'
+        AND NOT EXISTS (
+            SELECT
+            FROM "public".ticket_orders AS paid
+            WHERE
+                paid.reservation_id = hold.id
+                AND paid.show_id = hold.show_id
+                AND paid.status IN ('paid', 'refunded')
+        );
+END;
+$$;
+
+
+--
+-- Name: FUNCTION count_violations(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.count_violations() IS 'Invariants and how many things break each. For the view invariant_violations.';
+
+
+--
+-- Name: create_log_partition(text, date); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.create_log_partition(p_table text, p_month date DEFAULT NULL::date) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+DECLARE
+    v_schema constant text := 'public';
+    v_partition constant text := p_table || COALESCE(to_char(p_month, '"_p"YYYY_MM'), '_default');
+BEGIN
+    IF to_regclass(format('%I.%I', v_schema, v_partition)) IS NOT NULL THEN
+        RETURN NULL;
+    END IF;
+    -- Not INCLUDING ALL: attaching makes the indexes, and an identity of its own would number rows
+    -- anew.
+    EXECUTE format(
+        'CREATE TABLE %1$I.%2$I (LIKE %1$I.%3$I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)',
+        v_schema, v_partition, p_table
+    );
+    IF p_month IS NULL THEN
+        EXECUTE format(
+            'ALTER TABLE %1$I.%2$I ATTACH PARTITION %1$I.%3$I DEFAULT',
+            v_schema, p_table, v_partition
+        );
+    ELSE
+        EXECUTE format(
+            'ALTER TABLE %1$I.%2$I ATTACH PARTITION %1$I.%3$I FOR VALUES FROM (%4$L) TO (%5$L)',
+            v_schema, p_table, v_partition,
+            to_char(p_month, 'YYYY-MM-DD" 00:00:00+00"'),
+            to_char(p_month + interval '1 month', 'YYYY-MM-DD" 00:00:00+00"')
+        );
+    END IF;
+    EXECUTE format(
+        'CREATE TRIGGER %3$I BEFORE TRUNCATE ON %1$I.%2$I '
+        'FOR EACH STATEMENT EXECUTE FUNCTION %1$I.refuse_change(%4$L)',
+        v_schema, v_partition, p_table || '_no_truncate',
+        'purge_history() drops what is past retention.'
+    );
+    EXECUTE format(
+        'ALTER TABLE %1$I.%2$I ENABLE ALWAYS TRIGGER %3$I, ENABLE ALWAYS TRIGGER %4$I',
+        v_schema, v_partition, p_table || '_no_truncate', p_table || '_append_only'
+    );
+    EXECUTE format(
+        'COMMENT ON TABLE %I.%I IS %L', v_schema, v_partition,
+        CASE
+            WHEN p_month IS NULL
+                THEN format(
+                    'Rows of %s that no month has a partition for: no event is ever lost.', p_table
+                )
+            ELSE format('Rows of %s of one month, UTC.', p_table)
+        END
+    );
+    RETURN v_partition;
+END;
+$_$;
+
+
+--
+-- Name: FUNCTION create_log_partition(p_table text, p_month date); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.create_log_partition(p_table text, p_month date) IS 'Creates the partition of a log for the month that begins on this day (UTC), or its default partition. Returns its name, or NULL when it is there already.';
+
+
+--
+-- Name: create_ticket_order(text, text, text, text, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.create_ticket_order(p_reservation_token text, p_session_id text, p_idempotency_key text DEFAULT NULL::text, p_payment_provider text DEFAULT NULL::text, p_payment_intent_id text DEFAULT NULL::text, OUT success boolean, OUT order_id uuid, OUT status text, OUT total_amount_in_cents bigint, OUT currency text, OUT error_code text, OUT error_message text) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    AS $$
+DECLARE
+    v_hold "public".seat_reservations;
+    v_order "public".ticket_orders;
+    v_constraint text;
+    v_detail jsonb := '{}'::jsonb;
+BEGIN
+    BEGIN
+        v_hold := "public".lock_reservation(p_reservation_token);
+        SELECT existing.*
+        INTO v_order
+        FROM "public".ticket_orders AS existing
+        WHERE
+            existing.idempotency_key = p_idempotency_key
+            AND existing.show_id = v_hold.show_id;
+
+        error_code := CASE
+            WHEN v_hold.id IS NULL THEN 'NOT_FOUND'
+            WHEN v_hold.session_id IS DISTINCT FROM p_session_id THEN 'PERMISSION_DENIED'
+            WHEN p_idempotency_key !~ '\S'
+                OR GREATEST(
+                    length(p_idempotency_key), length(p_payment_provider),
+                    length(p_payment_intent_id)
+                ) > 200 THEN 'INVALID_INPUT'
+            WHEN v_order.reservation_id <> v_hold.id THEN 'IDEMPOTENCY_KEY_REUSED'
+            -- The same question gets the same order, whatever has become of the hold since.
+            WHEN v_order.id IS NOT NULL THEN NULL
+            WHEN v_hold.status IN ('completed', 'released') THEN 'RESERVATION_INACTIVE'
+            WHEN v_hold.status = 'expired' OR v_hold.expires_at <= now() THEN 'RESERVATION_EXPIRED'
+        END;
+
+        IF error_code IS NULL AND v_order.id IS NULL THEN
+            UPDATE "public".ticket_orders
+            SET
+                idempotency_key = COALESCE(ticket_orders.idempotency_key, p_idempotency_key),
+                payment_provider = COALESCE(ticket_orders.payment_provider, p_payment_provider),
+                payment_intent_id = COALESCE(ticket_orders.payment_intent_id, p_payment_intent_id)
+            WHERE
+                ticket_orders.reservation_id = v_hold.id
+                AND ticket_orders.show_id = v_hold.show_id
+                AND ticket_orders.status = 'pending'
+            RETURNING ticket_orders.* INTO v_order;
+
+            IF v_order.id IS NULL THEN
+                INSERT INTO "public".ticket_orders (
+                    show_id, reservation_id, seat_ids, total_amount_in_cents, currency,
+                    idempotency_key, payment_provider, payment_intent_id
+                )
+                SELECT
+                    v_hold.show_id,
+                    v_hold.id,
+                    array_agg(claim.show_seat_id ORDER BY claim.show_seat_id)
+                        FILTER (WHERE claim.released_at IS NULL),
+                    sum(claim.price_in_cents) FILTER (WHERE claim.released_at IS NULL),
+                    min(claim.currency),
+                    p_idempotency_key,
+                    p_payment_provider,
+                    p_payment_intent_id
+                FROM "public".reservation_seats AS claim
+                WHERE
+                    claim.reservation_id = v_hold.id
+                    AND claim.show_id = v_hold.show_id
+                RETURNING ticket_orders.* INTO v_order;
+            END IF;
+        END IF;
+    EXCEPTION
+        WHEN serialization_failure THEN
+            RAISE;
+        WHEN OTHERS THEN
+            GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME;
+            IF v_constraint = 'ticket_orders_idempotency_key_show_id_key' THEN
+                -- Another reservation used the key between our look and our write.
+                error_code := 'IDEMPOTENCY_KEY_REUSED';
+            ELSE
+                error_code := 'INTERNAL_ERROR';
+                v_detail := jsonb_build_object('sqlstate', SQLSTATE, 'detail', SQLERRM);
+            END IF;
+    END;
+
+    success := error_code IS NULL;
+    IF success THEN
+        order_id := v_order.id;
+        status := v_order.status;
+        total_amount_in_cents := v_order.total_amount_in_cents;
+        currency := v_order.currency;
+    ELSE
+        error_message := "public".error_message(error_code);
+        PERFORM "public".log_order_failure(
+            'create_ticket_order', error_code, error_message, v_hold.show_id,
+            p_reservation_id => v_hold.id, p_session_id => p_session_id, p_detail => v_detail
+        );
+    END IF;
+END;
+$$;
+
+
+--
+-- Name: FUNCTION create_ticket_order(p_reservation_token text, p_session_id text, p_idempotency_key text, p_payment_provider text, p_payment_intent_id text, OUT success boolean, OUT order_id uuid, OUT status text, OUT total_amount_in_cents bigint, OUT currency text, OUT error_code text, OUT error_message text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.create_ticket_order(p_reservation_token text, p_session_id text, p_idempotency_key text, p_payment_provider text, p_payment_intent_id text, OUT success boolean, OUT order_id uuid, OUT status text, OUT total_amount_in_cents bigint, OUT currency text, OUT error_code text, OUT error_message text) IS 'Orders the seats of a hold. The same idempotency key, or a pending order, returns the order there is. Error codes: NOT_FOUND, PERMISSION_DENIED, RESERVATION_INACTIVE, RESERVATION_EXPIRED, IDEMPOTENCY_KEY_REUSED, INVALID_INPUT, INTERNAL_ERROR.';
+
+
+--
+-- Name: duration_bucket_growth(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.duration_bucket_growth() RETURNS double precision
+    LANGUAGE sql IMMUTABLE
+    AS $$
+SELECT 1.04::double precision;
+$$;
+
+
+--
+-- Name: FUNCTION duration_bucket_growth(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.duration_bucket_growth() IS 'Each bucket of durations ends at so many times the end of the one before: what is read from them is within half of that, two percent.';
+
+
+--
+-- Name: end_holds(uuid, uuid[], text, uuid[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.end_holds(p_show_id uuid, p_reservation_ids uuid[], p_status text, p_lock_seat_ids uuid[] DEFAULT '{}'::uuid[]) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    AS $$
+DECLARE
+    v_seat_ids uuid[];
+BEGIN
+    -- FILTER and not WHERE: claims are to be found by their reservation, not by the index of all
+    -- live ones.
+    SELECT COALESCE(array_agg(claim.show_seat_id) FILTER (WHERE claim.released_at IS NULL), '{}')
+    INTO v_seat_ids
+    FROM "public".reservation_seats AS claim
+    WHERE
+        claim.reservation_id = ANY(p_reservation_ids)
+        AND claim.show_id = p_show_id;
+
+    -- Everybody locks seats in id order, and all at once: the caller's own seats too, if it is to
+    -- take any after us.
+    PERFORM
+    FROM "public".show_seats AS seat
+    WHERE
+        seat.show_id = p_show_id
+        AND seat.id = ANY(v_seat_ids || p_lock_seat_ids)
+    ORDER BY seat.id
+    FOR UPDATE;
+
+    -- Before the claims are released: the audit trigger reads which are live.
+    UPDATE "public".seat_reservations
+    SET
+        status = p_status,
+        ended_at = now()
+    WHERE
+        seat_reservations.show_id = p_show_id
+        AND seat_reservations.id = ANY(p_reservation_ids);
+
+    -- Live ones, said so that the index of all live claims does not apply here, either.
+    UPDATE "public".reservation_seats
+    SET released_at = now()
+    WHERE
+        reservation_seats.reservation_id = ANY(p_reservation_ids)
+        AND reservation_seats.show_id = p_show_id
+        AND COALESCE(reservation_seats.released_at, 'infinity') = 'infinity';
+
+    -- A reserved seat is reserved by its live claim: there is only one.
+    UPDATE "public".show_seats
+    SET
+        status = 'available',
+        reserved_by = NULL,
+        reserved_until = NULL
+    WHERE
+        show_seats.show_id = p_show_id
+        AND show_seats.id = ANY(v_seat_ids)
+        AND show_seats.status = 'reserved';
+
+    RETURN cardinality(v_seat_ids);
+END;
+$$;
+
+
+--
+-- Name: FUNCTION end_holds(p_show_id uuid, p_reservation_ids uuid[], p_status text, p_lock_seat_ids uuid[]); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.end_holds(p_show_id uuid, p_reservation_ids uuid[], p_status text, p_lock_seat_ids uuid[]) IS 'Ends locked, active reservations of a show as expired or released, frees their seats, and returns how many. Also locks p_lock_seat_ids, in one order with the rest. Internal.';
+
+
+--
+-- Name: end_overdue_holds(uuid, uuid[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.end_overdue_holds(p_show_id uuid, p_reservation_ids uuid[], OUT ended_ids uuid[], OUT seats_released integer) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    AS $$
+BEGIN
+    ended_ids := ARRAY(
+        SELECT hold.id
+        FROM "public".seat_reservations AS hold
+        WHERE
+            hold.show_id = p_show_id
+            AND hold.id = ANY(p_reservation_ids)
+            AND hold.ended_at IS NULL
+            AND hold.expires_at <= now()
+        ORDER BY hold.id
+        FOR UPDATE SKIP LOCKED
+    );
+    seats_released := "public".end_holds(p_show_id, ended_ids, 'expired');
+END;
+$$;
+
+
+--
+-- Name: FUNCTION end_overdue_holds(p_show_id uuid, p_reservation_ids uuid[], OUT ended_ids uuid[], OUT seats_released integer); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.end_overdue_holds(p_show_id uuid, p_reservation_ids uuid[], OUT ended_ids uuid[], OUT seats_released integer) IS 'Ends those of these reservations of a show that are over and that nobody holds locked, and frees their seats; returns which, and how many seats. Internal.';
+
+
+--
+-- Name: error_events(xid8, xid8, bigint); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.error_events(p_from xid8, p_below xid8, p_after_id bigint) RETURNS TABLE(minute timestamp with time zone, message_sha256 bytea, error_message text, occurrences bigint, last_seen_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE ROWS 100
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+    SELECT
+        grouped.minute,
+        sha256(convert_to(grouped.error_message, 'UTF8')),
+        grouped.error_message,
+        grouped.occurrences,
+        grouped.last_seen_at
+    FROM (
+        SELECT
+            date_bin('1 minute', event.created_at, '2000-01-01 00:00+00') AS minute,
+            COALESCE(event.error_message, '(no message)') AS error_message,
+            count(*) AS occurrences,
+            max(event.created_at) AS last_seen_at
+        FROM "public".seat_reservation_audit_log AS event
+        WHERE
+            event.xact_id >= p_from
+            AND event.xact_id < p_below
+            AND event.id > p_after_id
+            AND event.event_type = 'failed'
+        GROUP BY
+            1,
+            2
+    ) AS grouped;
+END;
+$$;
+
+
+--
+-- Name: FUNCTION error_events(p_from xid8, p_below xid8, p_after_id bigint); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.error_events(p_from xid8, p_below xid8, p_after_id bigint) IS 'Refused calls about holds a minute and message, of the transactions from p_from to below p_below, rows beyond p_after_id. Internal.';
+
+
+--
+-- Name: error_message(text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.error_message(p_error_code text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$
+SELECT
+    CASE p_error_code
+        WHEN 'SEATS_UNAVAILABLE' THEN 'One or more seats were taken by another customer'
+        WHEN 'DOUBLE_BOOKING_PREVENTED'
+            THEN 'Database constraint prevented double-booking: reservation_seats_no_double_booking'
+        WHEN 'INVALID_INPUT' THEN 'The input is not valid'
+        WHEN 'SHOW_NOT_ON_SALE' THEN 'The show does not exist or is not on sale'
+        WHEN 'TOO_MANY_SEATS' THEN 'More seats than one reservation may hold'
+        WHEN 'DUPLICATE_RESERVATION' THEN 'The session already holds seats of this show'
+        WHEN 'SEATS_NOT_FOUND' THEN 'One or more seats are not part of this show or reservation'
+        WHEN 'NOT_FOUND' THEN 'There is no such reservation or order'
+        WHEN 'PERMISSION_DENIED' THEN 'The reservation belongs to another session'
+        WHEN 'RESERVATION_INACTIVE' THEN 'The reservation has ended'
+        WHEN 'RESERVATION_EXPIRED' THEN 'The reservation is over'
+        WHEN 'MAX_EXTENSIONS_REACHED' THEN 'The reservation cannot be extended any further'
+        WHEN 'IDEMPOTENCY_KEY_REUSED' THEN 'The idempotency key was used for another reservation'
+        WHEN 'AMOUNT_MISMATCH' THEN 'The amount paid is not the amount of the order'
+        WHEN 'ORDER_NOT_PAYABLE' THEN 'The order can no longer be paid'
+        WHEN 'ORDER_NOT_REFUNDABLE' THEN 'The order has not been paid or was refunded before'
+        -- Not the words of the server: dashboards count errors that say constraint as prevented
+        -- double bookings.
+        WHEN 'INTERNAL_ERROR' THEN 'Unexpected error, see metadata of the audit log'
+    END;
+$$;
+
+
+--
+-- Name: FUNCTION error_message(p_error_code text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.error_message(p_error_code text) IS 'The sentence that goes with an error code of the functions that sell.';
+
+
+--
+-- Name: error_metrics(timestamp with time zone, integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.error_metrics(p_since timestamp with time zone, p_limit integer) RETURNS TABLE(error_message text, occurrences bigint, last_seen_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 10
+    SET search_path TO 'public', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    RETURN QUERY
+    SELECT
+        COALESCE(top.recent_message, message.error_message),
+        top.occurrences,
+        top.last_seen_at
+    FROM (
+        SELECT
+            minutes.message_sha256,
+            max(minutes.error_message) AS recent_message,
+            sum(minutes.occurrences)::bigint AS occurrences,
+            max(minutes.last_seen_at) AS last_seen_at
+        FROM (
+            SELECT
+                rolled_up.message_sha256,
+                NULL AS error_message,
+                rolled_up.occurrences,
+                rolled_up.last_seen_at
+            FROM "public".error_minutes AS rolled_up
+            WHERE rolled_up.minute >= p_since
+            UNION ALL
+            SELECT
+                recent.message_sha256,
+                recent.error_message,
+                recent.occurrences,
+                recent.last_seen_at
+            FROM "public".log_tail('seat_reservation_audit_log') AS tail
+            CROSS JOIN LATERAL "public".error_events(
+                tail.from_xact_id, tail.below_xact_id, tail.after_id
+            ) AS recent
+            WHERE recent.minute >= p_since
+        ) AS minutes
+        GROUP BY minutes.message_sha256
+        ORDER BY
+            occurrences DESC,
+            last_seen_at DESC,
+            minutes.message_sha256
+        LIMIT p_limit
+    ) AS top
+    LEFT JOIN "public".error_messages AS message
+        ON message.message_sha256 = top.message_sha256;
+END;
+$$;
+
+
+--
+-- Name: FUNCTION error_metrics(p_since timestamp with time zone, p_limit integer); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.error_metrics(p_since timestamp with time zone, p_limit integer) IS 'The p_limit most frequent messages of refused calls about holds from p_since on, how often they came and when last.';
+
+
+--
+-- Name: expire_holds(uuid, uuid[], uuid[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.expire_holds(p_show_id uuid, p_reservation_ids uuid[], p_lock_seat_ids uuid[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    AS $$
+DECLARE
+    v_locked_ids uuid[];
+BEGIN
+    v_locked_ids := ARRAY(
+        SELECT hold.id
+        FROM "public".seat_reservations AS hold
+        WHERE
+            hold.show_id = p_show_id
+            AND hold.id = ANY(p_reservation_ids)
+            AND hold.ended_at IS NULL
+            AND hold.expires_at <= now()
+        ORDER BY hold.id
+        FOR UPDATE
+    );
+    PERFORM "public".end_holds(p_show_id, v_locked_ids, 'expired', p_lock_seat_ids);
+END;
+$$;
+
+
+--
+-- Name: FUNCTION expire_holds(p_show_id uuid, p_reservation_ids uuid[], p_lock_seat_ids uuid[]); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.expire_holds(p_show_id uuid, p_reservation_ids uuid[], p_lock_seat_ids uuid[]) IS 'Ends those of these reservations that are over, and locks p_lock_seat_ids for the caller. Internal.';
+
+
+--
+-- Name: extend_reservation(text, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.extend_reservation(p_reservation_token text, p_session_id text, OUT success boolean, OUT reservation_id uuid, OUT expires_at timestamp with time zone, OUT extensions_remaining integer, OUT error_code text, OUT error_message text) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    AS $$
+DECLARE
+    v_settings "public".ticketing_settings;
+    v_hold "public".seat_reservations;
+    v_expires_at timestamptz;
+    v_detail jsonb := '{}'::jsonb;
+BEGIN
+    BEGIN
+        v_hold := "public".lock_reservation(p_reservation_token);
+        SELECT settings.*
+        INTO v_settings
+        FROM "public".ticketing_settings AS settings
+        WHERE settings.singleton;
+        v_expires_at := LEAST(
+            v_hold.expires_at + make_interval(mins => v_settings.extension_minutes),
+            v_hold.created_at + make_interval(mins => v_settings.max_hold_minutes)
+        );
+        error_code := CASE
+            WHEN v_hold.id IS NULL THEN 'NOT_FOUND'
+            WHEN v_hold.session_id IS DISTINCT FROM p_session_id THEN 'PERMISSION_DENIED'
+            WHEN v_hold.status IN ('completed', 'released') THEN 'RESERVATION_INACTIVE'
+            WHEN v_hold.status = 'expired' OR v_hold.expires_at <= now() THEN 'RESERVATION_EXPIRED'
+            WHEN v_hold.extension_count >= v_settings.max_extensions
+                OR v_expires_at <= v_hold.expires_at
+                THEN 'MAX_EXTENSIONS_REACHED'
+        END;
+        IF error_code IS NULL THEN
+            -- A trigger moves reserved_until of the seats, another writes the audit log.
+            UPDATE "public".seat_reservations
+            SET
+                expires_at = v_expires_at,
+                extension_count = seat_reservations.extension_count + 1
+            WHERE
+                seat_reservations.id = v_hold.id
+                AND seat_reservations.show_id = v_hold.show_id;
+        END IF;
+    EXCEPTION
+        WHEN serialization_failure THEN
+            RAISE;
+        WHEN OTHERS THEN
+            error_code := 'INTERNAL_ERROR';
+            v_detail := jsonb_build_object('sqlstate', SQLSTATE, 'detail', SQLERRM);
+    END;
+
+    success := error_code IS NULL;
+    IF success THEN
+        reservation_id := v_hold.id;
+        expires_at := v_expires_at;
+        extensions_remaining := v_settings.max_extensions - v_hold.extension_count - 1;
+    ELSE
+        error_message := "public".error_message(error_code);
+        PERFORM "public".log_reservation_failure(
+            'extend_reservation', error_code, error_message, v_hold.show_id, v_hold.id,
+            p_session_id, p_detail => v_detail
+        );
+    END IF;
+END;
+$$;
+
+
+--
+-- Name: FUNCTION extend_reservation(p_reservation_token text, p_session_id text, OUT success boolean, OUT reservation_id uuid, OUT expires_at timestamp with time zone, OUT extensions_remaining integer, OUT error_code text, OUT error_message text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.extend_reservation(p_reservation_token text, p_session_id text, OUT success boolean, OUT reservation_id uuid, OUT expires_at timestamp with time zone, OUT extensions_remaining integer, OUT error_code text, OUT error_message text) IS 'Extends a hold by ticketing_settings.extension_minutes, at most max_extensions times and max_hold_minutes in all. Error codes: NOT_FOUND, PERMISSION_DENIED, RESERVATION_INACTIVE, RESERVATION_EXPIRED, MAX_EXTENSIONS_REACHED, INTERNAL_ERROR.';
+
+
+--
+-- Name: extension_events(xid8, xid8, bigint); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.extension_events(p_from xid8, p_below xid8, p_after_id bigint) RETURNS TABLE(reservation_id uuid, quarter timestamp with time zone)
+    LANGUAGE plpgsql STABLE ROWS 100
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+    SELECT DISTINCT
+        event.reservation_id,
+        date_bin('15 minutes', event.created_at, '2000-01-01 00:00+00')
+    FROM "public".seat_reservation_audit_log AS event
+    WHERE
+        event.xact_id >= p_from
+        AND event.xact_id < p_below
+        AND event.id > p_after_id
+        AND event.event_type = 'extended'
+        AND event.reservation_id IS NOT NULL;
+END;
+$$;
+
+
+--
+-- Name: FUNCTION extension_events(p_from xid8, p_below xid8, p_after_id bigint); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.extension_events(p_from xid8, p_below xid8, p_after_id bigint) IS 'Reservations extended, a quarter of an hour, of the transactions from p_from to below p_below, rows beyond p_after_id. Internal.';
+
+
+--
+-- Name: extension_metrics(integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.extension_metrics(p_days integer) RETURNS TABLE(day date, extensions bigint, unique_reservations bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 7
+    SET search_path TO 'public', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    RETURN QUERY
+    WITH days AS (
+        SELECT
+            this.zone,
+            this.today - n.days_ago AS day,
+            -- A little more than the day, whatever its zone does to the clock.
+            (this.today - n.days_ago - 1)::timestamp AT TIME ZONE 'UTC' AS earliest,
+            (this.today - n.days_ago + 2)::timestamp AT TIME ZONE 'UTC' AS latest
+        FROM (
+            SELECT
+                settings.business_time_zone AS zone,
+                (now() AT TIME ZONE settings.business_time_zone)::date AS today
+            FROM "public".ticketing_settings AS settings
+        ) AS this
+        CROSS JOIN generate_series(0, p_days - 1) AS n (days_ago)
+    ),
+
+    extended AS (
+        SELECT
+            (metric.minute AT TIME ZONE settings.business_time_zone)::date AS day,
+            sum(metric.extended)::bigint AS extensions
+        FROM "public".ticketing_settings AS settings
+        CROSS JOIN LATERAL "public".reservation_metrics(
+            now() - make_interval(days => p_days + 1)
+        ) AS metric
+        -- A clock that was wrong may have written of days that have no date in other zones.
+        WHERE metric.minute < now() + interval '2 days'
+        GROUP BY 1
+    ),
+
+    recently AS (
+        SELECT DISTINCT
+            recent.reservation_id,
+            (recent.quarter AT TIME ZONE settings.business_time_zone)::date AS day
+        FROM "public".ticketing_settings AS settings
+        CROSS JOIN LATERAL "public".log_tail('seat_reservation_audit_log') AS tail
+        CROSS JOIN LATERAL "public".extension_events(
+            tail.from_xact_id, tail.below_xact_id, tail.after_id
+        ) AS recent
+        WHERE
+            recent.quarter >= now() - make_interval(days => p_days + 1)
+            AND recent.quarter < now() + interval '2 days'
+    ),
+
+    first_that_day AS (
+        SELECT
+            recently.day,
+            count(*) AS reservations
+        FROM recently
+        INNER JOIN days ON days.day = recently.day
+        WHERE
+            NOT EXISTS (
+                SELECT
+                FROM "public".extended_reservations AS before
+                WHERE
+                    before.reservation_id = recently.reservation_id
+                    AND (before.quarter AT TIME ZONE days.zone)::date = recently.day
+            )
+        GROUP BY recently.day
+    )
+
+    SELECT
+        days.day,
+        COALESCE(extended.extensions, 0),
+        COALESCE(rolled_up.reservations, 0) + COALESCE(first_that_day.reservations, 0)
+    FROM days
+    LEFT JOIN extended ON extended.day = days.day
+    LEFT JOIN first_that_day ON first_that_day.day = days.day
+    CROSS JOIN LATERAL (
+        SELECT sum(counted.reservations)::bigint AS reservations
+        FROM "public".extension_quarters AS counted
+        WHERE
+            counted.quarter >= days.earliest
+            AND counted.quarter < days.latest
+            AND (counted.quarter AT TIME ZONE days.zone)::date = days.day
+            AND (counted.previous_quarter AT TIME ZONE days.zone)::date < days.day
+    ) AS rolled_up;
+END;
+$$;
+
+
+--
+-- Name: FUNCTION extension_metrics(p_days integer); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.extension_metrics(p_days integer) IS 'Extensions of the last p_days days of the business time zone, today included, and how many different reservations they were about.';
+
+
+--
+-- Name: fail_payment(uuid, uuid, text, text, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.fail_payment(p_show_id uuid, p_order_id uuid, p_provider text, p_event_id text, p_error_message text, OUT success boolean, OUT order_id uuid, OUT status text, OUT error_code text, OUT error_message text) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    AS $$
+DECLARE
+    v_order "public".ticket_orders;
+    v_event "public".payment_events;
+    v_detail jsonb := jsonb_build_object('event_id', left(p_event_id, 200));
+BEGIN
+    IF COALESCE(p_provider, '') !~ '\S'
+        OR COALESCE(p_event_id, '') !~ '\S'
+        OR GREATEST(length(p_provider), length(p_event_id)) > 200
+    THEN
+        error_code := 'INVALID_INPUT';
+    ELSE
+        BEGIN
+            v_order := "public".lock_order(p_show_id, p_order_id);
+            SELECT seen.*
+            INTO v_event
+            FROM "public".payment_events AS seen
+            WHERE
+                seen.provider = p_provider
+                AND seen.event_id = p_event_id
+                AND seen.show_id = p_show_id;
+            IF v_event.event_id IS NOT NULL THEN
+                success := v_event.success;
+                order_id := v_event.order_id;
+                status := v_event.order_status;
+                error_code := v_event.error_code;
+                error_message := v_event.error_message;
+                RETURN;
+            END IF;
+
+            error_code := CASE
+                WHEN v_order.id IS NULL THEN 'NOT_FOUND'
+                WHEN v_order.status NOT IN ('pending', 'failed') THEN 'ORDER_NOT_PAYABLE'
+            END;
+            status := v_order.status;
+            IF error_code IS NULL THEN
+                status := 'failed';
+                UPDATE "public".ticket_orders
+                SET
+                    status = 'failed',
+                    error_message = left(p_error_message, 10000),
+                    payment_provider = COALESCE(ticket_orders.payment_provider, p_provider)
+                WHERE
+                    ticket_orders.show_id = p_show_id
+                    AND ticket_orders.id = v_order.id;
+            END IF;
+
+            IF v_order.id IS NOT NULL THEN
+                INSERT INTO "public".payment_events (
+                    provider, event_id, show_id, order_id, kind, success, order_status, ticket_ids,
+                    error_code, error_message
+                )
+                VALUES (
+                    p_provider, p_event_id, p_show_id, v_order.id, 'failure', error_code IS NULL,
+                    status, '{}', error_code, "public".error_message(error_code)
+                );
+            END IF;
+        EXCEPTION
+            WHEN serialization_failure THEN
+                RAISE;
+            WHEN OTHERS THEN
+                error_code := 'INTERNAL_ERROR';
+                status := v_order.status;
+                v_detail := v_detail || jsonb_build_object('sqlstate', SQLSTATE, 'detail', SQLERRM);
+        END;
+    END IF;
+
+    success := error_code IS NULL;
+    order_id := v_order.id;
+    IF NOT success THEN
+        error_message := "public".error_message(error_code);
+        PERFORM "public".log_order_failure(
+            'fail_payment', error_code, error_message, p_show_id, p_order_id,
+            v_order.reservation_id, p_old_status => v_order.status,
+            p_payment_provider => p_provider, p_detail => v_detail
+        );
+    END IF;
+END;
+$$;
+
+
+--
+-- Name: FUNCTION fail_payment(p_show_id uuid, p_order_id uuid, p_provider text, p_event_id text, p_error_message text, OUT success boolean, OUT order_id uuid, OUT status text, OUT error_code text, OUT error_message text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.fail_payment(p_show_id uuid, p_order_id uuid, p_provider text, p_event_id text, p_error_message text, OUT success boolean, OUT order_id uuid, OUT status text, OUT error_code text, OUT error_message text) IS 'Records that a payment failed. A failed order can still be paid. Repeating an event returns the first answer. Error codes: NOT_FOUND, ORDER_NOT_PAYABLE, INVALID_INPUT, INTERNAL_ERROR.';
+
+
+--
+-- Name: fold_api_request_events(xid8, xid8, bigint); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.fold_api_request_events(p_from xid8, p_below xid8, p_after_id bigint) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+WITH events AS MATERIALIZED (
+    SELECT
+        event.minute,
+        event.endpoint,
+        event.duration_bucket,
+        event.requests,
+        event.errors,
+        event.duration_microseconds
+    FROM "public".api_request_events(p_from, p_below, p_after_id) AS event
+),
+
+totals AS (
+    INSERT INTO "public".api_request_minutes (
+        minute, endpoint, requests, errors, duration_microseconds
+    )
+    SELECT
+        events.minute,
+        events.endpoint,
+        sum(events.requests),
+        sum(events.errors),
+        sum(events.duration_microseconds)
+    FROM events
+    GROUP BY
+        events.minute,
+        events.endpoint
+    ORDER BY
+        events.minute,
+        events.endpoint
+    ON CONFLICT (minute, endpoint) DO UPDATE SET
+        requests = api_request_minutes.requests + excluded.requests,
+        errors = api_request_minutes.errors + excluded.errors,
+        duration_microseconds
+        = api_request_minutes.duration_microseconds + excluded.duration_microseconds
+)
+
+INSERT INTO "public".api_duration_minutes (minute, endpoint, duration_bucket, requests)
+SELECT
+    events.minute,
+    events.endpoint,
+    events.duration_bucket,
+    events.requests
+FROM events
+ORDER BY
+    events.minute,
+    events.endpoint,
+    events.duration_bucket
+ON CONFLICT (minute, endpoint, duration_bucket) DO UPDATE SET
+    requests = api_duration_minutes.requests + excluded.requests;
+$$;
+
+
+--
+-- Name: FUNCTION fold_api_request_events(p_from xid8, p_below xid8, p_after_id bigint); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.fold_api_request_events(p_from xid8, p_below xid8, p_after_id bigint) IS 'Adds a part of api_request_log to its rollups. Internal.';
+
+
+--
+-- Name: fold_events(text, xid8, xid8, bigint); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.fold_events(p_log text, p_from xid8, p_below xid8, p_after_id bigint) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    CASE p_log
+        WHEN 'seat_reservation_audit_log' THEN
+            PERFORM "public".fold_reservation_events(p_from, p_below, p_after_id);
+        WHEN 'ticket_order_audit_log' THEN
+            PERFORM "public".fold_order_events(p_from, p_below, p_after_id);
+        WHEN 'api_request_log' THEN
+            PERFORM "public".fold_api_request_events(p_from, p_below, p_after_id);
+    END CASE;
+END;
+$$;
+
+
+--
+-- Name: FUNCTION fold_events(p_log text, p_from xid8, p_below xid8, p_after_id bigint); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.fold_events(p_log text, p_from xid8, p_below xid8, p_after_id bigint) IS 'Adds the transactions from p_from to below p_below of a log, rows beyond p_after_id, to its rollups. Internal.';
+
+
+--
+-- Name: fold_order_events(xid8, xid8, bigint); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.fold_order_events(p_from xid8, p_below xid8, p_after_id bigint) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+INSERT INTO "public".order_minutes (
+    minute, currency, orders, failed_orders, paid_orders, revenue_in_cents, tickets
+)
+SELECT
+    event.minute,
+    event.currency,
+    event.orders,
+    event.failed_orders,
+    event.paid_orders,
+    event.revenue_in_cents,
+    event.tickets
+FROM "public".order_events(p_from, p_below, p_after_id) AS event
+ORDER BY
+    event.minute,
+    event.currency
+ON CONFLICT (minute, currency) DO UPDATE SET
+    orders = order_minutes.orders + excluded.orders,
+    failed_orders = order_minutes.failed_orders + excluded.failed_orders,
+    paid_orders = order_minutes.paid_orders + excluded.paid_orders,
+    revenue_in_cents = order_minutes.revenue_in_cents + excluded.revenue_in_cents,
+    tickets = order_minutes.tickets + excluded.tickets;
+$$;
+
+
+--
+-- Name: FUNCTION fold_order_events(p_from xid8, p_below xid8, p_after_id bigint); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.fold_order_events(p_from xid8, p_below xid8, p_after_id bigint) IS 'Adds a part of ticket_order_audit_log to its rollup. Internal.';
+
+
+--
+-- Name: fold_reservation_events(xid8, xid8, bigint); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.fold_reservation_events(p_from xid8, p_below xid8, p_after_id bigint) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    WITH events AS MATERIALIZED (
+        SELECT event.*
+        FROM "public".reservation_events(p_from, p_below, p_after_id) AS event
+    ),
+
+    of_shows AS (
+        INSERT INTO "public".reservation_show_minutes (
+            show_id, minute, created, completed, expired, released, extended,
+            failed, race_conditions, constraint_violations, holds_ended,
+            hold_microseconds, releases_ended, release_microseconds
+        )
+        SELECT
+            event.show_id,
+            event.minute,
+            event.created,
+            event.completed,
+            event.expired,
+            event.released,
+            event.extended,
+            event.failed,
+            event.race_conditions,
+            event.constraint_violations,
+            event.holds_ended,
+            event.hold_microseconds,
+            event.releases_ended,
+            event.release_microseconds
+        FROM events AS event
+        ORDER BY
+            event.show_id,
+            event.minute
+        ON CONFLICT (show_id, minute) DO UPDATE SET
+            created = reservation_show_minutes.created + excluded.created,
+            completed = reservation_show_minutes.completed + excluded.completed,
+            expired = reservation_show_minutes.expired + excluded.expired,
+            released = reservation_show_minutes.released + excluded.released,
+            extended = reservation_show_minutes.extended + excluded.extended,
+            failed = reservation_show_minutes.failed + excluded.failed,
+            race_conditions = reservation_show_minutes.race_conditions + excluded.race_conditions,
+            constraint_violations = reservation_show_minutes.constraint_violations + excluded.constraint_violations,
+            holds_ended = reservation_show_minutes.holds_ended + excluded.holds_ended,
+            hold_microseconds = reservation_show_minutes.hold_microseconds + excluded.hold_microseconds,
+            releases_ended = reservation_show_minutes.releases_ended + excluded.releases_ended,
+            release_microseconds = reservation_show_minutes.release_microseconds + excluded.release_microseconds
+    )
+
+    INSERT INTO "public".reservation_minutes (
+        minute, created, completed, expired, released, extended, failed,
+        race_conditions, constraint_violations, holds_ended,
+        hold_microseconds, releases_ended, release_microseconds
+    )
+    SELECT
+        event.minute,
+        sum(event.created),
+        sum(event.completed),
+        sum(event.expired),
+        sum(event.released),
+        sum(event.extended),
+        sum(event.failed),
+        sum(event.race_conditions),
+        sum(event.constraint_violations),
+        sum(event.holds_ended),
+        sum(event.hold_microseconds),
+        sum(event.releases_ended),
+        sum(event.release_microseconds)
+    FROM events AS event
+    GROUP BY event.minute
+    -- Neighbours in time on the same pages.
+    ORDER BY event.minute
+    ON CONFLICT (minute) DO UPDATE SET
+        created = reservation_minutes.created + excluded.created,
+        completed = reservation_minutes.completed + excluded.completed,
+        expired = reservation_minutes.expired + excluded.expired,
+        released = reservation_minutes.released + excluded.released,
+        extended = reservation_minutes.extended + excluded.extended,
+        failed = reservation_minutes.failed + excluded.failed,
+        race_conditions = reservation_minutes.race_conditions + excluded.race_conditions,
+        constraint_violations = reservation_minutes.constraint_violations + excluded.constraint_violations,
+        holds_ended = reservation_minutes.holds_ended + excluded.holds_ended,
+        hold_microseconds = reservation_minutes.hold_microseconds + excluded.hold_microseconds,
+        releases_ended = reservation_minutes.releases_ended + excluded.releases_ended,
+        release_microseconds = reservation_minutes.release_microseconds + excluded.release_microseconds;
+
+    INSERT INTO "public".error_messages (message_sha256, error_message)
+    SELECT DISTINCT
+        event.message_sha256,
+        event.error_message
+    FROM "public".error_events(p_from, p_below, p_after_id) AS event
+    ON CONFLICT DO NOTHING;
+
+    INSERT INTO "public".error_minutes (minute, message_sha256, occurrences, last_seen_at)
+    SELECT
+        event.minute,
+        event.message_sha256,
+        event.occurrences,
+        event.last_seen_at
+    FROM "public".error_events(p_from, p_below, p_after_id) AS event
+    ON CONFLICT (minute, message_sha256) DO UPDATE SET
+        occurrences = error_minutes.occurrences + excluded.occurrences,
+        last_seen_at = GREATEST(error_minutes.last_seen_at, excluded.last_seen_at);
+
+    -- Late ones may come between two that are counted already: of each reservation that has a new
+    -- quarter, all its quarters are taken off and put on again.
+    WITH new AS (
+        INSERT INTO "public".extended_reservations (reservation_id, quarter)
+        SELECT
+            event.reservation_id,
+            event.quarter
+        FROM "public".extension_events(p_from, p_below, p_after_id) AS event
+        ON CONFLICT DO NOTHING
+        RETURNING
+            extended_reservations.reservation_id,
+            extended_reservations.quarter
+    ),
+
+    old AS (
+        SELECT
+            counted.reservation_id,
+            counted.quarter
+        FROM "public".extended_reservations AS counted
+        WHERE counted.reservation_id IN (SELECT new.reservation_id FROM new)
+    ),
+
+    differences AS (
+        SELECT
+            old.quarter,
+            lag(old.quarter) OVER of_reservation AS previous_quarter,
+            -1 AS reservations
+        FROM old
+        WINDOW of_reservation AS (PARTITION BY old.reservation_id ORDER BY old.quarter)
+        UNION ALL
+        SELECT
+            every.quarter,
+            lag(every.quarter) OVER of_reservation,
+            1
+        FROM (
+            SELECT * FROM old
+            UNION ALL
+            SELECT * FROM new
+        ) AS every
+        WINDOW of_reservation AS (PARTITION BY every.reservation_id ORDER BY every.quarter)
+    )
+
+    INSERT INTO "public".extension_quarters (quarter, previous_quarter, reservations)
+    SELECT
+        difference.quarter,
+        COALESCE(difference.previous_quarter, 'epoch'),
+        sum(difference.reservations)
+    FROM differences AS difference
+    GROUP BY
+        1,
+        2
+    HAVING sum(difference.reservations) <> 0
+    ON CONFLICT (quarter, previous_quarter) DO UPDATE SET
+        reservations = extension_quarters.reservations + excluded.reservations;
+END;
+$$;
+
+
+--
+-- Name: FUNCTION fold_reservation_events(p_from xid8, p_below xid8, p_after_id bigint); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.fold_reservation_events(p_from xid8, p_below xid8, p_after_id bigint) IS 'Adds a part of seat_reservation_audit_log to its rollups. Internal.';
+
+
+--
+-- Name: get_reservation_statistics(uuid, integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.get_reservation_statistics(p_show_id uuid DEFAULT NULL::uuid, p_hours integer DEFAULT 24) RETURNS TABLE(total_created bigint, total_completed bigint, total_expired bigint, total_released bigint, total_extended bigint, total_failed bigint, avg_hold_seconds double precision, expiration_rate double precision)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 1
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    IF p_hours IS NULL OR p_hours NOT BETWEEN 1 AND 8760 THEN
+        RAISE EXCEPTION 'p_hours must be between 1 and 8760, not %', COALESCE(p_hours::text, 'NULL')
+        USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    RETURN QUERY
+    SELECT
+        counts.created,
+        counts.completed,
+        counts.expired,
+        counts.released,
+        counts.extended,
+        counts.failed,
+        counts.seconds / NULLIF(counts.ended, 0),
+        COALESCE(counts.expired::double precision / NULLIF(counts.created, 0), 0)
+    FROM (
+        SELECT
+            COALESCE(sum(metric.created), 0)::bigint AS created,
+            COALESCE(sum(metric.completed), 0)::bigint AS completed,
+            COALESCE(sum(metric.expired), 0)::bigint AS expired,
+            COALESCE(sum(metric.released), 0)::bigint AS released,
+            COALESCE(sum(metric.extended), 0)::bigint AS extended,
+            COALESCE(sum(metric.failed), 0)::bigint AS failed,
+            sum(metric.holds_ended + metric.releases_ended) AS ended,
+            sum(metric.hold_microseconds + metric.release_microseconds)::double precision / 1e6
+            AS seconds
+        FROM "public".reservation_metrics(
+            "public".window_start(make_interval(hours => p_hours)), p_show_id
+        ) AS metric
+    ) AS counts;
+END;
+$$;
+
+
+--
+-- Name: FUNCTION get_reservation_statistics(p_show_id uuid, p_hours integer); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.get_reservation_statistics(p_show_id uuid, p_hours integer) IS 'Events of the last p_hours hours (1 to 8760, otherwise error 22023), of one show or of all. expiration_rate is expired / created, 0 when nothing was created; avg_hold_seconds is NULL when no hold ended.';
+
+
+--
+-- Name: is_own_work(xid); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.is_own_work(p_xmin xid) RETURNS boolean
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+SELECT
+    CASE
+        -- Savepoints get their ids after their transaction got its own.
+        WHEN age(p_xmin) <= age(pg_current_xact_id()::xid)
+            THEN pg_xact_status(
+                (
+                    pg_current_xact_id()::text::bigint
+                    + age(pg_current_xact_id()::xid)
+                    - age(p_xmin)
+                )::text::xid8
+            ) = 'in progress'
+        ELSE false
+    END;
+$$;
+
+
+--
+-- Name: FUNCTION is_own_work(p_xmin xid); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.is_own_work(p_xmin xid) IS 'Whether the row with this xmin, visible to the caller, was written by its own transaction.';
+
+
+--
+-- Name: is_restored_log(text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.is_restored_log(p_log text) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+SELECT
+    mark.watermark > pg_snapshot_xmax(pg_current_snapshot())
+    OR COALESCE(mark.system_identifier <> "public".system_identifier(), false)
+FROM "public".metric_watermarks AS mark
+WHERE mark.log = p_log;
+$$;
+
+
+--
+-- Name: FUNCTION is_restored_log(p_log text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.is_restored_log(p_log text) IS 'Whether the watermark of a log came with a dump of another server, and roll_up_metrics() has not run since. For the view health.';
+
+
+--
+-- Name: is_time_zone(text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.is_time_zone(p_name text) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE STRICT
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+BEGIN
+    IF p_name !~ '^(UTC|GMT|Etc/GMT[+-]?[0-9]{1,2}|[A-Z][A-Za-z_]+(/[A-Za-z_-]+)+)$' THEN
+        RETURN false;
+    END IF;
+    PERFORM timezone(p_name, 'epoch'::timestamptz);
+    RETURN true;
+EXCEPTION
+    WHEN invalid_parameter_value THEN
+        RETURN false;
+END;
+$_$;
+
+
+--
+-- Name: FUNCTION is_time_zone(p_name text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.is_time_zone(p_name text) IS 'Whether the server knows this IANA time zone, such as Europe/Berlin.';
+
+
+--
+-- Name: uuid_v7(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.uuid_v7() RETURNS uuid
+    LANGUAGE sql PARALLEL SAFE
+    AS $$
+-- RFC 9562: 48 bits of milliseconds laid over a random version 4, whose version nibble 0100 becomes
+-- 0111.
+SELECT
+    encode(
+        set_bit(
+            set_bit(
+                overlay(
+                    uuid_send(gen_random_uuid())
+                    PLACING substring(
+                        int8send((extract(EPOCH FROM clock_timestamp()) * 1000)::bigint) FROM 3
+                    )
+                    FROM 1 FOR 6
+                ),
+                52, 1
+            ),
+            53, 1
+        ),
+        'hex'
+    )::uuid;
+$$;
+
+
+--
+-- Name: FUNCTION uuid_v7(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.uuid_v7() IS 'A new time-ordered UUID, version 7: 48 bits of Unix milliseconds, 74 random bits.';
+
+
+SET default_tablespace = '';
+
+SET default_table_access_method = heap;
+
+--
+-- Name: ticket_orders; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.ticket_orders (
+    id uuid DEFAULT public.uuid_v7() NOT NULL,
+    show_id uuid NOT NULL,
+    reservation_id uuid NOT NULL,
+    seat_ids uuid[] NOT NULL,
+    status text DEFAULT 'pending'::text NOT NULL,
+    total_amount_in_cents bigint NOT NULL,
+    currency text NOT NULL,
+    idempotency_key text,
+    payment_provider text,
+    payment_intent_id text,
+    error_message text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    paid_at timestamp with time zone,
+    CONSTRAINT ticket_orders_created_at_check CHECK (isfinite(created_at)),
+    CONSTRAINT ticket_orders_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT ticket_orders_idempotency_key_check CHECK (((length(idempotency_key) <= 200) AND (idempotency_key ~ '\S'::text))),
+    CONSTRAINT ticket_orders_paid_at_check CHECK ((((status = ANY (ARRAY['paid'::text, 'refund_due'::text, 'refunded'::text])) = (paid_at IS NOT NULL)) AND isfinite(paid_at))),
+    CONSTRAINT ticket_orders_payment_intent_id_check CHECK ((length(payment_intent_id) <= 200)),
+    CONSTRAINT ticket_orders_payment_provider_check CHECK ((length(payment_provider) <= 200)),
+    CONSTRAINT ticket_orders_seat_ids_check CHECK (((cardinality(seat_ids) > 0) AND (array_position(seat_ids, NULL::uuid) IS NULL))),
+    CONSTRAINT ticket_orders_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'paid'::text, 'failed'::text, 'cancelled'::text, 'refund_due'::text, 'refunded'::text]))),
+    CONSTRAINT ticket_orders_total_amount_in_cents_check CHECK (((total_amount_in_cents >= 0) AND (total_amount_in_cents <= '100000000000000'::bigint)))
+);
+
+
+--
+-- Name: TABLE ticket_orders; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.ticket_orders IS 'Orders and how their payment went.';
+
+
+--
+-- Name: COLUMN ticket_orders.id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticket_orders.id IS 'Key, together with the show.';
+
+
+--
+-- Name: COLUMN ticket_orders.show_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticket_orders.show_id IS 'The show; distribution column.';
+
+
+--
+-- Name: COLUMN ticket_orders.reservation_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticket_orders.reservation_id IS 'The reservation that the order pays for.';
+
+
+--
+-- Name: COLUMN ticket_orders.seat_ids; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticket_orders.seat_ids IS 'The seats when it was ordered, in order. A late payment takes exactly these again, or none.';
+
+
+--
+-- Name: COLUMN ticket_orders.status; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticket_orders.status IS 'pending: waits for payment; paid: tickets issued; failed: the provider refused, another try may succeed; cancelled: seats were given back; refund_due: paid, but the seats are gone, owe the money; refunded: given back.';
+
+
+--
+-- Name: COLUMN ticket_orders.total_amount_in_cents; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticket_orders.total_amount_in_cents IS 'What is to be paid, in hundredths of the currency.';
+
+
+--
+-- Name: COLUMN ticket_orders.currency; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticket_orders.currency IS 'ISO 4217 code.';
+
+
+--
+-- Name: COLUMN ticket_orders.idempotency_key; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticket_orders.idempotency_key IS 'The caller''s name for the attempt: the same key returns the same order.';
+
+
+--
+-- Name: COLUMN ticket_orders.payment_provider; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticket_orders.payment_provider IS 'Who takes the money, such as stripe.';
+
+
+--
+-- Name: COLUMN ticket_orders.payment_intent_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticket_orders.payment_intent_id IS 'The provider''s id of the payment.';
+
+
+--
+-- Name: COLUMN ticket_orders.error_message; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticket_orders.error_message IS 'Why the last payment failed.';
+
+
+--
+-- Name: COLUMN ticket_orders.created_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticket_orders.created_at IS 'When it was ordered.';
+
+
+--
+-- Name: COLUMN ticket_orders.paid_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticket_orders.paid_at IS 'When the money came; also where it is to be given back.';
+
+
+--
+-- Name: CONSTRAINT ticket_orders_created_at_check ON ticket_orders; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT ticket_orders_created_at_check ON public.ticket_orders IS 'Finite.';
+
+
+--
+-- Name: CONSTRAINT ticket_orders_currency_check ON ticket_orders; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT ticket_orders_currency_check ON public.ticket_orders IS 'Three capital letters.';
+
+
+--
+-- Name: CONSTRAINT ticket_orders_idempotency_key_check ON ticket_orders; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT ticket_orders_idempotency_key_check ON public.ticket_orders IS 'Not blank, and short enough to be indexed.';
+
+
+--
+-- Name: CONSTRAINT ticket_orders_paid_at_check ON ticket_orders; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT ticket_orders_paid_at_check ON public.ticket_orders IS 'Set exactly when money has come.';
+
+
+--
+-- Name: CONSTRAINT ticket_orders_payment_intent_id_check ON ticket_orders; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT ticket_orders_payment_intent_id_check ON public.ticket_orders IS 'Bounded.';
+
+
+--
+-- Name: CONSTRAINT ticket_orders_payment_provider_check ON ticket_orders; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT ticket_orders_payment_provider_check ON public.ticket_orders IS 'Bounded.';
+
+
+--
+-- Name: CONSTRAINT ticket_orders_seat_ids_check ON ticket_orders; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT ticket_orders_seat_ids_check ON public.ticket_orders IS 'At least one seat.';
+
+
+--
+-- Name: CONSTRAINT ticket_orders_status_check ON ticket_orders; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT ticket_orders_status_check ON public.ticket_orders IS 'The statuses there are.';
+
+
+--
+-- Name: CONSTRAINT ticket_orders_total_amount_in_cents_check ON ticket_orders; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT ticket_orders_total_amount_in_cents_check ON public.ticket_orders IS 'A thousand seats of the highest price.';
+
+
+--
+-- Name: lock_order(uuid, uuid); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.lock_order(p_show_id uuid, p_order_id uuid) RETURNS public.ticket_orders
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    v_order "public".ticket_orders;
+BEGIN
+    -- An order never changes its reservation, so this look needs no lock.
+    PERFORM
+    FROM "public".seat_reservations AS hold
+    WHERE
+        hold.show_id = p_show_id
+        AND hold.id = (
+            SELECT found.reservation_id
+            FROM "public".ticket_orders AS found
+            WHERE
+                found.show_id = p_show_id
+                AND found.id = p_order_id
+        )
+    FOR UPDATE;
+
+    SELECT locked.*
+    INTO v_order
+    FROM "public".ticket_orders AS locked
+    WHERE
+        locked.show_id = p_show_id
+        AND locked.id = p_order_id
+    FOR UPDATE;
+    RETURN v_order;
+END;
+$$;
+
+
+--
+-- Name: FUNCTION lock_order(p_show_id uuid, p_order_id uuid); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.lock_order(p_show_id uuid, p_order_id uuid) IS 'Locks an order and its reservation and returns the order as it is then; a row of NULLs when there is none. Internal.';
+
+
+--
+-- Name: seat_reservations; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.seat_reservations (
+    id uuid DEFAULT public.uuid_v7() NOT NULL,
+    show_id uuid NOT NULL,
+    reservation_token text DEFAULT encode((uuid_send(public.uuid_v7()) || uuid_send(gen_random_uuid())), 'hex'::text) NOT NULL,
+    session_id character varying(200) NOT NULL,
+    user_id character varying(200),
+    email character varying(320),
+    user_agent character varying(1000),
+    ip_address inet,
+    status text DEFAULT 'active'::text NOT NULL,
+    is_active boolean GENERATED ALWAYS AS ((status = 'active'::text)) STORED NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    extension_count integer DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    ended_at timestamp with time zone,
+    CONSTRAINT seat_reservations_created_at_check CHECK (isfinite(created_at)),
+    CONSTRAINT seat_reservations_ended_at_check CHECK ((((status = 'active'::text) = (ended_at IS NULL)) AND isfinite(ended_at))),
+    CONSTRAINT seat_reservations_expires_at_check CHECK (isfinite(expires_at)),
+    CONSTRAINT seat_reservations_extension_count_check CHECK ((extension_count >= 0)),
+    CONSTRAINT seat_reservations_session_id_check CHECK (((session_id)::text ~ '\S'::text)),
+    CONSTRAINT seat_reservations_status_check CHECK ((status = ANY (ARRAY['active'::text, 'completed'::text, 'released'::text, 'expired'::text])))
+);
+
+
+--
+-- Name: TABLE seat_reservations; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.seat_reservations IS 'Holds on seats, past and present. A hold is over when expires_at has come, whether or not cleanup has run.';
+
+
+--
+-- Name: COLUMN seat_reservations.id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.seat_reservations.id IS 'Key, together with the show.';
+
+
+--
+-- Name: COLUMN seat_reservations.show_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.seat_reservations.show_id IS 'The show; distribution column.';
+
+
+--
+-- Name: COLUMN seat_reservations.reservation_token; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.seat_reservations.reservation_token IS 'Secret that the buyer shows, together with the session, to extend, release or order.';
+
+
+--
+-- Name: COLUMN seat_reservations.session_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.seat_reservations.session_id IS 'The session of the shop that holds the seats.';
+
+
+--
+-- Name: COLUMN seat_reservations.user_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.seat_reservations.user_id IS 'The account of the shop, where the buyer is logged in.';
+
+
+--
+-- Name: COLUMN seat_reservations.email; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.seat_reservations.email IS 'Address of the buyer, where known. Personal.';
+
+
+--
+-- Name: COLUMN seat_reservations.user_agent; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.seat_reservations.user_agent IS 'Browser of the buyer, where known. Personal.';
+
+
+--
+-- Name: COLUMN seat_reservations.ip_address; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.seat_reservations.ip_address IS 'Address of the buyer, where known. Personal.';
+
+
+--
+-- Name: COLUMN seat_reservations.status; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.seat_reservations.status IS 'active, or how it ended: completed (sold), released (given back), expired (ran out).';
+
+
+--
+-- Name: COLUMN seat_reservations.is_active; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.seat_reservations.is_active IS 'Whether it has not been ended. One that is over stays active until somebody ends it: ask for expires_at > now() too.';
+
+
+--
+-- Name: COLUMN seat_reservations.expires_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.seat_reservations.expires_at IS 'When the hold is over. This column decides; it may be moved by hand.';
+
+
+--
+-- Name: COLUMN seat_reservations.extension_count; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.seat_reservations.extension_count IS 'How often it has been extended.';
+
+
+--
+-- Name: COLUMN seat_reservations.created_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.seat_reservations.created_at IS 'When the seats were held.';
+
+
+--
+-- Name: COLUMN seat_reservations.ended_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.seat_reservations.ended_at IS 'When it was completed, released or found expired.';
+
+
+--
+-- Name: CONSTRAINT seat_reservations_created_at_check ON seat_reservations; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT seat_reservations_created_at_check ON public.seat_reservations IS 'Finite.';
+
+
+--
+-- Name: CONSTRAINT seat_reservations_ended_at_check ON seat_reservations; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT seat_reservations_ended_at_check ON public.seat_reservations IS 'Set exactly when it has ended.';
+
+
+--
+-- Name: CONSTRAINT seat_reservations_expires_at_check ON seat_reservations; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT seat_reservations_expires_at_check ON public.seat_reservations IS 'Finite: a hold for ever would never be cleaned up.';
+
+
+--
+-- Name: CONSTRAINT seat_reservations_extension_count_check ON seat_reservations; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT seat_reservations_extension_count_check ON public.seat_reservations IS 'Not negative.';
+
+
+--
+-- Name: CONSTRAINT seat_reservations_session_id_check ON seat_reservations; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT seat_reservations_session_id_check ON public.seat_reservations IS 'Not blank.';
+
+
+--
+-- Name: CONSTRAINT seat_reservations_status_check ON seat_reservations; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT seat_reservations_status_check ON public.seat_reservations IS 'The statuses there are.';
+
+
+--
+-- Name: lock_reservation(text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.lock_reservation(p_reservation_token text) RETURNS public.seat_reservations
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    v_show_id uuid;
+    v_id uuid;
+    v_hold "public".seat_reservations;
+BEGIN
+    SELECT
+        hold.show_id,
+        hold.id
+    INTO
+        v_show_id,
+        v_id
+    FROM "public".seat_reservations AS hold
+    WHERE hold.reservation_token = p_reservation_token;
+
+    SELECT hold.*
+    INTO v_hold
+    FROM "public".seat_reservations AS hold
+    WHERE
+        hold.show_id = v_show_id
+        AND hold.id = v_id
+    FOR UPDATE;
+    RETURN v_hold;
+END;
+$$;
+
+
+--
+-- Name: FUNCTION lock_reservation(p_reservation_token text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.lock_reservation(p_reservation_token text) IS 'Locks the reservation with this token and returns it as it is then; a row of NULLs when there is none. Internal.';
+
+
+--
+-- Name: log_api_request(text, text, integer, double precision); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.log_api_request(p_endpoint text, p_method text, p_status_code integer, p_duration_ms double precision) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $_$
+INSERT INTO "public".api_request_log (endpoint, method, status_code, duration_ms)
+VALUES (
+    COALESCE(NULLIF(left(p_endpoint, 200), ''), 'unknown'),
+    COALESCE(substring(upper(p_method) FROM '^[A-Z]{1,20}$'), 'UNKNOWN'),
+    LEAST(GREATEST(COALESCE(p_status_code, 599), 100), 599),
+    -- NULL counts as 0, and NaN sorts above every number, infinity included.
+    LEAST(GREATEST(p_duration_ms, 0), 86400000)
+);
+$_$;
+
+
+--
+-- Name: FUNCTION log_api_request(p_endpoint text, p_method text, p_status_code integer, p_duration_ms double precision); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.log_api_request(p_endpoint text, p_method text, p_status_code integer, p_duration_ms double precision) IS 'Records a request: route with placeholders in place of ids, HTTP method, HTTP status, duration in milliseconds.';
+
+
+--
+-- Name: log_order_failure(text, text, text, uuid, uuid, uuid, text, text, bigint, text, jsonb); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.log_order_failure(p_function text, p_error_code text, p_error_message text, p_show_id uuid, p_order_id uuid DEFAULT NULL::uuid, p_reservation_id uuid DEFAULT NULL::uuid, p_session_id text DEFAULT NULL::text, p_old_status text DEFAULT NULL::text, p_amount_in_cents bigint DEFAULT NULL::bigint, p_payment_provider text DEFAULT NULL::text, p_detail jsonb DEFAULT '{}'::jsonb) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    INSERT INTO "public".ticket_order_audit_log (
+        order_id, reservation_id, show_id, session_id, old_status, amount_in_cents,
+        payment_provider, error_code, error_message, metadata
+    )
+    VALUES (
+        p_order_id,
+        p_reservation_id,
+        COALESCE(p_show_id, '00000000-0000-0000-0000-000000000000'),
+        left(p_session_id, 200),
+        p_old_status,
+        p_amount_in_cents,
+        left(p_payment_provider, 200),
+        p_error_code,
+        p_error_message,
+        jsonb_build_object('function', p_function) || p_detail
+    );
+END;
+$$;
+
+
+--
+-- Name: FUNCTION log_order_failure(p_function text, p_error_code text, p_error_message text, p_show_id uuid, p_order_id uuid, p_reservation_id uuid, p_session_id text, p_old_status text, p_amount_in_cents bigint, p_payment_provider text, p_detail jsonb); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.log_order_failure(p_function text, p_error_code text, p_error_message text, p_show_id uuid, p_order_id uuid, p_reservation_id uuid, p_session_id text, p_old_status text, p_amount_in_cents bigint, p_payment_provider text, p_detail jsonb) IS 'Writes a refused call about an order into ticket_order_audit_log. Internal.';
+
+
+--
+-- Name: log_partitions(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.log_partitions() RETURNS TABLE(log text, ends_at timestamp with time zone, has_strays boolean)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 3
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "DateStyle" TO 'ISO'
+    SET "TimeZone" TO 'UTC'
+    AS $_$
+BEGIN
+    FOR log IN SELECT logs.name FROM "public".partitioned_logs() AS logs (name) LOOP
+        SELECT COALESCE(max(upper_bound.value::timestamptz), 'epoch')
+        INTO ends_at
+        FROM pg_inherits AS link
+        INNER JOIN pg_class AS child ON child.oid = link.inhrelid
+        CROSS JOIN LATERAL substring(
+            pg_get_expr(child.relpartbound, child.oid) FROM 'TO \(''([^'']+)''\)'
+        ) AS upper_bound (value)
+        WHERE link.inhparent = to_regclass(format('%I.%I', 'public', log));
+
+        -- Not those from a clock that is wrong: no month is made for them.
+        EXECUTE format(
+            'SELECT EXISTS (SELECT FROM %I.%I AS event WHERE event.created_at < $1)',
+            'public', log || '_default'
+        )
+        INTO has_strays
+        USING date_trunc('month', now()) + interval '4 months';
+        RETURN NEXT;
+    END LOOP;
+END;
+$_$;
+
+
+--
+-- Name: FUNCTION log_partitions(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.log_partitions() IS 'Up to when each log has partitions, and whether its default partition has rows that maintain_partitions() would move. For the view health.';
+
+
+--
+-- Name: log_reservation_failure(text, text, text, uuid, uuid, text, uuid[], text, inet, jsonb); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.log_reservation_failure(p_function text, p_error_code text, p_error_message text, p_show_id uuid, p_reservation_id uuid, p_session_id text, p_seat_ids uuid[] DEFAULT NULL::uuid[], p_user_agent text DEFAULT NULL::text, p_ip_address inet DEFAULT NULL::inet, p_detail jsonb DEFAULT '{}'::jsonb) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    INSERT INTO "public".seat_reservation_audit_log (
+        event_type, reservation_id, show_id, session_id, seat_count, seat_ids, error_code,
+        error_message, user_agent, ip_address, metadata
+    )
+    VALUES (
+        'failed',
+        p_reservation_id,
+        COALESCE(p_show_id, '00000000-0000-0000-0000-000000000000'),
+        left(p_session_id, 200),
+        COALESCE(cardinality(p_seat_ids), 0),
+        COALESCE(p_seat_ids[:100], '{}'),
+        p_error_code,
+        p_error_message,
+        left(p_user_agent, 1000),
+        p_ip_address,
+        jsonb_build_object('function', p_function) || p_detail
+    );
+END;
+$$;
+
+
+--
+-- Name: FUNCTION log_reservation_failure(p_function text, p_error_code text, p_error_message text, p_show_id uuid, p_reservation_id uuid, p_session_id text, p_seat_ids uuid[], p_user_agent text, p_ip_address inet, p_detail jsonb); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.log_reservation_failure(p_function text, p_error_code text, p_error_message text, p_show_id uuid, p_reservation_id uuid, p_session_id text, p_seat_ids uuid[], p_user_agent text, p_ip_address inet, p_detail jsonb) IS 'Writes a refused call about a hold into seat_reservation_audit_log. Internal.';
+
+
+--
+-- Name: log_tail(text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.log_tail(p_log text, OUT from_xact_id xid8, OUT below_xact_id xid8, OUT after_id bigint) RETURNS record
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+SELECT
+    mark.watermark,
+    CASE
+        WHEN mark.restored_id = 0 THEN '18446744073709551615'::xid8
+        -- Rows of another server may bear any number: what is beyond the present need not be read.
+        ELSE "public".next_xact_id(
+            GREATEST(pg_snapshot_xmax(pg_current_snapshot()), pg_current_xact_id_if_assigned())
+        )
+    END,
+    mark.restored_id
+FROM "public".metric_watermarks AS mark
+WHERE mark.log = p_log;
+$$;
+
+
+--
+-- Name: FUNCTION log_tail(p_log text, OUT from_xact_id xid8, OUT below_xact_id xid8, OUT after_id bigint); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.log_tail(p_log text, OUT from_xact_id xid8, OUT below_xact_id xid8, OUT after_id bigint) IS 'The part of a log that is not rolled up yet: transactions from from_xact_id to below below_xact_id, rows beyond after_id. Internal.';
+
+
+--
+-- Name: maintain_partitions(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.maintain_partitions() RETURNS TABLE(created_partition text)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $_$
+DECLARE
+    v_schema constant text := 'public';
+    v_this_month constant date := date_trunc('month', now() AT TIME ZONE 'UTC')::date;
+    v_horizon constant date := (v_this_month + interval '4 months')::date;
+    v_table text;
+    v_parent text;
+    v_columns text;
+    v_month date;
+    v_strays date[];
+BEGIN
+    FOR v_table IN SELECT logs.name FROM "public".partitioned_logs() AS logs (name) LOOP
+        v_parent := format('%I.%I', v_schema, v_table);
+        created_partition := "public".create_log_partition(v_table);
+        IF created_partition IS NOT NULL THEN
+            RETURN NEXT;
+        END IF;
+
+        -- Rows that came while their month had no partition. Those beyond the horizon stay: a clock
+        -- was wrong.
+        EXECUTE format(
+            'SELECT array_agg(DISTINCT date_trunc(''month'', created_at AT TIME ZONE '
+            '''UTC'')::date) '
+            'FROM %I.%I WHERE created_at < %L::timestamp AT TIME ZONE ''UTC''',
+            v_schema, v_table || '_default', v_horizon
+        ) INTO v_strays;
+        IF v_strays IS NOT NULL THEN
+            -- They cannot be deleted from an append-only table, so the table goes and its rows are
+            -- routed anew.
+            EXECUTE format(
+                'ALTER TABLE %1$s DETACH PARTITION %2$I.%3$I', v_parent, v_schema,
+                v_table || '_default'
+            );
+            EXECUTE format(
+                'ALTER TABLE %I.%I RENAME TO %I', v_schema, v_table || '_default',
+                v_table || '_strays'
+            );
+            PERFORM "public".create_log_partition(v_table);
+        END IF;
+
+        FOR v_month IN
+            SELECT months.first_day::date
+            FROM generate_series(
+                v_this_month::timestamp, v_this_month + interval '3 months', interval '1 month'
+            ) AS months (first_day)
+            UNION
+            SELECT strays.first_day
+            FROM unnest(v_strays) AS strays (first_day)
+            ORDER BY 1
+        LOOP
+            created_partition := "public".create_log_partition(v_table, v_month);
+            IF created_partition IS NOT NULL THEN
+                    RETURN NEXT;
+            END IF;
+        END LOOP;
+
+        IF v_strays IS NOT NULL THEN
+            SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)
+            INTO v_columns
+            FROM pg_attribute AS a
+            WHERE a.attrelid = v_parent::regclass AND a.attnum > 0 AND NOT a.attisdropped;
+            EXECUTE format(
+                'INSERT INTO %1$s (%2$s) OVERRIDING SYSTEM VALUE SELECT %2$s FROM %3$I.%4$I',
+                v_parent, v_columns, v_schema, v_table || '_strays'
+            );
+            EXECUTE format('DROP TABLE %I.%I', v_schema, v_table || '_strays');
+        END IF;
+    END LOOP;
+    PERFORM "public".revoke_default_privileges();
+END;
+$_$;
+
+
+--
+-- Name: FUNCTION maintain_partitions(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.maintain_partitions() IS 'Makes the partitions of the logs for this month and three more, moves rows out of the default partitions where their month has one now, and returns the names of those created.';
+
+
+--
+-- Name: next_xact_id(xid8); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.next_xact_id(p_xact_id xid8) RETURNS xid8
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+SELECT (p_xact_id::text::numeric + 1)::text::xid8;
+$$;
+
+
+--
+-- Name: FUNCTION next_xact_id(p_xact_id xid8); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.next_xact_id(p_xact_id xid8) IS 'The transaction number after this one. Internal.';
+
+
+--
+-- Name: nth_xact_id(text, xid8, xid8, bigint, integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.nth_xact_id(p_log text, p_from xid8, p_below xid8, p_after_id bigint, p_rows_before integer) RETURNS xid8
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $_$
+DECLARE
+    v_xact_id xid8;
+BEGIN
+    EXECUTE format(
+        'SELECT event.xact_id FROM %I.%I AS event '
+        'WHERE event.xact_id >= $1 AND event.xact_id < $2 AND event.id > $3 '
+        'ORDER BY event.xact_id OFFSET $4 LIMIT 1',
+        'public',
+        p_log
+    )
+    INTO v_xact_id
+    USING p_from, p_below, p_after_id, p_rows_before;
+    RETURN v_xact_id;
+END;
+$_$;
+
+
+--
+-- Name: FUNCTION nth_xact_id(p_log text, p_from xid8, p_below xid8, p_after_id bigint, p_rows_before integer); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.nth_xact_id(p_log text, p_from xid8, p_below xid8, p_after_id bigint, p_rows_before integer) IS 'Transaction of the row that has so many before it among the transactions from p_from to below p_below of a log, rows beyond p_after_id; NULL where there are fewer. Internal.';
+
+
+--
+-- Name: order_events(xid8, xid8, bigint); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.order_events(p_from xid8, p_below xid8, p_after_id bigint) RETURNS TABLE(minute timestamp with time zone, currency text, orders bigint, failed_orders bigint, paid_orders bigint, revenue_in_cents bigint, tickets bigint)
+    LANGUAGE plpgsql STABLE ROWS 100
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+    SELECT
+        date_bin('1 minute', figure.at, '2000-01-01 00:00+00') AS minute,
+        COALESCE(event.currency, 'none') AS currency,
+        sum(figure.orders)::bigint,
+        sum(figure.failed_orders)::bigint,
+        sum(figure.paid_orders)::bigint,
+        COALESCE(sum(figure.paid_orders * event.amount_in_cents), 0)::bigint,
+        COALESCE(sum(figure.tickets), 0)::bigint
+    FROM "public".ticket_order_audit_log AS event
+    CROSS JOIN LATERAL (
+        VALUES
+        (
+            COALESCE(event.order_created_at, event.created_at),
+            (event.old_status IS NULL)::integer,
+            -- Into a status, and out of it again.
+            (event.new_status = 'failed')::integer
+            - COALESCE((event.old_status = 'failed')::integer, 0),
+            (event.new_status = 'paid')::integer
+            - COALESCE((event.old_status = 'paid')::integer, 0),
+            0
+        ),
+        (
+            event.created_at,
+            0,
+            0,
+            0,
+            CASE WHEN event.new_status = 'paid' THEN event.seat_count END
+        )
+    ) AS figure (at, orders, failed_orders, paid_orders, tickets)
+    WHERE
+        event.xact_id >= p_from
+        AND event.xact_id < p_below
+        AND event.id > p_after_id
+        -- Not a refused call.
+        AND event.new_status IS NOT NULL
+    GROUP BY
+        minute,
+        COALESCE(event.currency, 'none');
+END;
+$$;
+
+
+--
+-- Name: FUNCTION order_events(p_from xid8, p_below xid8, p_after_id bigint); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.order_events(p_from xid8, p_below xid8, p_after_id bigint) IS 'Orders and tickets a minute and currency, of the transactions from p_from to below p_below, rows beyond p_after_id. Internal.';
+
+
+--
+-- Name: order_metrics(timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.order_metrics(p_since timestamp with time zone) RETURNS TABLE(minute timestamp with time zone, currency text, orders bigint, failed_orders bigint, paid_orders bigint, revenue_in_cents bigint, tickets bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 1500
+    SET search_path TO 'public', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    RETURN QUERY
+    SELECT
+        rolled_up.minute,
+        rolled_up.currency,
+        rolled_up.orders,
+        rolled_up.failed_orders,
+        rolled_up.paid_orders,
+        rolled_up.revenue_in_cents,
+        rolled_up.tickets
+    FROM "public".order_minutes AS rolled_up
+    WHERE rolled_up.minute >= p_since
+    UNION ALL
+    SELECT
+        recent.minute,
+        recent.currency,
+        recent.orders,
+        recent.failed_orders,
+        recent.paid_orders,
+        recent.revenue_in_cents,
+        recent.tickets
+    FROM "public".log_tail('ticket_order_audit_log') AS tail
+    CROSS JOIN LATERAL "public".order_events(
+        tail.from_xact_id, tail.below_xact_id, tail.after_id
+    ) AS recent
+    WHERE recent.minute >= p_since;
+END;
+$$;
+
+
+--
+-- Name: FUNCTION order_metrics(p_since timestamp with time zone); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.order_metrics(p_since timestamp with time zone) IS 'Orders and tickets from p_since on: rows of a minute and currency each, to be added up. A change of an order counts, with its sign, in the minute of its creation.';
+
+
+--
+-- Name: overdue_hold_totals(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.overdue_hold_totals(OUT overdue_holds bigint, OUT oldest_overdue_seconds double precision) RETURNS record
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+BEGIN
+    SELECT
+        count(*),
+        COALESCE(extract(EPOCH FROM now() - min(hold.expires_at))::double precision, 0)
+    INTO
+        overdue_holds,
+        oldest_overdue_seconds
+    FROM "public".seat_reservations AS hold
+    WHERE
+        hold.is_active
+        AND hold.expires_at <= now();
+END;
+$$;
+
+
+--
+-- Name: FUNCTION overdue_hold_totals(OUT overdue_holds bigint, OUT oldest_overdue_seconds double precision); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.overdue_hold_totals(OUT overdue_holds bigint, OUT oldest_overdue_seconds double precision) IS 'Holds that are over and still active, and for how many seconds the oldest has been. For the views.';
+
+
+--
+-- Name: overdue_holds(integer, integer, timestamp with time zone, uuid); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.overdue_holds(p_limit integer, p_portion_size integer, p_after_expires_at timestamp with time zone, p_after_id uuid) RETURNS TABLE(show_id uuid, reservation_ids uuid[], last_expires_at timestamp with time zone, last_id uuid)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    AS $$
+BEGIN
+    RETURN QUERY
+    WITH oldest AS MATERIALIZED (
+        SELECT
+            hold.id,
+            hold.show_id,
+            hold.expires_at
+        FROM "public".seat_reservations AS hold
+        WHERE
+            hold.is_active
+            AND hold.expires_at <= now()
+            AND (hold.expires_at, hold.id) > (p_after_expires_at, p_after_id)
+        ORDER BY
+            hold.expires_at,
+            hold.id
+        LIMIT p_limit
+    ),
+
+    numbered AS (
+        SELECT
+            oldest.id,
+            oldest.show_id,
+            row_number() OVER (
+                PARTITION BY oldest.show_id
+                ORDER BY oldest.expires_at, oldest.id
+            ) - 1 AS place,
+            last_value(oldest.expires_at) OVER everything AS last_expires_at,
+            last_value(oldest.id) OVER everything AS last_id
+        FROM oldest
+        WINDOW
+            everything AS (
+                ORDER BY oldest.expires_at, oldest.id
+                ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+            )
+    )
+
+    SELECT
+        numbered.show_id,
+        array_agg(numbered.id) AS reservation_ids,
+        numbered.last_expires_at,
+        numbered.last_id
+    FROM numbered
+    GROUP BY
+        numbered.show_id,
+        numbered.place / p_portion_size,
+        numbered.last_expires_at,
+        numbered.last_id
+    ORDER BY
+        numbered.show_id,
+        numbered.place / p_portion_size;
+END;
+$$;
+
+
+--
+-- Name: FUNCTION overdue_holds(p_limit integer, p_portion_size integer, p_after_expires_at timestamp with time zone, p_after_id uuid); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.overdue_holds(p_limit integer, p_portion_size integer, p_after_expires_at timestamp with time zone, p_after_id uuid) IS 'The oldest p_limit active reservations that are over, beyond the given one, in portions of at most p_portion_size of one show; each row repeats which was the last of all. Internal.';
+
+
+--
+-- Name: partitioned_logs(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.partitioned_logs() RETURNS SETOF text
+    LANGUAGE sql IMMUTABLE ROWS 3
+    AS $$
+VALUES ('seat_reservation_audit_log'), ('ticket_order_audit_log'), ('api_request_log');
+$$;
+
+
+--
+-- Name: FUNCTION partitioned_logs(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.partitioned_logs() IS 'Names of the tables that have a partition a month, without the schema.';
+
+
+--
+-- Name: purge_history(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.purge_history() RETURNS TABLE(object text, rows_removed bigint)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "DateStyle" TO 'ISO'
+    SET "TimeZone" TO 'UTC'
+    SET lock_timeout TO '3s'
+    AS $_$
+DECLARE
+    v_schema constant text := 'public';
+    v_settings "public".ticketing_settings;
+    v_rollup record;
+    v_partition record;
+    v_logs text[] := '{}'::text[];
+    v_partitions text[] := '{}'::text[];
+    v_rows bigint[] := '{}'::bigint[];
+    v_is_needed boolean;
+BEGIN
+    SELECT settings.* INTO v_settings FROM "public".ticketing_settings AS settings;
+
+    -- Nobody may be adding to the rollups meanwhile: its words, say, to a message that goes.
+    PERFORM
+    FROM "public".metric_watermarks AS mark
+    ORDER BY mark.log
+    FOR UPDATE;
+
+    FOR v_rollup IN
+        SELECT rollups.*
+        FROM (
+            VALUES
+            -- As far back as get_reservation_statistics() looks, a window of minutes included.
+            ('reservation_minutes', 'minute', interval '8761 hours'),
+            -- As long as the months of the log, of which the last day counts.
+            (
+                'reservation_show_minutes', 'minute',
+                make_interval(days => v_settings.audit_retention_days + 31)
+            ),
+            ('order_minutes', 'minute', make_interval(days => v_settings.audit_retention_days)),
+            -- Beyond the longest window in which a view reads them.
+            ('error_minutes', 'minute', interval '2 days'),
+            ('api_request_minutes', 'minute', interval '2 days'),
+            ('api_duration_minutes', 'minute', interval '2 days'),
+            ('extension_quarters', 'quarter', interval '10 days'),
+            ('extended_reservations', 'quarter', interval '10 days')
+        ) AS rollups (name, at, kept)
+    LOOP
+        EXECUTE format(
+            'DELETE FROM %I.%I AS rolled_up WHERE rolled_up.%I < $1',
+            v_schema, v_rollup.name, v_rollup.at
+        )
+        USING now() - v_rollup.kept;
+        GET DIAGNOSTICS rows_removed = ROW_COUNT;
+        IF rows_removed > 0 THEN
+            object := v_rollup.name;
+            RETURN NEXT;
+        END IF;
+    END LOOP;
+    DELETE FROM "public".error_messages
+    WHERE
+        NOT EXISTS (
+            SELECT
+            FROM "public".error_minutes AS used
+            WHERE used.message_sha256 = error_messages.message_sha256
+        );
+    GET DIAGNOSTICS rows_removed = ROW_COUNT;
+    IF rows_removed > 0 THEN
+        object := 'error_messages';
+        RETURN NEXT;
+    END IF;
+
+    DELETE FROM "public".reservation_cleanup_runs
+    WHERE
+        reservation_cleanup_runs.finished_at
+        < now() - make_interval(days => v_settings.run_history_days);
+    GET DIAGNOSTICS rows_removed = ROW_COUNT;
+    IF rows_removed > 0 THEN
+        object := 'reservation_cleanup_runs';
+        RETURN NEXT;
+    END IF;
+
+    -- pg_cron never purges its history. Only our jobs: other people's is theirs.
+    IF "public".can_use_pg_cron() THEN
+        EXECUTE
+        $query$
+        DELETE FROM cron.job_run_details
+        USING cron.job
+        WHERE
+            job_run_details.jobid = job.jobid
+            AND job.jobname = ANY($1)
+            AND job.database = current_database()
+            AND job_run_details.end_time < $2
+        $query$
+        USING
+            ARRAY(SELECT jobs.job_name FROM "public".scheduled_jobs() AS jobs),
+            now() - make_interval(days => v_settings.run_history_days);
+        GET DIAGNOSTICS rows_removed = ROW_COUNT;
+        IF rows_removed > 0 THEN
+            object := 'cron.job_run_details';
+            RETURN NEXT;
+        END IF;
+    END IF;
+
+    -- Months last: what is locked is locked until the end. They are counted before.
+    FOR v_partition IN
+        SELECT
+            logs.name AS log,
+            child.relname::text AS name
+        FROM "public".partitioned_logs() AS logs (name)
+        INNER JOIN pg_inherits AS link
+            ON link.inhparent = to_regclass(format('%I.%I', v_schema, logs.name))
+        INNER JOIN pg_class AS child ON child.oid = link.inhrelid
+        CROSS JOIN LATERAL substring(
+            pg_get_expr(child.relpartbound, child.oid) FROM 'TO \(''([^'']+)''\)'
+        ) AS upper_bound (value)
+        WHERE
+            upper_bound.value::timestamptz
+            <= now() - make_interval(days => v_settings.audit_retention_days)
+            AND NOT "public".is_restored_log(logs.name)
+        ORDER BY child.relname
+    LOOP
+        EXECUTE format('SELECT count(*) FROM %I.%I', v_schema, v_partition.name) INTO rows_removed;
+        v_logs := v_logs || v_partition.log;
+        v_partitions := v_partitions || v_partition.name;
+        v_rows := v_rows || rows_removed;
+    END LOOP;
+    FOR v_number IN 1 .. cardinality(v_partitions) LOOP
+        -- As DROP would; and in its order, which is that of the writers, too.
+        EXECUTE format(
+            'LOCK TABLE ONLY %1$I.%2$I, %1$I.%3$I IN ACCESS EXCLUSIVE MODE',
+            v_schema, v_logs[v_number], v_partitions[v_number]
+        );
+        -- What is not rolled up yet would be lost to the dashboards: health tells why it is not.
+        EXECUTE format(
+            'SELECT EXISTS (SELECT FROM %I.%I AS event, %I.metric_watermarks AS mark '
+            'WHERE mark.log = $1 AND event.xact_id >= mark.watermark '
+            'AND event.id > mark.restored_id)',
+            v_schema, v_partitions[v_number], v_schema
+        )
+        INTO v_is_needed
+        USING v_logs[v_number];
+        CONTINUE WHEN v_is_needed;
+        EXECUTE format('DROP TABLE %I.%I', v_schema, v_partitions[v_number]);
+        object := v_partitions[v_number];
+        rows_removed := v_rows[v_number];
+        RETURN NEXT;
+    END LOOP;
+END;
+$_$;
+
+
+--
+-- Name: FUNCTION purge_history(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.purge_history() IS 'Drops partitions of the logs that are past audit_retention_days and rolled up, deletes rollups that no view reads any more, and runs of jobs past run_history_days. Returns what was removed.';
+
+
+--
+-- Name: refund_order(uuid, uuid); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.refund_order(p_show_id uuid, p_order_id uuid, OUT success boolean, OUT order_id uuid, OUT status text, OUT seats_released integer, OUT error_code text, OUT error_message text) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    AS $$
+DECLARE
+    v_order "public".ticket_orders;
+    v_seat_ids uuid[];
+    v_detail jsonb := '{}'::jsonb;
+BEGIN
+    BEGIN
+        v_order := "public".lock_order(p_show_id, p_order_id);
+        status := v_order.status;
+        error_code := CASE
+            WHEN v_order.id IS NULL THEN 'NOT_FOUND'
+            WHEN v_order.status NOT IN ('paid', 'refund_due') THEN 'ORDER_NOT_REFUNDABLE'
+        END;
+        IF error_code IS NULL THEN
+            PERFORM
+            FROM "public".show_seats AS seat
+            WHERE
+                seat.show_id = p_show_id
+                AND seat.id = ANY(v_order.seat_ids)
+            ORDER BY seat.id
+            FOR UPDATE;
+
+            -- An order that is refund_due has no tickets, so nothing below finds a row.
+            WITH returned AS (
+                UPDATE "public".tickets
+                SET status = 'refunded'
+                WHERE
+                    tickets.order_id = v_order.id
+                    AND tickets.show_id = p_show_id
+                    -- The valid ones, said so that the index of all valid ones does not apply.
+                    AND tickets.status NOT IN ('cancelled', 'refunded')
+                RETURNING tickets.show_seat_id
+            )
+
+            SELECT COALESCE(array_agg(returned.show_seat_id), '{}')
+            INTO v_seat_ids
+            FROM returned;
+
+            UPDATE "public".reservation_seats
+            SET released_at = now()
+            WHERE
+                reservation_seats.reservation_id = v_order.reservation_id
+                AND reservation_seats.show_id = p_show_id
+                AND reservation_seats.show_seat_id = ANY(v_seat_ids);
+
+            UPDATE "public".show_seats
+            SET status = 'available'
+            WHERE
+                show_seats.show_id = p_show_id
+                AND show_seats.id = ANY(v_seat_ids)
+                AND show_seats.status = 'sold';
+
+            status := 'refunded';
+            UPDATE "public".ticket_orders
+            SET status = 'refunded'
+            WHERE
+                ticket_orders.show_id = p_show_id
+                AND ticket_orders.id = v_order.id;
+        END IF;
+    EXCEPTION
+        WHEN serialization_failure THEN
+            RAISE;
+        WHEN OTHERS THEN
+            error_code := 'INTERNAL_ERROR';
+            status := v_order.status;
+            v_detail := jsonb_build_object('sqlstate', SQLSTATE, 'detail', SQLERRM);
+    END;
+
+    success := error_code IS NULL;
+    order_id := v_order.id;
+    IF success THEN
+        seats_released := cardinality(v_seat_ids);
+    ELSE
+        error_message := "public".error_message(error_code);
+        PERFORM "public".log_order_failure(
+            'refund_order', error_code, error_message, p_show_id, p_order_id,
+            v_order.reservation_id, p_old_status => v_order.status, p_detail => v_detail
+        );
+    END IF;
+END;
+$$;
+
+
+--
+-- Name: FUNCTION refund_order(p_show_id uuid, p_order_id uuid, OUT success boolean, OUT order_id uuid, OUT status text, OUT seats_released integer, OUT error_code text, OUT error_message text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.refund_order(p_show_id uuid, p_order_id uuid, OUT success boolean, OUT order_id uuid, OUT status text, OUT seats_released integer, OUT error_code text, OUT error_message text) IS 'Records that a paid order, or one that is refund_due, was refunded, and frees its seats. Error codes: NOT_FOUND, ORDER_NOT_REFUNDABLE, INTERNAL_ERROR.';
+
+
+--
+-- Name: refuse_change(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.refuse_change() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RAISE EXCEPTION '% on %.% is refused', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME
+    USING ERRCODE = 'restrict_violation', HINT = TG_ARGV[0];
+END;
+$$;
+
+
+--
+-- Name: FUNCTION refuse_change(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.refuse_change() IS 'Trigger: raises restrict_violation (23001). Guards append-only tables and the one row of settings.';
+
+
+--
+-- Name: release_reservation(text, text, uuid[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.release_reservation(p_reservation_token text, p_session_id text, p_seat_ids uuid[] DEFAULT NULL::uuid[], OUT success boolean, OUT reservation_id uuid, OUT seats_released integer, OUT error_code text, OUT error_message text) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    AS $$
+DECLARE
+    v_hold "public".seat_reservations;
+    v_held_ids uuid[];
+    v_wanted_ids uuid[];
+    v_detail jsonb := '{}'::jsonb;
+BEGIN
+    BEGIN
+        v_hold := "public".lock_reservation(p_reservation_token);
+        SELECT
+            COALESCE(
+                array_agg(claim.show_seat_id) FILTER (WHERE claim.released_at IS NULL), '{}'
+            )
+        INTO v_held_ids
+        FROM "public".reservation_seats AS claim
+        WHERE
+            claim.reservation_id = v_hold.id
+            AND claim.show_id = v_hold.show_id;
+        v_wanted_ids := CASE
+            WHEN p_seat_ids IS NULL THEN v_held_ids
+            ELSE ARRAY(SELECT DISTINCT wanted.id FROM unnest(p_seat_ids) AS wanted (id))
+        END;
+        error_code := CASE
+            WHEN v_hold.id IS NULL THEN 'NOT_FOUND'
+            WHEN v_hold.session_id IS DISTINCT FROM p_session_id THEN 'PERMISSION_DENIED'
+            WHEN v_hold.status <> 'active' OR v_hold.expires_at <= now() THEN 'RESERVATION_INACTIVE'
+            WHEN cardinality(v_wanted_ids) = 0 OR NOT v_wanted_ids <@ v_held_ids
+                THEN 'SEATS_NOT_FOUND'
+        END;
+        IF error_code IS NULL THEN
+            -- What was ordered is no longer what is held. A payment that comes all the same will be
+            -- refund_due.
+            UPDATE "public".ticket_orders
+            SET status = 'cancelled'
+            WHERE
+                ticket_orders.reservation_id = v_hold.id
+                AND ticket_orders.show_id = v_hold.show_id
+                AND ticket_orders.status IN ('pending', 'failed');
+
+            IF v_wanted_ids @> v_held_ids THEN
+                seats_released := "public".end_holds(
+                    v_hold.show_id, ARRAY[v_hold.id], 'released'
+                );
+            ELSE
+                PERFORM
+                FROM "public".show_seats AS seat
+                WHERE
+                    seat.show_id = v_hold.show_id
+                    AND seat.id = ANY(v_wanted_ids)
+                ORDER BY seat.id
+                FOR UPDATE;
+
+                UPDATE "public".reservation_seats
+                SET released_at = now()
+                WHERE
+                    reservation_seats.reservation_id = v_hold.id
+                    AND reservation_seats.show_id = v_hold.show_id
+                    AND reservation_seats.show_seat_id = ANY(v_wanted_ids);
+
+                UPDATE "public".show_seats
+                SET
+                    status = 'available',
+                    reserved_by = NULL,
+                    reserved_until = NULL
+                WHERE
+                    show_seats.show_id = v_hold.show_id
+                    AND show_seats.id = ANY(v_wanted_ids)
+                    AND show_seats.reserved_by = v_hold.id;
+
+                -- The reservation goes on, so its trigger sees nothing.
+                INSERT INTO "public".seat_reservation_audit_log (
+                    event_type, reservation_id, show_id, session_id, seat_count, seat_ids, metadata
+                )
+                VALUES (
+                    'released', v_hold.id, v_hold.show_id, v_hold.session_id,
+                    cardinality(v_wanted_ids), v_wanted_ids, '{"partial": true}'
+                );
+                seats_released := cardinality(v_wanted_ids);
+            END IF;
+        END IF;
+    EXCEPTION
+        WHEN serialization_failure THEN
+            RAISE;
+        WHEN OTHERS THEN
+            error_code := 'INTERNAL_ERROR';
+            v_detail := jsonb_build_object('sqlstate', SQLSTATE, 'detail', SQLERRM);
+    END;
+
+    success := error_code IS NULL;
+    IF success THEN
+        reservation_id := v_hold.id;
+    ELSE
+        seats_released := NULL;
+        error_message := "public".error_message(error_code);
+        PERFORM "public".log_reservation_failure(
+            'release_reservation', error_code, error_message, v_hold.show_id, v_hold.id,
+            p_session_id, p_seat_ids, p_detail => v_detail
+        );
+    END IF;
+END;
+$$;
+
+
+--
+-- Name: FUNCTION release_reservation(p_reservation_token text, p_session_id text, p_seat_ids uuid[], OUT success boolean, OUT reservation_id uuid, OUT seats_released integer, OUT error_code text, OUT error_message text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.release_reservation(p_reservation_token text, p_session_id text, p_seat_ids uuid[], OUT success boolean, OUT reservation_id uuid, OUT seats_released integer, OUT error_code text, OUT error_message text) IS 'Gives back seats of a hold; NULL seat ids: all, which ends it. Cancels an order that is not paid. Error codes: NOT_FOUND, PERMISSION_DENIED, RESERVATION_INACTIVE, SEATS_NOT_FOUND, INTERNAL_ERROR.';
+
+
+--
+-- Name: reservation_cleanup_job_runs(integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.reservation_cleanup_job_runs(p_limit integer DEFAULT 10) RETURNS TABLE(jobname text, schedule text, active boolean, command text, status text, return_message text, start_time timestamp with time zone, end_time timestamp with time zone, scheduler text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 20
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+BEGIN
+    RETURN QUERY
+    SELECT
+        'cleanup-expired-reservations'::text,
+        NULL::text,
+        true,
+        'CALL run_reservation_cleanup()'::text,
+        run.status,
+        COALESCE(
+            run.error_message,
+            format(
+                '%s reservations expired, %s seats released',
+                run.reservations_expired,
+                run.seats_released
+            )
+        ),
+        run.started_at,
+        run.finished_at,
+        run.scheduler
+    FROM "public".reservation_cleanup_runs AS run
+    WHERE
+        -- pg_cron has its own record of these, unless it was removed.
+        run.scheduler <> 'pg_cron' OR NOT "public".can_use_pg_cron()
+    ORDER BY run.id DESC
+    LIMIT p_limit;
+
+    IF "public".can_use_pg_cron() THEN
+        RETURN QUERY EXECUTE
+        $query$
+        SELECT
+            job.jobname::text,
+            job.schedule,
+            job.active,
+            job.command,
+            run.status,
+            run.return_message,
+            run.start_time,
+            run.end_time,
+            'pg_cron'
+        FROM cron.job AS job
+        CROSS JOIN LATERAL (
+            SELECT detail.*
+            FROM cron.job_run_details AS detail
+            WHERE
+                detail.jobid = job.jobid
+                -- The only index is on runid. A bound keeps a long history of other jobs from being
+                -- searched.
+                AND detail.runid > (SELECT runid_seq.last_value FROM cron.runid_seq) - 10000
+            ORDER BY detail.runid DESC
+            LIMIT $2
+        ) AS run
+        WHERE
+            job.jobname = $1
+            AND job.database = current_database()
+        $query$
+        USING
+            'cleanup-expired-reservations',
+            p_limit;
+    END IF;
+END;
+$_$;
+
+
+--
+-- Name: FUNCTION reservation_cleanup_job_runs(p_limit integer); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.reservation_cleanup_job_runs(p_limit integer) IS 'The last p_limit runs of the cleanup, of pg_cron and of everybody else. For the views.';
+
+
+--
+-- Name: reservation_events(xid8, xid8, bigint); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.reservation_events(p_from xid8, p_below xid8, p_after_id bigint) RETURNS TABLE(show_id uuid, minute timestamp with time zone, created bigint, completed bigint, expired bigint, released bigint, extended bigint, failed bigint, race_conditions bigint, constraint_violations bigint, holds_ended bigint, hold_microseconds bigint, releases_ended bigint, release_microseconds bigint)
+    LANGUAGE plpgsql STABLE ROWS 100
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+    SELECT
+        event.show_id,
+        date_bin('1 minute', event.created_at, '2000-01-01 00:00+00') AS minute,
+        count(*) FILTER (WHERE event.event_type = 'created'),
+        count(*) FILTER (WHERE event.event_type = 'completed'),
+        count(*) FILTER (WHERE event.event_type = 'expired'),
+        count(*) FILTER (WHERE event.event_type = 'released'),
+        count(*) FILTER (WHERE event.event_type = 'extended'),
+        count(*) FILTER (WHERE event.event_type = 'failed'),
+        count(*) FILTER (
+            WHERE event.event_type = 'failed' AND event.error_message LIKE '%taken by another%'
+        ),
+        count(*) FILTER (
+            WHERE event.event_type = 'failed' AND event.error_message LIKE '%constraint%'
+        ),
+        count(length.microseconds) FILTER (WHERE event.event_type IN ('completed', 'expired')),
+        COALESCE(
+            sum(length.microseconds) FILTER (WHERE event.event_type IN ('completed', 'expired')), 0
+        )::bigint,
+        count(length.microseconds) FILTER (WHERE event.event_type = 'released'),
+        COALESCE(sum(length.microseconds) FILTER (WHERE event.event_type = 'released'), 0)::bigint
+    FROM "public".seat_reservation_audit_log AS event
+    CROSS JOIN LATERAL (
+        SELECT
+            -- Three years: whatever is beyond, NaN included, is no length.
+            CASE
+                WHEN event.hold_seconds BETWEEN -1e8 AND 1e8
+                    THEN round(event.hold_seconds * 1e6)::bigint
+            END AS microseconds
+    ) AS length
+    WHERE
+        event.xact_id >= p_from
+        AND event.xact_id < p_below
+        AND event.id > p_after_id
+    GROUP BY
+        event.show_id,
+        minute;
+END;
+$$;
+
+
+--
+-- Name: FUNCTION reservation_events(p_from xid8, p_below xid8, p_after_id bigint); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.reservation_events(p_from xid8, p_below xid8, p_after_id bigint) IS 'Events of holds a show and minute, of the transactions from p_from to below p_below, rows beyond p_after_id. Internal.';
+
+
+--
+-- Name: reservation_metrics(timestamp with time zone, uuid); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.reservation_metrics(p_since timestamp with time zone, p_show_id uuid DEFAULT NULL::uuid) RETURNS TABLE(minute timestamp with time zone, created bigint, completed bigint, expired bigint, released bigint, extended bigint, failed bigint, race_conditions bigint, constraint_violations bigint, holds_ended bigint, hold_microseconds bigint, releases_ended bigint, release_microseconds bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 1500
+    SET search_path TO 'public', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    RETURN QUERY
+    SELECT
+        rolled_up.minute,
+        rolled_up.created,
+        rolled_up.completed,
+        rolled_up.expired,
+        rolled_up.released,
+        rolled_up.extended,
+        rolled_up.failed,
+        rolled_up.race_conditions,
+        rolled_up.constraint_violations,
+        rolled_up.holds_ended,
+        rolled_up.hold_microseconds,
+        rolled_up.releases_ended,
+        rolled_up.release_microseconds
+    FROM "public".reservation_minutes AS rolled_up
+    WHERE
+        p_show_id IS NULL
+        AND rolled_up.minute >= p_since
+    UNION ALL
+    SELECT
+        of_show.minute,
+        of_show.created,
+        of_show.completed,
+        of_show.expired,
+        of_show.released,
+        of_show.extended,
+        of_show.failed,
+        of_show.race_conditions,
+        of_show.constraint_violations,
+        of_show.holds_ended,
+        of_show.hold_microseconds,
+        of_show.releases_ended,
+        of_show.release_microseconds
+    FROM "public".reservation_show_minutes AS of_show
+    WHERE
+        of_show.show_id = p_show_id
+        AND of_show.minute >= p_since
+    UNION ALL
+    SELECT
+        recent.minute,
+        recent.created,
+        recent.completed,
+        recent.expired,
+        recent.released,
+        recent.extended,
+        recent.failed,
+        recent.race_conditions,
+        recent.constraint_violations,
+        recent.holds_ended,
+        recent.hold_microseconds,
+        recent.releases_ended,
+        recent.release_microseconds
+    FROM "public".log_tail('seat_reservation_audit_log') AS tail
+    CROSS JOIN LATERAL "public".reservation_events(
+        tail.from_xact_id, tail.below_xact_id, tail.after_id
+    ) AS recent
+    WHERE
+        recent.minute >= p_since
+        AND (p_show_id IS NULL OR recent.show_id = p_show_id);
+END;
+$$;
+
+
+--
+-- Name: FUNCTION reservation_metrics(p_since timestamp with time zone, p_show_id uuid); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.reservation_metrics(p_since timestamp with time zone, p_show_id uuid) IS 'Events of holds from p_since on, of one show or all: rows of a minute each, to be added up; a minute may have several.';
+
+
+--
+-- Name: reserve_seats(uuid, uuid[], text, text, text, text, inet); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.reserve_seats(p_show_id uuid, p_seat_ids uuid[], p_session_id text, p_user_id text DEFAULT NULL::text, p_email text DEFAULT NULL::text, p_user_agent text DEFAULT NULL::text, p_ip_address inet DEFAULT NULL::inet, OUT success boolean, OUT reservation_id uuid, OUT reservation_token text, OUT expires_at timestamp with time zone, OUT seat_count integer, OUT total_amount_in_cents bigint, OUT currency text, OUT error_code text, OUT error_message text) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    AS $$
+DECLARE
+    v_wanted constant integer := cardinality(p_seat_ids);
+    v_look record;
+    v_constraint text;
+    v_detail jsonb := '{}'::jsonb;
+BEGIN
+    -- Values that do not fit the columns are refused here rather than by a CHECK.
+    IF p_show_id IS NULL
+        OR v_wanted IS NULL
+        OR v_wanted = 0
+        OR p_session_id IS NULL
+        OR p_session_id !~ '\S'
+        OR length(p_session_id) > 200
+        OR length(p_user_id) > 200
+        OR length(p_email) > 320
+    THEN
+        error_code := 'INVALID_INPUT';
+    ELSE
+        SELECT
+            settings.max_seats_per_reservation,
+            settings.hold_minutes,
+            settings.async_conflict_log,
+            show.status,
+            show.currency,
+            own.expires_at > now() AS has_hold,
+            seats.found,
+            seats.free,
+            seats.over_ids || CASE WHEN own.expires_at <= now() THEN own.id END AS over_ids
+        INTO v_look
+        FROM (
+            -- The limit tells the planner what it cannot know of a boolean key: one row. It would
+            -- take the rest for costly enough to be compiled.
+            SELECT
+                policy.max_seats_per_reservation,
+                policy.hold_minutes,
+                policy.async_conflict_log
+            FROM "public".ticketing_settings AS policy
+            WHERE policy.singleton
+            LIMIT 1
+        ) AS settings
+        LEFT JOIN "public".shows AS show ON show.id = p_show_id
+        LEFT JOIN "public".seat_reservations AS own
+            ON own.show_id = p_show_id AND own.session_id = p_session_id AND own.status = 'active'
+        CROSS JOIN LATERAL (
+            SELECT
+                count(*) AS found,
+                count(*) FILTER (
+                    WHERE seat.status = 'available' OR seat.reserved_until <= now()
+                ) AS free,
+                array_agg(seat.reserved_by) FILTER (WHERE seat.reserved_until <= now()) AS over_ids
+            FROM "public".show_seats AS seat
+            WHERE
+                seat.show_id = p_show_id
+                AND seat.id = ANY(p_seat_ids)
+                -- Thousands of seats are not looked up to be refused.
+                AND v_wanted <= settings.max_seats_per_reservation
+        ) AS seats;
+
+        IF v_look.found < v_wanted THEN
+            -- Asked only where seats are missing. A NULL does not count as a seat, either.
+            SELECT CASE WHEN count(DISTINCT wanted.id) < v_wanted THEN 'INVALID_INPUT' END
+            INTO error_code
+            FROM unnest(p_seat_ids) AS wanted (id);
+        END IF;
+        error_code := CASE
+            WHEN error_code IS NOT NULL THEN error_code
+            WHEN v_look.status IS DISTINCT FROM 'on_sale' THEN 'SHOW_NOT_ON_SALE'
+            WHEN v_wanted > v_look.max_seats_per_reservation THEN 'TOO_MANY_SEATS'
+            WHEN v_look.has_hold THEN 'DUPLICATE_RESERVATION'
+            WHEN v_look.found < v_wanted THEN 'SEATS_NOT_FOUND'
+            WHEN v_look.free < v_wanted THEN 'SEATS_UNAVAILABLE'
+        END;
+    END IF;
+
+    IF error_code IS NULL THEN
+        BEGIN
+            IF cardinality(array_remove(v_look.over_ids, NULL)) > 0 THEN
+                PERFORM "public".expire_holds(p_show_id, v_look.over_ids, p_seat_ids);
+            END IF;
+
+            WITH locked AS (
+                SELECT
+                    seat.id,
+                    seat.price_in_cents
+                FROM "public".show_seats AS seat
+                WHERE
+                    seat.show_id = p_show_id
+                    AND seat.id = ANY(p_seat_ids)
+                    AND seat.status = 'available'
+                ORDER BY seat.id
+                FOR UPDATE
+            ),
+
+            hold AS (
+                INSERT INTO "public".seat_reservations (
+                    show_id, session_id, user_id, email, user_agent, ip_address, expires_at
+                )
+                SELECT
+                    p_show_id,
+                    p_session_id,
+                    p_user_id,
+                    p_email,
+                    left(p_user_agent, 1000),
+                    p_ip_address,
+                    now() + make_interval(mins => v_look.hold_minutes)
+                WHERE (SELECT count(*) FROM locked) = v_wanted
+                RETURNING
+                    seat_reservations.id,
+                    seat_reservations.reservation_token,
+                    seat_reservations.expires_at
+            ),
+
+            claims AS (
+                INSERT INTO "public".reservation_seats (
+                    reservation_id, show_seat_id, show_id, price_in_cents, currency
+                )
+                SELECT
+                    hold.id,
+                    locked.id,
+                    p_show_id,
+                    locked.price_in_cents,
+                    v_look.currency
+                FROM hold
+                CROSS JOIN locked
+            ),
+
+            seats AS (
+                UPDATE "public".show_seats
+                SET
+                    status = 'reserved',
+                    reserved_by = hold.id,
+                    reserved_until = hold.expires_at
+                FROM hold
+                WHERE
+                    show_seats.show_id = p_show_id
+                    AND show_seats.id = ANY(p_seat_ids)
+            )
+
+            SELECT
+                hold.id,
+                hold.reservation_token,
+                hold.expires_at,
+                (SELECT sum(locked.price_in_cents)::bigint FROM locked)
+            INTO
+                reservation_id,
+                reservation_token,
+                expires_at,
+                total_amount_in_cents
+            FROM hold;
+
+            IF reservation_id IS NULL THEN
+                -- Somebody was faster between the look and the lock. Nothing has been written.
+                error_code := 'SEATS_UNAVAILABLE';
+            END IF;
+        EXCEPTION
+            WHEN serialization_failure THEN
+                -- Only in REPEATABLE READ and above, whose callers retry on this SQLSTATE.
+                RAISE;
+            WHEN OTHERS THEN
+                GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME;
+                error_code := CASE v_constraint
+                    WHEN 'reservation_seats_no_double_booking' THEN 'DOUBLE_BOOKING_PREVENTED'
+                    WHEN 'seat_reservations_one_active_per_session' THEN 'DUPLICATE_RESERVATION'
+                    ELSE 'INTERNAL_ERROR'
+                END;
+                IF error_code = 'INTERNAL_ERROR' THEN
+                    v_detail := jsonb_build_object('sqlstate', SQLSTATE, 'detail', SQLERRM);
+                END IF;
+        END;
+    END IF;
+
+    success := error_code IS NULL;
+    IF success THEN
+        seat_count := v_wanted;
+        currency := v_look.currency;
+    ELSE
+        -- Where nothing has been written so far and the shop says that nothing will be, the commit
+        -- is about one line of a log, and thousands need not wait for the disk.
+        IF error_code = 'SEATS_UNAVAILABLE' THEN
+            IF v_look.async_conflict_log AND pg_current_xact_id_if_assigned() IS NULL THEN
+                PERFORM set_config('synchronous_commit', 'off', true);
+            END IF;
+        END IF;
+        error_message := "public".error_message(error_code);
+        PERFORM "public".log_reservation_failure(
+            'reserve_seats', error_code, error_message, p_show_id, NULL, p_session_id, p_seat_ids,
+            p_user_agent, p_ip_address, v_detail
+        );
+    END IF;
+END;
+$$;
+
+
+--
+-- Name: FUNCTION reserve_seats(p_show_id uuid, p_seat_ids uuid[], p_session_id text, p_user_id text, p_email text, p_user_agent text, p_ip_address inet, OUT success boolean, OUT reservation_id uuid, OUT reservation_token text, OUT expires_at timestamp with time zone, OUT seat_count integer, OUT total_amount_in_cents bigint, OUT currency text, OUT error_code text, OUT error_message text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.reserve_seats(p_show_id uuid, p_seat_ids uuid[], p_session_id text, p_user_id text, p_email text, p_user_agent text, p_ip_address inet, OUT success boolean, OUT reservation_id uuid, OUT reservation_token text, OUT expires_at timestamp with time zone, OUT seat_count integer, OUT total_amount_in_cents bigint, OUT currency text, OUT error_code text, OUT error_message text) IS 'Holds seats of a show for a session, all or none, for ticketing_settings.hold_minutes. Error codes: INVALID_INPUT, SHOW_NOT_ON_SALE, TOO_MANY_SEATS, DUPLICATE_RESERVATION, SEATS_NOT_FOUND, SEATS_UNAVAILABLE, DOUBLE_BOOKING_PREVENTED, INTERNAL_ERROR. Amounts in hundredths of the currency.';
+
+
+--
+-- Name: retake_seats(uuid, uuid, uuid[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.retake_seats(p_show_id uuid, p_reservation_id uuid, p_seat_ids uuid[]) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    AS $$
+DECLARE
+    v_over_ids uuid[];
+    v_free bigint;
+BEGIN
+    -- Holds that are over do not stand in the way, and neither does our own.
+    v_over_ids := ARRAY(
+        SELECT seat.reserved_by
+        FROM "public".show_seats AS seat
+        WHERE
+            seat.show_id = p_show_id
+            AND seat.id = ANY(p_seat_ids)
+            AND seat.reserved_until <= now()
+    );
+    PERFORM "public".expire_holds(p_show_id, v_over_ids, p_seat_ids);
+
+    SELECT count(*)
+    INTO v_free
+    FROM "public".show_seats AS seat
+    WHERE
+        seat.show_id = p_show_id
+        AND seat.id = ANY(p_seat_ids)
+        AND seat.status = 'available';
+    IF v_free < cardinality(p_seat_ids) THEN
+        RETURN false;
+    END IF;
+
+    UPDATE "public".reservation_seats
+    SET released_at = NULL
+    WHERE
+        reservation_seats.reservation_id = p_reservation_id
+        AND reservation_seats.show_id = p_show_id
+        AND reservation_seats.show_seat_id = ANY(p_seat_ids);
+    RETURN true;
+END;
+$$;
+
+
+--
+-- Name: FUNCTION retake_seats(p_show_id uuid, p_reservation_id uuid, p_seat_ids uuid[]); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.retake_seats(p_show_id uuid, p_reservation_id uuid, p_seat_ids uuid[]) IS 'Makes the claims of a locked reservation that is over live again if all seats are free; returns whether. The seats stay locked. Internal.';
+
+
+--
+-- Name: revoke_default_privileges(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.revoke_default_privileges() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    v_stray record;
+BEGIN
+    FOR v_stray IN
+        WITH created AS (
+            SELECT
+                CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind,
+                format('%I.%I', n.nspname, c.relname) AS identity,
+                c.relowner AS owner,
+                COALESCE(
+                    c.relacl,
+                    acldefault(CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner)
+                ) AS acl
+            FROM pg_class AS c
+            INNER JOIN pg_namespace AS n ON n.oid = c.relnamespace
+            WHERE
+                n.nspname IN ('public', 'monitoring')
+                AND c.relkind IN ('r', 'p', 'v', 'm', 'S')
+                AND "public".is_own_work(c.xmin)
+            UNION ALL
+            SELECT
+                'ROUTINE',
+                format(
+                    '%I.%I(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid)
+                ),
+                p.proowner,
+                COALESCE(p.proacl, acldefault('f', p.proowner))
+            FROM pg_proc AS p
+            INNER JOIN pg_namespace AS n ON n.oid = p.pronamespace
+            WHERE
+                n.nspname IN ('public', 'monitoring')
+                AND "public".is_own_work(p.xmin)
+            UNION ALL
+            SELECT
+                'SCHEMA',
+                quote_ident(n.nspname),
+                n.nspowner,
+                COALESCE(n.nspacl, acldefault('n', n.nspowner))
+            FROM pg_namespace AS n
+            WHERE
+                n.nspname = 'monitoring'
+                AND "public".is_own_work(n.xmin)
+        )
+
+        SELECT DISTINCT
+            format(
+                'REVOKE ALL ON %s %s FROM %s', c.kind, c.identity,
+                COALESCE(quote_ident(r.rolname), 'PUBLIC')
+            ) AS statement
+        FROM created AS c
+        CROSS JOIN LATERAL aclexplode(c.acl) AS privilege
+        LEFT JOIN pg_roles AS r ON r.oid = privilege.grantee
+        WHERE
+            privilege.grantee <> c.owner
+            AND r.rolname IS DISTINCT FROM 'ticketdb_app'
+            AND r.rolname IS DISTINCT FROM 'ticketdb_monitor'
+    LOOP
+        EXECUTE v_stray.statement;
+    END LOOP;
+END;
+$$;
+
+
+--
+-- Name: FUNCTION revoke_default_privileges(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.revoke_default_privileges() IS 'Takes away what default privileges gave to strangers on objects created by the current transaction. For migrations.';
+
+
+--
+-- Name: roll_up_metrics(integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.roll_up_metrics(p_max_events integer DEFAULT 500000) RETURNS TABLE(log text, events_folded bigint, is_behind boolean)
+    LANGUAGE plpgsql ROWS 3
+    SET search_path TO 'public', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $_$
+DECLARE
+    v_mark "public".metric_watermarks;
+    v_final xid8;
+    v_below xid8;
+    v_last_id bigint;
+BEGIN
+    IF p_max_events IS NULL OR p_max_events < 1 THEN
+        RAISE EXCEPTION 'p_max_events must be at least 1, not %',
+            COALESCE(p_max_events::text, 'NULL')
+        USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    FOR log IN SELECT logs.name FROM "public".partitioned_logs() AS logs (name) LOOP
+        SELECT mark.*
+        INTO v_mark
+        FROM "public".metric_watermarks AS mark
+        WHERE mark.log = roll_up_metrics.log
+        FOR UPDATE SKIP LOCKED;
+        -- Somebody else is at it.
+        CONTINUE WHEN NOT FOUND;
+
+        IF "public".is_restored_log(log) THEN
+            events_folded := "public".adopt_restored_log(log);
+            is_behind := false;
+            RETURN NEXT;
+            CONTINUE;
+        END IF;
+
+        v_final := pg_snapshot_xmin(pg_current_snapshot());
+        v_below := "public".nth_xact_id(
+            log, v_mark.watermark, v_final, v_mark.restored_id, p_max_events
+        );
+        -- A transaction that is too much all by itself is taken whole.
+        IF v_below = "public".nth_xact_id(
+            log, v_mark.watermark, v_final, v_mark.restored_id, 0
+        ) THEN
+            v_below := "public".next_xact_id(v_below);
+        END IF;
+        v_below := COALESCE(v_below, v_final);
+        is_behind := "public".nth_xact_id(
+            log, v_below, v_final, v_mark.restored_id, 0
+        ) IS NOT NULL;
+
+        EXECUTE format(
+            'SELECT count(*), max(event.id) FROM %I.%I AS event '
+            'WHERE event.xact_id >= $1 AND event.xact_id < $2 AND event.id > $3',
+            'public', log
+        )
+        INTO
+            events_folded,
+            v_last_id
+        USING v_mark.watermark, v_below, v_mark.restored_id;
+        IF events_folded > 0 THEN
+            PERFORM "public".fold_events(
+                log, v_mark.watermark, v_below, v_mark.restored_id
+            );
+        END IF;
+        UPDATE "public".metric_watermarks
+        SET
+            watermark = v_below,
+            last_folded_id = GREATEST(metric_watermarks.last_folded_id, v_last_id),
+            rolled_up_at = clock_timestamp(),
+            advanced_at = CASE
+                WHEN v_below > metric_watermarks.watermark THEN clock_timestamp()
+                ELSE metric_watermarks.advanced_at
+            END
+        WHERE metric_watermarks.log = roll_up_metrics.log;
+        RETURN NEXT;
+    END LOOP;
+END;
+$_$;
+
+
+--
+-- Name: FUNCTION roll_up_metrics(p_max_events integer); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.roll_up_metrics(p_max_events integer) IS 'Adds new rows of the logs to the tables that the monitoring views read, at most about p_max_events of each log; returns how many of which, and whether there are more.';
+
+
+--
+-- Name: rollup_state(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.rollup_state() RETURNS TABLE(log text, is_restored boolean, age_seconds double precision, waiting_seconds double precision)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 3
+    SET search_path TO 'public', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    AS $_$
+DECLARE
+    v_mark "public".metric_watermarks;
+BEGIN
+    FOR v_mark IN SELECT mark.* FROM "public".metric_watermarks AS mark LOOP
+        log := v_mark.log;
+        is_restored := "public".is_restored_log(log);
+        age_seconds := GREATEST(
+            extract(EPOCH FROM now() - v_mark.rolled_up_at)::double precision, 0
+        );
+        EXECUTE format(
+            'SELECT extract(EPOCH FROM now() - $3)::double precision '
+            'FROM %I.%I AS event WHERE event.xact_id >= $1 AND event.id > $2 '
+            'ORDER BY event.xact_id LIMIT 1',
+            'public', log
+        )
+        INTO waiting_seconds
+        USING v_mark.watermark, v_mark.restored_id, v_mark.advanced_at;
+        waiting_seconds := GREATEST(waiting_seconds, 0);
+        RETURN NEXT;
+    END LOOP;
+END;
+$_$;
+
+
+--
+-- Name: FUNCTION rollup_state(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.rollup_state() IS 'For each log: whether it came with a dump of another server and has not been rolled up since, seconds since the rollup last ran, and for how many seconds rows have waited for it to get on. For the views.';
+
+
+--
+-- Name: run_reservation_cleanup(text, integer); Type: PROCEDURE; Schema: public; Owner: -
+--
+
+CREATE PROCEDURE public.run_reservation_cleanup(IN p_scheduler text DEFAULT 'external'::text, IN p_batch_size integer DEFAULT 12)
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    -- One run at a time. Held by each transaction of the run rather than by the session: it can
+    -- never be left behind.
+    v_lock constant bigint := pg_catalog.hashtextextended(
+        'ticketdb cleanup ' || 'public', 0
+    );
+    v_run_id bigint;
+    -- Portions of holds that are over, each of one show. Texts: there is no array of arrays of
+    -- different lengths.
+    v_show_ids uuid[] := '{}'::uuid[];
+    v_reservation_ids text[];
+    v_portion integer := 0;
+    v_after_expires_at timestamptz := '-infinity'::timestamptz;
+    v_after_id uuid := '00000000-0000-0000-0000-000000000000'::uuid;
+    v_ended record;
+    v_error text;
+    v_sqlstate text;
+BEGIN
+    IF NOT pg_catalog.pg_try_advisory_xact_lock(v_lock) THEN
+        RAISE NOTICE 'Another cleanup is running.';
+        RETURN;
+    END IF;
+
+    UPDATE "public".reservation_cleanup_runs
+    SET
+        status = 'failed',
+        finished_at = pg_catalog.clock_timestamp(),
+        error_message = 'The server process of the run has gone.'
+    WHERE
+        reservation_cleanup_runs.status = 'running'
+        -- Unfinished runs are among the newest: no scan of the history.
+        AND reservation_cleanup_runs.id > (
+            SELECT pg_catalog.max(newest.id) - 100
+            FROM "public".reservation_cleanup_runs AS newest
+        )
+        AND NOT EXISTS (
+            SELECT
+            FROM pg_catalog.pg_stat_activity AS activity
+            WHERE
+                activity.pid = reservation_cleanup_runs.backend_pid
+                AND activity.pid <> pg_catalog.pg_backend_pid()
+        );
+
+    INSERT INTO "public".reservation_cleanup_runs (scheduler)
+    VALUES (p_scheduler)
+    RETURNING reservation_cleanup_runs.id INTO v_run_id;
+    COMMIT;
+
+    LOOP
+        EXIT WHEN NOT pg_catalog.pg_try_advisory_xact_lock(v_lock);
+        BEGIN
+            v_portion := v_portion + 1;
+            IF v_portion > pg_catalog.cardinality(v_show_ids) THEN
+                v_portion := 1;
+                v_show_ids := '{}';
+                SELECT
+                    COALESCE(pg_catalog.array_agg(portion.show_id), '{}'),
+                    pg_catalog.array_agg(portion.reservation_ids::text),
+                    pg_catalog.max(portion.last_expires_at),
+                    (pg_catalog.array_agg(portion.last_id))[1]
+                INTO
+                    v_show_ids,
+                    v_reservation_ids,
+                    v_after_expires_at,
+                    v_after_id
+                FROM "public".overdue_holds(
+                    5000, p_batch_size, v_after_expires_at, v_after_id
+                ) AS portion;
+                EXIT WHEN v_show_ids = '{}';
+            END IF;
+
+            v_ended := "public".end_overdue_holds(
+                v_show_ids[v_portion], v_reservation_ids[v_portion]::uuid[]
+            );
+            UPDATE "public".reservation_cleanup_runs
+            SET
+                reservations_expired = reservation_cleanup_runs.reservations_expired
+                    + pg_catalog.cardinality(v_ended.ended_ids),
+                seats_released = reservation_cleanup_runs.seats_released
+                    + v_ended.seats_released
+            WHERE reservation_cleanup_runs.id = v_run_id;
+        EXCEPTION
+            -- OTHERS leaves out a cancelled statement, a time-out included.
+            WHEN query_canceled OR OTHERS THEN
+                v_error := COALESCE(v_error, SQLERRM);
+                v_sqlstate := COALESCE(v_sqlstate, SQLSTATE);
+                -- What stops one hold does not stop those after it.
+                EXIT WHEN v_show_ids = '{}' OR SQLSTATE = '57014';
+        END;
+        COMMIT;
+    END LOOP;
+
+    UPDATE "public".reservation_cleanup_runs
+    SET
+        status = CASE WHEN v_error IS NULL THEN 'succeeded' ELSE 'failed' END,
+        finished_at = pg_catalog.clock_timestamp(),
+        error_message = v_error
+    WHERE reservation_cleanup_runs.id = v_run_id;
+    COMMIT;
+
+    IF v_error IS NOT NULL THEN
+        -- After the row is safe, so that the scheduler sees it too.
+        RAISE EXCEPTION 'Reservation cleanup failed: %', v_error USING ERRCODE = v_sqlstate;
+    END IF;
+END;
+$$;
+
+
+--
+-- Name: PROCEDURE run_reservation_cleanup(IN p_scheduler text, IN p_batch_size integer); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON PROCEDURE public.run_reservation_cleanup(IN p_scheduler text, IN p_batch_size integer) IS 'Ends all holds that are over, at most p_batch_size a transaction; one run at a time. Goes on after a hold that cannot be ended, and fails in the end. Writes reservation_cleanup_runs.';
+
+
+--
+-- Name: schedule_jobs(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.schedule_jobs() RETURNS TABLE(job_name text, schedule text, command text, action text)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+DECLARE
+    v_unavailable text;
+    v_job record;
+    v_current record;
+BEGIN
+    -- Only who may read the setting, a superuser, could create the extension.
+    IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron') THEN
+        IF pg_has_role('pg_read_all_settings', 'USAGE')
+            AND current_setting('cron.database_name', true) = current_database()
+        THEN
+            BEGIN
+                CREATE EXTENSION pg_cron;
+            EXCEPTION
+                WHEN insufficient_privilege THEN
+                    NULL;
+            END;
+        END IF;
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron') THEN
+        v_unavailable := 'unavailable: pg_cron is not installed in this database';
+    ELSIF NOT "public".can_use_pg_cron() THEN
+        v_unavailable := format(
+            'unavailable: run GRANT USAGE ON SCHEMA cron TO %I first', current_user
+        );
+    END IF;
+
+    FOR v_job IN SELECT jobs.* FROM "public".scheduled_jobs() AS jobs LOOP
+        job_name := v_job.job_name;
+        schedule := v_job.schedule;
+        command := v_job.command;
+        action := v_unavailable;
+        IF v_unavailable IS NULL THEN
+            action := 'scheduled';
+            -- Ours by what it runs, or by its name, which is unique among the jobs of a role.
+            FOR v_current IN EXECUTE
+                $query$
+                SELECT
+                    job.jobid,
+                    job.jobname::text AS name,
+                    job.schedule,
+                    job.command,
+                    job.database = current_database() AS is_here
+                FROM cron.job AS job
+                WHERE
+                    (job.jobname = $1 AND job.username = current_user)
+                    OR (job.command = $2 AND job.database = current_database())
+                $query$
+                USING v_job.job_name, v_job.command
+            LOOP
+                IF NOT v_current.is_here
+                    OR (
+                        v_current.command <> v_job.command
+                        AND v_current.command NOT LIKE '%' || v_job.routine || '(%'
+                    )
+                THEN
+                    RAISE EXCEPTION 'job "%" is already used for: %',
+                        v_job.job_name, v_current.command
+                    USING
+                        ERRCODE = 'duplicate_object',
+                        HINT = 'Choose another job name in ticketdb.toml.';
+                ELSIF (v_current.name, v_current.schedule, v_current.command)
+                    = (v_job.job_name, v_job.schedule, v_job.command)
+                    AND action = 'scheduled'
+                THEN
+                    action := 'unchanged';
+                ELSE
+                    -- Renamed, an older definition, or a second one: there must be one.
+                    EXECUTE 'SELECT cron.unschedule($1::bigint)' USING v_current.jobid;
+                END IF;
+            END LOOP;
+            IF action = 'scheduled' THEN
+                EXECUTE 'SELECT cron.schedule($1, $2, $3)'
+                USING v_job.job_name, v_job.schedule, v_job.command;
+            END IF;
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+END;
+$_$;
+
+
+--
+-- Name: FUNCTION schedule_jobs(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.schedule_jobs() IS 'Schedules the jobs of scheduled_jobs() with pg_cron where it is there. Returns each job and what was done: scheduled, unchanged, or unavailable and why.';
+
+
+--
+-- Name: scheduled_jobs(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.scheduled_jobs() RETURNS TABLE(job_name text, schedule text, command text, routine text)
+    LANGUAGE sql IMMUTABLE ROWS 5
+    AS $$
+VALUES
+(
+    'cleanup-expired-reservations', '* * * * *',
+    format('CALL %I.run_reservation_cleanup(%L)', 'public', 'pg_cron'),
+    'run_reservation_cleanup'
+),
+(
+    'roll-up-ticketing-metrics', '* * * * *',
+    format('SELECT %I.roll_up_metrics()', 'public'), 'roll_up_metrics'
+),
+(
+    'check-ticketing-invariants', '*/10 * * * *',
+    format('SELECT %I.check_invariants()', 'public'), 'check_invariants'
+),
+(
+    'maintain-ticketing-partitions', '17 3 * * *',
+    format('SELECT %I.maintain_partitions()', 'public'), 'maintain_partitions'
+),
+(
+    'purge-ticketing-history', '47 3 * * *',
+    format('SELECT %I.purge_history()', 'public'), 'purge_history'
+);
+$$;
+
+
+--
+-- Name: FUNCTION scheduled_jobs(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.scheduled_jobs() IS 'The jobs that keep ticketdb tidy: name, cron schedule, command, and the routine that it calls.';
+
+
+--
+-- Name: sync_reserved_until(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.sync_reserved_until() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    AS $$
+DECLARE
+    v_seat_ids uuid[];
+BEGIN
+    SELECT array_agg(claim.show_seat_id) FILTER (WHERE claim.released_at IS NULL)
+    INTO v_seat_ids
+    FROM "public".reservation_seats AS claim
+    WHERE
+        claim.reservation_id = NEW.id
+        AND claim.show_id = NEW.show_id;
+    -- Everybody locks seats in id order.
+    PERFORM
+    FROM "public".show_seats AS seat
+    WHERE
+        seat.show_id = NEW.show_id
+        AND seat.id = ANY(v_seat_ids)
+    ORDER BY seat.id
+    FOR UPDATE;
+
+    UPDATE "public".show_seats
+    SET reserved_until = NEW.expires_at
+    WHERE
+        show_seats.show_id = NEW.show_id
+        AND show_seats.id = ANY(v_seat_ids)
+        AND show_seats.reserved_by = NEW.id;
+    RETURN NULL;
+END;
+$$;
+
+
+--
+-- Name: FUNCTION sync_reserved_until(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.sync_reserved_until() IS 'Trigger: copies a moved seat_reservations.expires_at to the seats that the reservation holds.';
+
+
+--
+-- Name: system_identifier(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.system_identifier() RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE') THEN
+        RETURN (SELECT control.system_identifier FROM pg_control_system() AS control);
+    END IF;
+    RETURN NULL;
+END;
+$$;
+
+
+--
+-- Name: FUNCTION system_identifier(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.system_identifier() IS 'Number that initdb gave to this server, or NULL where it may not be read. Internal.';
+
+
+--
+-- Name: unschedule_jobs(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.unschedule_jobs() RETURNS SETOF text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+DECLARE
+    v_job record;
+BEGIN
+    IF NOT "public".can_use_pg_cron() THEN
+        RETURN;
+    END IF;
+    -- By what they run: a DBA may have renamed them.
+    FOR v_job IN EXECUTE
+        $query$
+        SELECT
+            job.jobid,
+            job.jobname::text AS name
+        FROM cron.job AS job
+        WHERE
+            job.command = ANY($1)
+            AND job.database = current_database()
+        $query$
+        USING ARRAY(SELECT jobs.command FROM "public".scheduled_jobs() AS jobs)
+    LOOP
+        EXECUTE 'SELECT cron.unschedule($1::bigint)' USING v_job.jobid;
+        RETURN NEXT v_job.name;
+    END LOOP;
+END;
+$_$;
+
+
+--
+-- Name: FUNCTION unschedule_jobs(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.unschedule_jobs() IS 'Takes the jobs of scheduled_jobs() out of pg_cron; returns their names. Nothing happens without pg_cron.';
+
+
+--
+-- Name: window_start(interval); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.window_start(p_length interval) RETURNS timestamp with time zone
+    LANGUAGE sql STABLE
+    AS $$
+SELECT date_bin('1 minute', now() - p_length, '2000-01-01 00:00+00');
+$$;
+
+
+--
+-- Name: FUNCTION window_start(p_length interval); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.window_start(p_length interval) IS 'Beginning of the window of this length up to now, in a view of the metrics.';
+
+
+--
+-- Name: active_reservations; Type: VIEW; Schema: monitoring; Owner: -
+--
+
+CREATE VIEW monitoring.active_reservations AS
+ SELECT totals.active_reservations,
+    totals.expiring_soon,
+    totals.total_seats_held
+   FROM public.active_reservation_totals() totals(active_reservations, expiring_soon, total_seats_held);
+
+
+--
+-- Name: VIEW active_reservations; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON VIEW monitoring.active_reservations IS 'Holds on seats right now: one row.';
+
+
+--
+-- Name: COLUMN active_reservations.active_reservations; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.active_reservations.active_reservations IS 'Holds that are not over.';
+
+
+--
+-- Name: COLUMN active_reservations.expiring_soon; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.active_reservations.expiring_soon IS 'Those that will be over within 2 minutes.';
+
+
+--
+-- Name: COLUMN active_reservations.total_seats_held; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.active_reservations.total_seats_held IS 'Seats that they hold.';
+
+
+--
+-- Name: alert_rules; Type: TABLE; Schema: monitoring; Owner: -
+--
+
+CREATE TABLE monitoring.alert_rules (
+    alert_name text NOT NULL,
+    severity text NOT NULL,
+    comparison text DEFAULT '>'::text NOT NULL,
+    threshold double precision NOT NULL,
+    unit text DEFAULT ''::text NOT NULL,
+    time_window_seconds bigint DEFAULT 0 NOT NULL,
+    minimum_events bigint DEFAULT 1 NOT NULL,
+    enabled boolean DEFAULT true NOT NULL,
+    summary text NOT NULL,
+    action text NOT NULL,
+    runbook text NOT NULL,
+    CONSTRAINT alert_rules_comparison_check CHECK ((comparison = ANY (ARRAY['>'::text, '<'::text]))),
+    CONSTRAINT alert_rules_minimum_events_check CHECK ((minimum_events >= 0)),
+    CONSTRAINT alert_rules_severity_check CHECK ((severity = ANY (ARRAY['critical'::text, 'warning'::text, 'info'::text]))),
+    CONSTRAINT alert_rules_threshold_check CHECK (((threshold > '-Infinity'::double precision) AND (threshold < 'Infinity'::double precision))),
+    CONSTRAINT alert_rules_time_window_seconds_check CHECK (((time_window_seconds >= 0) AND (time_window_seconds <= 604800))),
+    CONSTRAINT alert_rules_unit_check CHECK ((unit = ANY (ARRAY[''::text, 's'::text, '%'::text])))
+);
+
+
+--
+-- Name: TABLE alert_rules; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON TABLE monitoring.alert_rules IS 'Thresholds of the alerts. UPDATE them: the view alerts goes by them at once.';
+
+
+--
+-- Name: COLUMN alert_rules.alert_name; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.alert_rules.alert_name IS 'Name of the alert, and what it is about.';
+
+
+--
+-- Name: COLUMN alert_rules.severity; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.alert_rules.severity IS 'critical: respond immediately; warning: within the hour; info: daily review.';
+
+
+--
+-- Name: COLUMN alert_rules.comparison; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.alert_rules.comparison IS 'Whether it fires above the threshold (>) or below it (<).';
+
+
+--
+-- Name: COLUMN alert_rules.threshold; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.alert_rules.threshold IS 'The bound, in the unit given. A value that is exactly there does not fire.';
+
+
+--
+-- Name: COLUMN alert_rules.unit; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.alert_rules.unit IS 'Of the value and the threshold: s (seconds), % (percent), or nothing for a number.';
+
+
+--
+-- Name: COLUMN alert_rules.time_window_seconds; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.alert_rules.time_window_seconds IS 'How far back it looks, in seconds, rounded up to whole minutes; 0 for what is so right now.';
+
+
+--
+-- Name: COLUMN alert_rules.minimum_events; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.alert_rules.minimum_events IS 'For a rate or an average: of how many events there must be one, for it to mean anything.';
+
+
+--
+-- Name: COLUMN alert_rules.enabled; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.alert_rules.enabled IS 'Whether it may fire.';
+
+
+--
+-- Name: COLUMN alert_rules.summary; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.alert_rules.summary IS 'What it means that it fires.';
+
+
+--
+-- Name: COLUMN alert_rules.action; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.alert_rules.action IS 'What to do first.';
+
+
+--
+-- Name: COLUMN alert_rules.runbook; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.alert_rules.runbook IS 'Page that says more, as a path in the repository of ticketdb; put your own address here.';
+
+
+--
+-- Name: CONSTRAINT alert_rules_comparison_check ON alert_rules; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON CONSTRAINT alert_rules_comparison_check ON monitoring.alert_rules IS 'Above or below.';
+
+
+--
+-- Name: CONSTRAINT alert_rules_minimum_events_check ON alert_rules; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON CONSTRAINT alert_rules_minimum_events_check ON monitoring.alert_rules IS 'Not negative.';
+
+
+--
+-- Name: CONSTRAINT alert_rules_severity_check ON alert_rules; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON CONSTRAINT alert_rules_severity_check ON monitoring.alert_rules IS 'The severities there are.';
+
+
+--
+-- Name: CONSTRAINT alert_rules_threshold_check ON alert_rules; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON CONSTRAINT alert_rules_threshold_check ON monitoring.alert_rules IS 'A finite number.';
+
+
+--
+-- Name: CONSTRAINT alert_rules_time_window_seconds_check ON alert_rules; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON CONSTRAINT alert_rules_time_window_seconds_check ON monitoring.alert_rules IS 'At most a week.';
+
+
+--
+-- Name: CONSTRAINT alert_rules_unit_check ON alert_rules; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON CONSTRAINT alert_rules_unit_check ON monitoring.alert_rules IS 'The units there are.';
+
+
+--
+-- Name: cleanup_job_health; Type: VIEW; Schema: monitoring; Owner: -
+--
+
+CREATE VIEW monitoring.cleanup_job_health AS
+ SELECT job.scheduler,
+    job.last_run_age_seconds,
+    job.last_run_duration_seconds,
+    ((job.last_run_failed)::integer)::smallint AS last_run_failed,
+    job.failed_runs_24h,
+    job.runs_24h,
+    holds.overdue_holds,
+    holds.oldest_overdue_seconds,
+    ((job.is_scheduled)::integer)::smallint AS is_scheduled,
+    ((job.scheduler_alive)::integer)::smallint AS scheduler_alive
+   FROM (public.cleanup_job_state() job(scheduler, last_run_age_seconds, last_run_duration_seconds, last_run_failed, failed_runs_24h, runs_24h, is_scheduled, scheduler_alive)
+     CROSS JOIN public.overdue_hold_totals() holds(overdue_holds, oldest_overdue_seconds));
+
+
+--
+-- Name: VIEW cleanup_job_health; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON VIEW monitoring.cleanup_job_health IS 'How the cleanup of holds that are over is doing: one row.';
+
+
+--
+-- Name: COLUMN cleanup_job_health.scheduler; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.cleanup_job_health.scheduler IS 'Who runs it: pg_cron where it is scheduled there, otherwise who ran it last; none if nobody did.';
+
+
+--
+-- Name: COLUMN cleanup_job_health.last_run_age_seconds; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.cleanup_job_health.last_run_age_seconds IS 'Seconds since the last run that has ended began; since 1970 if there was none.';
+
+
+--
+-- Name: COLUMN cleanup_job_health.last_run_duration_seconds; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.cleanup_job_health.last_run_duration_seconds IS 'How long that run took, in seconds.';
+
+
+--
+-- Name: COLUMN cleanup_job_health.last_run_failed; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.cleanup_job_health.last_run_failed IS '1 if that run failed.';
+
+
+--
+-- Name: COLUMN cleanup_job_health.failed_runs_24h; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.cleanup_job_health.failed_runs_24h IS 'Failed runs of the last 24 hours.';
+
+
+--
+-- Name: COLUMN cleanup_job_health.runs_24h; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.cleanup_job_health.runs_24h IS 'Runs of the last 24 hours.';
+
+
+--
+-- Name: COLUMN cleanup_job_health.overdue_holds; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.cleanup_job_health.overdue_holds IS 'Holds that are over and not cleaned up.';
+
+
+--
+-- Name: COLUMN cleanup_job_health.oldest_overdue_seconds; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.cleanup_job_health.oldest_overdue_seconds IS 'For how many seconds the oldest of them has been over; 0 without any.';
+
+
+--
+-- Name: COLUMN cleanup_job_health.is_scheduled; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.cleanup_job_health.is_scheduled IS '1 if pg_cron has the job, and it is switched on.';
+
+
+--
+-- Name: COLUMN cleanup_job_health.scheduler_alive; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.cleanup_job_health.scheduler_alive IS '1 if the scheduler is there: the process of pg_cron, or a run by another within the threshold of cleanup_job_silent.';
+
+
+--
+-- Name: alerts; Type: VIEW; Schema: monitoring; Owner: -
+--
+
+CREATE VIEW monitoring.alerts AS
+ WITH rules AS MATERIALIZED (
+         SELECT rule.alert_name,
+            rule.severity,
+            rule.comparison,
+            rule.threshold,
+            rule.unit,
+            rule.time_window_seconds,
+            rule.minimum_events,
+            rule.enabled,
+            rule.summary,
+            rule.action,
+            rule.runbook,
+            public.window_start(make_interval(secs => (rule.time_window_seconds)::double precision)) AS since
+           FROM monitoring.alert_rules rule
+        ), minutes AS (
+         SELECT metric.minute,
+            metric.created,
+            metric.completed,
+            metric.expired,
+            metric.released,
+            metric.extended,
+            metric.failed,
+            metric.race_conditions,
+            metric.constraint_violations,
+            metric.holds_ended,
+            metric.hold_microseconds,
+            metric.releases_ended,
+            metric.release_microseconds
+           FROM (( SELECT min(rules.since) AS since
+                   FROM rules) longest
+             CROSS JOIN LATERAL public.reservation_metrics(longest.since) metric(minute, created, completed, expired, released, extended, failed, race_conditions, constraint_violations, holds_ended, hold_microseconds, releases_ended, release_microseconds))
+        ), order_minutes AS (
+         SELECT metric.minute,
+            metric.currency,
+            metric.orders,
+            metric.failed_orders,
+            metric.paid_orders,
+            metric.revenue_in_cents,
+            metric.tickets
+           FROM (( SELECT min(rules.since) AS since
+                   FROM rules) longest
+             CROSS JOIN LATERAL public.order_metrics(longest.since) metric(minute, currency, orders, failed_orders, paid_orders, revenue_in_cents, tickets))
+        ), holds AS (
+         SELECT rules.alert_name,
+            COALESCE(sum(metric.created), (0)::numeric) AS created,
+            COALESCE(sum(metric.expired), (0)::numeric) AS expired,
+            COALESCE(sum(metric.extended), (0)::numeric) AS extended,
+            COALESCE(sum(((metric.created + metric.failed) - metric.race_conditions)), (0)::numeric) AS attempts,
+            COALESCE(sum(metric.constraint_violations), (0)::numeric) AS constraint_violations,
+            COALESCE(sum(metric.holds_ended), (0)::numeric) AS ended,
+            (COALESCE(sum(metric.hold_microseconds), (0)::numeric) / '1000000'::numeric) AS seconds
+           FROM (rules
+             LEFT JOIN minutes metric ON ((metric.minute >= rules.since)))
+          GROUP BY rules.alert_name
+        ), orders AS (
+         SELECT rules.alert_name,
+            COALESCE(sum(metric.orders), (0)::numeric) AS placed,
+            COALESCE(sum(metric.failed_orders), (0)::numeric) AS failed
+           FROM (rules
+             LEFT JOIN order_minutes metric ON ((metric.minute >= rules.since)))
+          GROUP BY rules.alert_name
+        ), failed_runs AS (
+         SELECT rules.alert_name,
+            count(run.status) AS runs
+           FROM (rules
+             LEFT JOIN public.reservation_cleanup_job_runs(10000) run(jobname, schedule, active, command, status, return_message, start_time, end_time, scheduler) ON (((run.status = 'failed'::text) AND (run.start_time >= rules.since))))
+          GROUP BY rules.alert_name
+        ), measured AS (
+         SELECT rules.alert_name,
+            rules.severity,
+            rules.comparison,
+            rules.threshold,
+            rules.unit,
+            rules.time_window_seconds,
+            rules.minimum_events,
+            rules.enabled,
+            rules.summary,
+            rules.action,
+            rules.runbook,
+            rules.since,
+                CASE
+                    WHEN (rules.alert_name ~~ 'high_expiration_rate%'::text) THEN holds.created
+                    WHEN (rules.alert_name = 'extension_rate'::text) THEN holds.created
+                    WHEN (rules.alert_name = 'low_success_rate'::text) THEN holds.attempts
+                    WHEN (rules.alert_name = 'long_hold_time'::text) THEN holds.ended
+                    WHEN (rules.alert_name ~~ 'payment_%'::text) THEN orders.placed
+                    ELSE NULL::numeric
+                END AS events,
+                CASE
+                    WHEN (rules.alert_name ~~ 'high_expiration_rate%'::text) THEN (((100.0 * holds.expired) / NULLIF(holds.created, (0)::numeric)))::double precision
+                    WHEN (rules.alert_name = 'extension_rate'::text) THEN (((100.0 * holds.extended) / NULLIF(holds.created, (0)::numeric)))::double precision
+                    WHEN (rules.alert_name = 'low_success_rate'::text) THEN (((100.0 * holds.created) / NULLIF(holds.attempts, (0)::numeric)))::double precision
+                    WHEN (rules.alert_name = 'long_hold_time'::text) THEN ((holds.seconds / NULLIF(holds.ended, (0)::numeric)))::double precision
+                    WHEN (rules.alert_name ~~ 'payment_%'::text) THEN (((100.0 * orders.failed) / NULLIF(orders.placed, (0)::numeric)))::double precision
+                    WHEN (rules.alert_name = ANY (ARRAY['constraint_violation'::text, 'double_booking_attempts'::text])) THEN (holds.constraint_violations)::double precision
+                    WHEN (rules.alert_name = ANY (ARRAY['cleanup_job_failed'::text, 'cleanup_job_silent'::text])) THEN job.last_run_age_seconds
+                    WHEN (rules.alert_name = 'cleanup_runs_failed'::text) THEN (failed_runs.runs)::double precision
+                    WHEN (rules.alert_name = 'cleanup_job_slow'::text) THEN job.last_run_duration_seconds
+                    WHEN (rules.alert_name = 'many_active_reservations'::text) THEN (live.active_reservations)::double precision
+                    ELSE NULL::double precision
+                END AS value,
+            ((rules.alert_name = 'cleanup_job_failed'::text) AND (job.last_run_failed = 1)) AS fires_anyway
+           FROM (((((rules
+             JOIN holds ON ((holds.alert_name = rules.alert_name)))
+             JOIN orders ON ((orders.alert_name = rules.alert_name)))
+             JOIN failed_runs ON ((failed_runs.alert_name = rules.alert_name)))
+             CROSS JOIN monitoring.cleanup_job_health job)
+             CROSS JOIN monitoring.active_reservations live)
+        )
+ SELECT measured.alert_name,
+    measured.severity,
+    (
+        CASE
+            WHEN (NOT measured.enabled) THEN 0
+            WHEN measured.fires_anyway THEN 1
+            WHEN (measured.events < (measured.minimum_events)::numeric) THEN 0
+            WHEN ((measured.comparison = '>'::text) AND (measured.value > measured.threshold)) THEN 1
+            WHEN ((measured.comparison = '<'::text) AND (measured.value < measured.threshold)) THEN 1
+            ELSE 0
+        END)::smallint AS firing,
+    measured.value,
+    measured.threshold,
+    measured.time_window_seconds,
+    measured.summary,
+    measured.action,
+    measured.runbook,
+    measured.unit
+   FROM measured;
+
+
+--
+-- Name: VIEW alerts; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON VIEW monitoring.alerts IS 'The alerts: one row per rule, whether it fires or not.';
+
+
+--
+-- Name: COLUMN alerts.alert_name; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.alerts.alert_name IS 'Name of the rule in alert_rules.';
+
+
+--
+-- Name: COLUMN alerts.severity; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.alerts.severity IS 'critical, warning or info.';
+
+
+--
+-- Name: COLUMN alerts.firing; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.alerts.firing IS '1 while it fires.';
+
+
+--
+-- Name: COLUMN alerts.value; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.alerts.value IS 'What it is about, in the unit given; NULL where there is nothing to divide by.';
+
+
+--
+-- Name: COLUMN alerts.threshold; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.alerts.threshold IS 'The bound in alert_rules.';
+
+
+--
+-- Name: COLUMN alerts.time_window_seconds; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.alerts.time_window_seconds IS 'How far back it looks, in seconds; 0 for what is so right now.';
+
+
+--
+-- Name: COLUMN alerts.summary; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.alerts.summary IS 'What it means that it fires.';
+
+
+--
+-- Name: COLUMN alerts.action; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.alerts.action IS 'What to do first.';
+
+
+--
+-- Name: COLUMN alerts.runbook; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.alerts.runbook IS 'Page that says more.';
+
+
+--
+-- Name: COLUMN alerts.unit; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.alerts.unit IS 'Of value and threshold: s, %, or nothing for a number.';
+
+
+--
+-- Name: api_endpoint_health; Type: VIEW; Schema: monitoring; Owner: -
+--
+
+CREATE VIEW monitoring.api_endpoint_health AS
+ WITH ranked AS (
+         SELECT metric.endpoint,
+            (((2)::double precision / ((1)::double precision + growth.factor)) * power(growth.factor, (metric.duration_bucket)::double precision)) AS milliseconds,
+            sum(metric.requests) OVER by_duration AS requests_up_to,
+            sum(metric.requests) OVER (PARTITION BY metric.endpoint) AS requests_in_all
+           FROM (public.api_durations(public.window_start('01:00:00'::interval)) metric(endpoint, duration_bucket, requests)
+             CROSS JOIN public.duration_bucket_growth() growth(factor))
+          WINDOW by_duration AS (PARTITION BY metric.endpoint ORDER BY metric.duration_bucket)
+        ), percentiles AS (
+         SELECT ranked.endpoint,
+            min(ranked.milliseconds) FILTER (WHERE (ranked.requests_up_to >= (0.50 * ranked.requests_in_all))) AS p50,
+            min(ranked.milliseconds) FILTER (WHERE (ranked.requests_up_to >= (0.95 * ranked.requests_in_all))) AS p95,
+            min(ranked.milliseconds) FILTER (WHERE (ranked.requests_up_to >= (0.99 * ranked.requests_in_all))) AS p99
+           FROM ranked
+          GROUP BY ranked.endpoint
+        ), endpoints AS (
+         SELECT metric.endpoint,
+            metric.requests,
+            metric.errors,
+            ((metric.duration_microseconds)::double precision / (1000)::double precision) AS milliseconds
+           FROM public.api_metrics(public.window_start('01:00:00'::interval)) metric(endpoint, requests, errors, duration_microseconds)
+        ), listed AS (
+         SELECT endpoints.endpoint,
+            endpoints.requests,
+            endpoints.errors,
+            endpoints.milliseconds
+           FROM endpoints
+        UNION ALL
+         SELECT '(none)'::text AS endpoint,
+            0 AS requests,
+            0 AS errors,
+            NULL::double precision AS milliseconds
+          WHERE (NOT (EXISTS ( SELECT
+                   FROM endpoints)))
+        )
+ SELECT listed.endpoint,
+    listed.requests,
+    listed.errors,
+    (((100.0)::double precision * (listed.errors)::double precision) / (NULLIF(listed.requests, 0))::double precision) AS error_rate_pct,
+    (listed.milliseconds / (NULLIF(listed.requests, 0))::double precision) AS avg_milliseconds,
+    percentiles.p50 AS p50_milliseconds,
+    percentiles.p95 AS p95_milliseconds,
+    percentiles.p99 AS p99_milliseconds
+   FROM (listed
+     LEFT JOIN percentiles ON ((percentiles.endpoint = listed.endpoint)));
+
+
+--
+-- Name: VIEW api_endpoint_health; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON VIEW monitoring.api_endpoint_health IS 'How the endpoints of the shop answered in the last hour.';
+
+
+--
+-- Name: COLUMN api_endpoint_health.endpoint; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.api_endpoint_health.endpoint IS 'Route, as given to log_api_request(); (none) when there was no request.';
+
+
+--
+-- Name: COLUMN api_endpoint_health.requests; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.api_endpoint_health.requests IS 'Requests.';
+
+
+--
+-- Name: COLUMN api_endpoint_health.errors; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.api_endpoint_health.errors IS 'Those answered with a status of 500 or above.';
+
+
+--
+-- Name: COLUMN api_endpoint_health.error_rate_pct; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.api_endpoint_health.error_rate_pct IS 'The same in percent; NULL without requests.';
+
+
+--
+-- Name: COLUMN api_endpoint_health.avg_milliseconds; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.api_endpoint_health.avg_milliseconds IS 'Average duration in milliseconds; NULL without requests.';
+
+
+--
+-- Name: COLUMN api_endpoint_health.p50_milliseconds; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.api_endpoint_health.p50_milliseconds IS 'Half of the requests took no longer, in milliseconds.';
+
+
+--
+-- Name: COLUMN api_endpoint_health.p95_milliseconds; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.api_endpoint_health.p95_milliseconds IS '95 of 100 requests took no longer, in milliseconds.';
+
+
+--
+-- Name: COLUMN api_endpoint_health.p99_milliseconds; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.api_endpoint_health.p99_milliseconds IS '99 of 100 requests took no longer, in milliseconds.';
+
+
+--
+-- Name: connection_pool; Type: VIEW; Schema: monitoring; Owner: -
+--
+
+CREATE VIEW monitoring.connection_pool AS
+ WITH server AS (
+         SELECT (current_setting('max_connections'::text))::bigint AS max_connections
+        )
+ SELECT pool.state,
+    pool.connections,
+    server.max_connections,
+    (((100.0)::double precision * (pool.connections)::double precision) / (server.max_connections)::double precision) AS used_pct
+   FROM (public.connections_by_state() pool(state, connections)
+     CROSS JOIN server);
+
+
+--
+-- Name: VIEW connection_pool; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON VIEW monitoring.connection_pool IS 'Connections to the server by state.';
+
+
+--
+-- Name: COLUMN connection_pool.state; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.connection_pool.state IS 'active, idle, idle in transaction, idle in transaction (aborted), other, or not visible: the owner of ticketdb needs pg_read_all_stats for those.';
+
+
+--
+-- Name: COLUMN connection_pool.connections; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.connection_pool.connections IS 'Connections of clients in this state.';
+
+
+--
+-- Name: COLUMN connection_pool.max_connections; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.connection_pool.max_connections IS 'How many connections the server accepts.';
+
+
+--
+-- Name: COLUMN connection_pool.used_pct; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.connection_pool.used_pct IS 'The connections in percent of that.';
+
+
+--
+-- Name: double_booking_attempts; Type: VIEW; Schema: monitoring; Owner: -
+--
+
+CREATE VIEW monitoring.double_booking_attempts AS
+ SELECT windows.time_window,
+    (COALESCE(sum(metric.constraint_violations), (0)::numeric))::bigint AS attempts
+   FROM (( SELECT named.time_window,
+            public.window_start(named.length) AS since
+           FROM ( VALUES ('5m'::text,'00:05:00'::interval), ('24h'::text,'24:00:00'::interval)) named(time_window, length)) windows
+     LEFT JOIN public.reservation_metrics(public.window_start('24:00:00'::interval)) metric(minute, created, completed, expired, released, extended, failed, race_conditions, constraint_violations, holds_ended, hold_microseconds, releases_ended, release_microseconds) ON ((metric.minute >= windows.since)))
+  GROUP BY windows.time_window;
+
+
+--
+-- Name: VIEW double_booking_attempts; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON VIEW monitoring.double_booking_attempts IS 'How often a constraint of the database prevented a double booking.';
+
+
+--
+-- Name: COLUMN double_booking_attempts.time_window; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.double_booking_attempts.time_window IS 'How far back: 5m, 15m, 1h or 24h.';
+
+
+--
+-- Name: COLUMN double_booking_attempts.attempts; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.double_booking_attempts.attempts IS 'Calls that a constraint stopped; should be 0.';
+
+
+--
+-- Name: ticketing_settings; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.ticketing_settings (
+    singleton boolean DEFAULT true NOT NULL,
+    hold_minutes integer DEFAULT 10 NOT NULL,
+    extension_minutes integer DEFAULT 5 NOT NULL,
+    max_extensions integer DEFAULT 3 NOT NULL,
+    max_hold_minutes integer DEFAULT 60 NOT NULL,
+    max_seats_per_reservation integer DEFAULT 10 NOT NULL,
+    audit_retention_days integer DEFAULT 90 NOT NULL,
+    run_history_days integer DEFAULT 14 NOT NULL,
+    business_time_zone text DEFAULT 'UTC'::text NOT NULL,
+    async_conflict_log boolean DEFAULT false NOT NULL,
+    CONSTRAINT ticketing_settings_audit_retention_days_check CHECK (((audit_retention_days >= 8) AND (audit_retention_days <= 36500))),
+    CONSTRAINT ticketing_settings_business_time_zone_check CHECK (public.is_time_zone(business_time_zone)),
+    CONSTRAINT ticketing_settings_extension_minutes_check CHECK (((extension_minutes >= 1) AND (extension_minutes <= 1440))),
+    CONSTRAINT ticketing_settings_hold_minutes_check CHECK (((hold_minutes >= 1) AND (hold_minutes <= 1440))),
+    CONSTRAINT ticketing_settings_max_extensions_check CHECK (((max_extensions >= 0) AND (max_extensions <= 100))),
+    CONSTRAINT ticketing_settings_max_hold_minutes_check CHECK (((max_hold_minutes >= hold_minutes) AND (max_hold_minutes <= 10080))),
+    CONSTRAINT ticketing_settings_max_seats_per_reservation_check CHECK (((max_seats_per_reservation >= 1) AND (max_seats_per_reservation <= 1000))),
+    CONSTRAINT ticketing_settings_run_history_days_check CHECK (((run_history_days >= 2) AND (run_history_days <= 3650))),
+    CONSTRAINT ticketing_settings_singleton_check CHECK (singleton)
+);
+
+
+--
+-- Name: TABLE ticketing_settings; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.ticketing_settings IS 'The policy of the shop, in one row. UPDATE it: the next call goes by it. It cannot be deleted.';
+
+
+--
+-- Name: COLUMN ticketing_settings.singleton; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticketing_settings.singleton IS 'Always true: there is one row.';
+
+
+--
+-- Name: COLUMN ticketing_settings.hold_minutes; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticketing_settings.hold_minutes IS 'How long a new hold lasts, in minutes.';
+
+
+--
+-- Name: COLUMN ticketing_settings.extension_minutes; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticketing_settings.extension_minutes IS 'How many minutes one extension adds to a hold.';
+
+
+--
+-- Name: COLUMN ticketing_settings.max_extensions; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticketing_settings.max_extensions IS 'How often a hold may be extended.';
+
+
+--
+-- Name: COLUMN ticketing_settings.max_hold_minutes; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticketing_settings.max_hold_minutes IS 'The longest that a hold may last from its creation, extensions included, in minutes.';
+
+
+--
+-- Name: COLUMN ticketing_settings.max_seats_per_reservation; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticketing_settings.max_seats_per_reservation IS 'The most seats that one call of reserve_seats may hold.';
+
+
+--
+-- Name: COLUMN ticketing_settings.audit_retention_days; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticketing_settings.audit_retention_days IS 'For how many days audit and request logs are kept; whole months past it are dropped by purge_history().';
+
+
+--
+-- Name: COLUMN ticketing_settings.run_history_days; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticketing_settings.run_history_days IS 'For how many days the history of scheduled jobs is kept.';
+
+
+--
+-- Name: COLUMN ticketing_settings.business_time_zone; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticketing_settings.business_time_zone IS 'IANA time zone in which "today" begins on the dashboards.';
+
+
+--
+-- Name: COLUMN ticketing_settings.async_conflict_log; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticketing_settings.async_conflict_log IS 'Whether a call of reserve_seats that ends in SEATS_UNAVAILABLE commits without waiting for the disk. Only for shops that call it in a transaction of its own.';
+
+
+--
+-- Name: CONSTRAINT ticketing_settings_audit_retention_days_check ON ticketing_settings; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT ticketing_settings_audit_retention_days_check ON public.ticketing_settings IS 'Not shorter than the longest window of a dashboard, a week.';
+
+
+--
+-- Name: CONSTRAINT ticketing_settings_business_time_zone_check ON ticketing_settings; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT ticketing_settings_business_time_zone_check ON public.ticketing_settings IS 'A zone that the server knows.';
+
+
+--
+-- Name: CONSTRAINT ticketing_settings_extension_minutes_check ON ticketing_settings; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT ticketing_settings_extension_minutes_check ON public.ticketing_settings IS 'From a minute to a day.';
+
+
+--
+-- Name: CONSTRAINT ticketing_settings_hold_minutes_check ON ticketing_settings; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT ticketing_settings_hold_minutes_check ON public.ticketing_settings IS 'From a minute to a day.';
+
+
+--
+-- Name: CONSTRAINT ticketing_settings_max_extensions_check ON ticketing_settings; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT ticketing_settings_max_extensions_check ON public.ticketing_settings IS '0 forbids extensions.';
+
+
+--
+-- Name: CONSTRAINT ticketing_settings_max_hold_minutes_check ON ticketing_settings; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT ticketing_settings_max_hold_minutes_check ON public.ticketing_settings IS 'Not shorter than a hold without extensions, at most a week.';
+
+
+--
+-- Name: CONSTRAINT ticketing_settings_max_seats_per_reservation_check ON ticketing_settings; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT ticketing_settings_max_seats_per_reservation_check ON public.ticketing_settings IS 'Bounds the work of one call.';
+
+
+--
+-- Name: CONSTRAINT ticketing_settings_run_history_days_check ON ticketing_settings; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT ticketing_settings_run_history_days_check ON public.ticketing_settings IS 'Not shorter than the 24 hours that cleanup health looks back on.';
+
+
+--
+-- Name: CONSTRAINT ticketing_settings_singleton_check ON ticketing_settings; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT ticketing_settings_singleton_check ON public.ticketing_settings IS 'One row only.';
+
+
+--
+-- Name: extension_trends; Type: VIEW; Schema: monitoring; Owner: -
+--
+
+CREATE VIEW monitoring.extension_trends AS
+ SELECT
+        CASE
+            WHEN ((((midnight.at - '01:00:00'::interval) AT TIME ZONE midnight.zone))::date = midnight.day) THEN (midnight.at - '01:00:00'::interval)
+            ELSE midnight.at
+        END AS "time",
+    midnight.extensions,
+    midnight.unique_reservations
+   FROM ( SELECT metric.day,
+            metric.extensions,
+            metric.unique_reservations,
+            settings.business_time_zone AS zone,
+            ((metric.day)::timestamp without time zone AT TIME ZONE settings.business_time_zone) AS at
+           FROM (public.extension_metrics(7) metric(day, extensions, unique_reservations)
+             CROSS JOIN public.ticketing_settings settings)) midnight
+  ORDER BY midnight.at;
+
+
+--
+-- Name: VIEW extension_trends; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON VIEW monitoring.extension_trends IS 'How often holds are extended, by the day, for 7 days: always 7 rows, oldest first.';
+
+
+--
+-- Name: COLUMN extension_trends."time"; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.extension_trends."time" IS 'Beginning of the day in business_time_zone.';
+
+
+--
+-- Name: COLUMN extension_trends.extensions; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.extension_trends.extensions IS 'Extensions.';
+
+
+--
+-- Name: COLUMN extension_trends.unique_reservations; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.extension_trends.unique_reservations IS 'Different reservations that were extended.';
+
+
+--
+-- Name: invariant_checks; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.invariant_checks (
+    invariant text NOT NULL,
+    violations bigint NOT NULL,
+    checked_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT invariant_checks_checked_at_check CHECK (isfinite(checked_at))
+);
+
+
+--
+-- Name: TABLE invariant_checks; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.invariant_checks IS 'The last result of check_invariants(), for the view health.';
+
+
+--
+-- Name: COLUMN invariant_checks.invariant; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.invariant_checks.invariant IS 'Name of the invariant, as in the view invariant_violations.';
+
+
+--
+-- Name: COLUMN invariant_checks.violations; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.invariant_checks.violations IS 'How many rows broke it.';
+
+
+--
+-- Name: COLUMN invariant_checks.checked_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.invariant_checks.checked_at IS 'When it was checked.';
+
+
+--
+-- Name: CONSTRAINT invariant_checks_checked_at_check ON invariant_checks; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT invariant_checks_checked_at_check ON public.invariant_checks IS 'Finite.';
+
+
+--
+-- Name: health; Type: VIEW; Schema: monitoring; Owner: -
+--
+
+CREATE VIEW monitoring.health AS
+ WITH alert AS MATERIALIZED (
+         SELECT every.alert_name,
+            every.severity,
+            every.firing,
+            every.value,
+            every.threshold,
+            every.time_window_seconds,
+            every.summary,
+            every.action,
+            every.runbook,
+            every.unit
+           FROM monitoring.alerts every
+        ), job AS MATERIALIZED (
+         SELECT cleanup.scheduler,
+            cleanup.last_run_age_seconds,
+            cleanup.last_run_duration_seconds,
+            cleanup.last_run_failed,
+            cleanup.failed_runs_24h,
+            cleanup.runs_24h,
+            cleanup.overdue_holds,
+            cleanup.oldest_overdue_seconds,
+            cleanup.is_scheduled,
+            cleanup.scheduler_alive
+           FROM monitoring.cleanup_job_health cleanup
+        ), findings(check_name, severity, message) AS (
+         SELECT 'alerts'::text AS "?column?",
+                CASE alert.severity
+                    WHEN 'critical'::text THEN 2
+                    WHEN 'warning'::text THEN 1
+                    ELSE 0
+                END AS "case",
+            format('%s fires: %s (%s)'::text, alert.alert_name, alert.summary, round((alert.value)::numeric, 2)) AS format
+           FROM alert
+          WHERE (alert.firing = 1)
+        UNION ALL
+         SELECT 'cleanup'::text AS check_name,
+                CASE
+                    WHEN (alert.firing = 0) THEN 0
+                    WHEN (alert.severity = 'critical'::text) THEN 2
+                    ELSE 1
+                END AS "case",
+                CASE
+                    WHEN (job.last_run_age_seconds > ('1000000000'::numeric)::double precision) THEN format('scheduled with %s, and has not run yet'::text, job.scheduler)
+                    ELSE format('last run %s s ago by %s, %s, %s holds are over'::text, round((job.last_run_age_seconds)::numeric), job.scheduler,
+                    CASE
+                        WHEN (job.last_run_failed = 1) THEN 'failed'::text
+                        ELSE 'succeeded'::text
+                    END, job.overdue_holds)
+                END AS format
+           FROM (alert
+             CROSS JOIN job)
+          WHERE ((alert.alert_name ~~ 'cleanup\_%'::text) AND (job.scheduler <> 'none'::text))
+        UNION ALL
+         SELECT 'cleanup'::text AS check_name,
+            2,
+            'the cleanup has never run: schedule it'::text AS message
+           FROM job
+          WHERE (job.scheduler = 'none'::text)
+        UNION ALL
+         SELECT 'cleanup'::text AS check_name,
+                CASE
+                    WHEN (job.is_scheduled = 1) THEN 2
+                    ELSE 1
+                END AS "case",
+                CASE
+                    WHEN (job.is_scheduled = 1) THEN 'the process of pg_cron is gone: restart the server'::text
+                    ELSE format('nothing has run the cleanup since %s: start it again'::text, job.scheduler)
+                END AS format
+           FROM job
+          WHERE ((job.scheduler_alive = 0) AND (job.scheduler <> 'none'::text))
+        UNION ALL
+         SELECT 'rollup'::text AS check_name,
+                CASE
+                    WHEN mark.is_restored THEN 2
+                    WHEN (GREATEST(mark.age_seconds, mark.waiting_seconds) > (900)::double precision) THEN 2
+                    WHEN (GREATEST(mark.age_seconds, mark.waiting_seconds) > (300)::double precision) THEN 1
+                    ELSE 0
+                END AS "case",
+                CASE
+                    WHEN mark.is_restored THEN format('%s was restored from another server, new events may be missing: run roll_up_metrics()'::text, mark.log)
+                    WHEN ((mark.waiting_seconds > (300)::double precision) AND (mark.age_seconds <= (300)::double precision)) THEN format('%s has rows that have waited for %s s: end the transaction that is open for so long'::text, mark.log, round((mark.waiting_seconds)::numeric))
+                    ELSE format('%s was rolled up %s s ago'::text, mark.log, round((mark.age_seconds)::numeric))
+                END AS format
+           FROM public.rollup_state() mark(log, is_restored, age_seconds, waiting_seconds)
+        UNION ALL
+         SELECT 'partitions'::text AS check_name,
+                CASE
+                    WHEN (partitions.ends_at <= now()) THEN 2
+                    WHEN (partitions.ends_at <= (now() + '31 days'::interval)) THEN 1
+                    WHEN partitions.has_strays THEN 1
+                    ELSE 0
+                END AS "case",
+            format(
+                CASE
+                    WHEN (partitions.has_strays OR (partitions.ends_at <= (now() + '31 days'::interval))) THEN '%s has partitions until %s: run maintain_partitions()'::text
+                    ELSE '%s has partitions until %s'::text
+                END, partitions.log, to_char((partitions.ends_at AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD'::text)) AS format
+           FROM public.log_partitions() partitions(log, ends_at, has_strays)
+        UNION ALL
+         SELECT 'invariants'::text AS check_name,
+                CASE
+                    WHEN (checked.violations > 0) THEN 2
+                    WHEN (checked.checked_at < (now() - '01:00:00'::interval)) THEN 1
+                    ELSE 0
+                END AS "case",
+                CASE
+                    WHEN (checked.violations > 0) THEN format('%s: %s violations'::text, checked.invariant, checked.violations)
+                    ELSE format('%s held %s s ago'::text, checked.invariant, round(EXTRACT(epoch FROM (now() - checked.checked_at))))
+                END AS format
+           FROM public.invariant_checks checked
+        UNION ALL
+         SELECT 'invariants'::text AS check_name,
+            3,
+            'never checked: run check_invariants()'::text AS message
+          WHERE (NOT (EXISTS ( SELECT
+                   FROM public.invariant_checks)))
+        UNION ALL
+         SELECT 'connections'::text AS check_name,
+                CASE
+                    WHEN (((100)::numeric * pool.connections) > ((95 * pool.available))::numeric) THEN 2
+                    WHEN (((100)::numeric * pool.connections) > ((80 * pool.available))::numeric) THEN 1
+                    ELSE 0
+                END AS "case",
+            format('%s of %s connections'::text, pool.connections, pool.available) AS format
+           FROM ( SELECT sum(by_state.connections) AS connections,
+                    ((min(by_state.max_connections) - (current_setting('superuser_reserved_connections'::text))::integer) - (COALESCE(current_setting('reserved_connections'::text, true), '0'::text))::integer) AS available
+                   FROM monitoring.connection_pool by_state) pool
+        )
+ SELECT checks.check_name,
+        CASE COALESCE(worst.severity, 0)
+            WHEN 0 THEN 'OK'::text
+            WHEN 1 THEN 'WARNING'::text
+            WHEN 2 THEN 'CRITICAL'::text
+            ELSE 'UNKNOWN'::text
+        END AS status,
+    (COALESCE(worst.severity, 0))::smallint AS severity,
+    COALESCE(worst.message, 'no alert fires'::text) AS message
+   FROM (( VALUES ('alerts'::text), ('cleanup'::text), ('rollup'::text), ('partitions'::text), ('invariants'::text), ('connections'::text)) checks(check_name)
+     LEFT JOIN LATERAL ( SELECT worst_of.severity,
+            string_agg(DISTINCT findings.message, '; '::text ORDER BY findings.message) AS message
+           FROM (findings
+             JOIN ( SELECT max(of_check.severity) AS severity
+                   FROM findings of_check
+                  WHERE (of_check.check_name = checks.check_name)) worst_of ON ((worst_of.severity = findings.severity)))
+          WHERE (findings.check_name = checks.check_name)
+          GROUP BY worst_of.severity) worst ON (true));
+
+
+--
+-- Name: VIEW health; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON VIEW monitoring.health IS 'State of the installation: one row per check, always.';
+
+
+--
+-- Name: COLUMN health.check_name; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.health.check_name IS 'alerts, cleanup, rollup, partitions, invariants, connections.';
+
+
+--
+-- Name: COLUMN health.status; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.health.status IS 'OK, WARNING, CRITICAL or UNKNOWN.';
+
+
+--
+-- Name: COLUMN health.severity; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.health.severity IS '0, 1, 2 or 3, as Nagios counts them.';
+
+
+--
+-- Name: COLUMN health.message; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.health.message IS 'What was found, and what to do.';
+
+
+--
+-- Name: hourly_metrics; Type: VIEW; Schema: monitoring; Owner: -
+--
+
+CREATE VIEW monitoring.hourly_metrics AS
+ WITH settings AS (
+         SELECT max(setting.business_time_zone) AS business_time_zone
+           FROM public.ticketing_settings setting
+        ), hours AS (
+         SELECT (date_trunc('hour'::text, now(), settings.business_time_zone) - make_interval(hours => n.hours_ago)) AS start
+           FROM (settings
+             CROSS JOIN generate_series(0, 23) n(hours_ago))
+        ), totals AS (
+         SELECT hours.start,
+            (COALESCE(sum(metric.created), (0)::numeric))::bigint AS created,
+            (COALESCE(sum(metric.completed), (0)::numeric))::bigint AS completed,
+            (COALESCE(sum(metric.expired), (0)::numeric))::bigint AS expired,
+            (COALESCE(sum(metric.failed), (0)::numeric))::bigint AS failed
+           FROM (hours
+             LEFT JOIN public.reservation_metrics(public.window_start('25:00:00'::interval)) metric(minute, created, completed, expired, released, extended, failed, race_conditions, constraint_violations, holds_ended, hold_microseconds, releases_ended, release_microseconds) ON (((metric.minute >= hours.start) AND (metric.minute < (hours.start + '01:00:00'::interval)))))
+          GROUP BY hours.start
+        )
+ SELECT totals.start AS "time",
+    totals.created AS reservations_created,
+    totals.completed AS reservations_completed,
+    totals.expired AS reservations_expired,
+    totals.failed AS reservations_failed,
+    (((100.0)::double precision * (totals.completed)::double precision) / (NULLIF(totals.created, 0))::double precision) AS completion_rate_pct
+   FROM totals
+  ORDER BY totals.start;
+
+
+--
+-- Name: VIEW hourly_metrics; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON VIEW monitoring.hourly_metrics IS 'What happened to holds, by the hour, for 24 hours: always 24 rows, oldest first.';
+
+
+--
+-- Name: COLUMN hourly_metrics."time"; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.hourly_metrics."time" IS 'Beginning of the hour.';
+
+
+--
+-- Name: COLUMN hourly_metrics.reservations_created; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.hourly_metrics.reservations_created IS 'Holds created.';
+
+
+--
+-- Name: COLUMN hourly_metrics.reservations_completed; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.hourly_metrics.reservations_completed IS 'Holds completed.';
+
+
+--
+-- Name: COLUMN hourly_metrics.reservations_expired; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.hourly_metrics.reservations_expired IS 'Holds expired.';
+
+
+--
+-- Name: COLUMN hourly_metrics.reservations_failed; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.hourly_metrics.reservations_failed IS 'Calls refused.';
+
+
+--
+-- Name: COLUMN hourly_metrics.completion_rate_pct; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.hourly_metrics.completion_rate_pct IS 'Holds completed, in percent of those created; NULL when none was.';
+
+
+--
+-- Name: invariant_violations; Type: VIEW; Schema: monitoring; Owner: -
+--
+
+CREATE VIEW monitoring.invariant_violations AS
+ SELECT counted.invariant,
+    counted.violations,
+    counted.description
+   FROM public.count_violations() counted(invariant, violations, description);
+
+
+--
+-- Name: VIEW invariant_violations; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON VIEW monitoring.invariant_violations IS 'One row per invariant of the tables, with the number of rows that break it: 0 when healthy. Reads all seats and reservations.';
+
+
+--
+-- Name: COLUMN invariant_violations.invariant; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.invariant_violations.invariant IS 'Name of the invariant.';
+
+
+--
+-- Name: COLUMN invariant_violations.violations; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.invariant_violations.violations IS 'How many rows break it.';
+
+
+--
+-- Name: COLUMN invariant_violations.description; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.invariant_violations.description IS 'What is counted.';
+
+
+--
+-- Name: payment_failures; Type: VIEW; Schema: monitoring; Owner: -
+--
+
+CREATE VIEW monitoring.payment_failures AS
+ SELECT total.time_window,
+    total.orders AS total_orders,
+    total.failed_orders,
+    (((100.0)::double precision * (total.failed_orders)::double precision) / (NULLIF(total.orders, 0))::double precision) AS failure_rate_pct
+   FROM ( SELECT windows.time_window,
+            (COALESCE(sum(metric.orders), (0)::numeric))::bigint AS orders,
+            (COALESCE(sum(metric.failed_orders), (0)::numeric))::bigint AS failed_orders
+           FROM (( SELECT named.time_window,
+                    public.window_start(named.length) AS since
+                   FROM ( VALUES ('15m'::text,'00:15:00'::interval), ('24h'::text,'24:00:00'::interval)) named(time_window, length)) windows
+             LEFT JOIN public.order_metrics(public.window_start('24:00:00'::interval)) metric(minute, currency, orders, failed_orders, paid_orders, revenue_in_cents, tickets) ON ((metric.minute >= windows.since)))
+          GROUP BY windows.time_window) total;
+
+
+--
+-- Name: VIEW payment_failures; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON VIEW monitoring.payment_failures IS 'How many payments fail.';
+
+
+--
+-- Name: COLUMN payment_failures.time_window; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.payment_failures.time_window IS 'How far back: 5m, 15m, 1h or 24h.';
+
+
+--
+-- Name: COLUMN payment_failures.total_orders; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.payment_failures.total_orders IS 'Orders created in the window.';
+
+
+--
+-- Name: COLUMN payment_failures.failed_orders; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.payment_failures.failed_orders IS 'Those whose payment has failed, as things stand.';
+
+
+--
+-- Name: COLUMN payment_failures.failure_rate_pct; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.payment_failures.failure_rate_pct IS 'The same in percent; NULL without orders.';
+
+
+--
+-- Name: reservation_expiration_rate; Type: VIEW; Schema: monitoring; Owner: -
+--
+
+CREATE VIEW monitoring.reservation_expiration_rate AS
+ SELECT total.time_window,
+    total.created AS total_created,
+    total.completed AS total_completed,
+    total.expired AS total_expired,
+    (((100.0)::double precision * (total.expired)::double precision) / (NULLIF(total.created, 0))::double precision) AS expiration_rate_pct
+   FROM ( SELECT windows.time_window,
+            (COALESCE(sum(metric.created), (0)::numeric))::bigint AS created,
+            (COALESCE(sum(metric.completed), (0)::numeric))::bigint AS completed,
+            (COALESCE(sum(metric.expired), (0)::numeric))::bigint AS expired
+           FROM (( SELECT named.time_window,
+                    public.window_start(named.length) AS since
+                   FROM ( VALUES ('1h'::text,'01:00:00'::interval), ('24h'::text,'24:00:00'::interval)) named(time_window, length)) windows
+             LEFT JOIN public.reservation_metrics(public.window_start('24:00:00'::interval)) metric(minute, created, completed, expired, released, extended, failed, race_conditions, constraint_violations, holds_ended, hold_microseconds, releases_ended, release_microseconds) ON ((metric.minute >= windows.since)))
+          GROUP BY windows.time_window) total;
+
+
+--
+-- Name: VIEW reservation_expiration_rate; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON VIEW monitoring.reservation_expiration_rate IS 'How many holds expire without an order.';
+
+
+--
+-- Name: COLUMN reservation_expiration_rate.time_window; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.reservation_expiration_rate.time_window IS 'How far back: 5m, 15m, 1h or 24h.';
+
+
+--
+-- Name: COLUMN reservation_expiration_rate.total_created; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.reservation_expiration_rate.total_created IS 'Holds created in the window.';
+
+
+--
+-- Name: COLUMN reservation_expiration_rate.total_completed; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.reservation_expiration_rate.total_completed IS 'Holds completed in the window.';
+
+
+--
+-- Name: COLUMN reservation_expiration_rate.total_expired; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.reservation_expiration_rate.total_expired IS 'Holds expired in the window.';
+
+
+--
+-- Name: COLUMN reservation_expiration_rate.expiration_rate_pct; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.reservation_expiration_rate.expiration_rate_pct IS 'Holds expired, in percent of those created; NULL when none was. May exceed 100: what expires was created before.';
+
+
+--
+-- Name: reservation_hold_time; Type: VIEW; Schema: monitoring; Owner: -
+--
+
+CREATE VIEW monitoring.reservation_hold_time AS
+ SELECT total.time_window,
+    total.holds_ended,
+    ((total.seconds / (NULLIF(total.holds_ended, 0))::double precision) / (60)::double precision) AS avg_hold_minutes,
+    (total.seconds / (NULLIF(total.holds_ended, 0))::double precision) AS avg_hold_seconds
+   FROM ( SELECT windows.time_window,
+            (COALESCE(sum(metric.holds_ended), (0)::numeric))::bigint AS holds_ended,
+            ((COALESCE(sum(metric.hold_microseconds), (0)::numeric))::double precision / ('1000000'::numeric)::double precision) AS seconds
+           FROM (( SELECT named.time_window,
+                    public.window_start(named.length) AS since
+                   FROM ( VALUES ('24h'::text,'24:00:00'::interval)) named(time_window, length)) windows
+             LEFT JOIN public.reservation_metrics(public.window_start('24:00:00'::interval)) metric(minute, created, completed, expired, released, extended, failed, race_conditions, constraint_violations, holds_ended, hold_microseconds, releases_ended, release_microseconds) ON ((metric.minute >= windows.since)))
+          GROUP BY windows.time_window) total;
+
+
+--
+-- Name: VIEW reservation_hold_time; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON VIEW monitoring.reservation_hold_time IS 'How long holds last until they are completed or expire.';
+
+
+--
+-- Name: COLUMN reservation_hold_time.time_window; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.reservation_hold_time.time_window IS 'How far back: 5m, 15m, 1h or 24h.';
+
+
+--
+-- Name: COLUMN reservation_hold_time.holds_ended; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.reservation_hold_time.holds_ended IS 'Holds completed or expired in the window.';
+
+
+--
+-- Name: COLUMN reservation_hold_time.avg_hold_minutes; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.reservation_hold_time.avg_hold_minutes IS 'Their average length in minutes; NULL without any.';
+
+
+--
+-- Name: COLUMN reservation_hold_time.avg_hold_seconds; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.reservation_hold_time.avg_hold_seconds IS 'Their average length in seconds; NULL without any.';
+
+
+--
+-- Name: reservation_success_rate; Type: VIEW; Schema: monitoring; Owner: -
+--
+
+CREATE VIEW monitoring.reservation_success_rate AS
+ SELECT total.time_window,
+    (total.created + total.failed) AS total_attempts,
+    total.created AS succeeded,
+    total.race_conditions,
+    (total.failed - total.race_conditions) AS system_errors,
+    (((100.0)::double precision * (total.created)::double precision) / (NULLIF(((total.created + total.failed) - total.race_conditions), 0))::double precision) AS success_rate_pct,
+    (((100.0)::double precision * (total.created)::double precision) / (NULLIF((total.created + total.failed), 0))::double precision) AS raw_success_rate_pct
+   FROM ( SELECT windows.time_window,
+            (COALESCE(sum(metric.created), (0)::numeric))::bigint AS created,
+            (COALESCE(sum(metric.failed), (0)::numeric))::bigint AS failed,
+            (COALESCE(sum(metric.race_conditions), (0)::numeric))::bigint AS race_conditions
+           FROM (( SELECT named.time_window,
+                    public.window_start(named.length) AS since
+                   FROM ( VALUES ('1h'::text,'01:00:00'::interval), ('24h'::text,'24:00:00'::interval)) named(time_window, length)) windows
+             LEFT JOIN public.reservation_metrics(public.window_start('24:00:00'::interval)) metric(minute, created, completed, expired, released, extended, failed, race_conditions, constraint_violations, holds_ended, hold_microseconds, releases_ended, release_microseconds) ON ((metric.minute >= windows.since)))
+          GROUP BY windows.time_window) total;
+
+
+--
+-- Name: VIEW reservation_success_rate; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON VIEW monitoring.reservation_success_rate IS 'How many attempts to hold seats succeed.';
+
+
+--
+-- Name: COLUMN reservation_success_rate.time_window; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.reservation_success_rate.time_window IS 'How far back: 5m, 15m, 1h or 24h.';
+
+
+--
+-- Name: COLUMN reservation_success_rate.total_attempts; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.reservation_success_rate.total_attempts IS 'Holds created and calls refused.';
+
+
+--
+-- Name: COLUMN reservation_success_rate.succeeded; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.reservation_success_rate.succeeded IS 'Holds created.';
+
+
+--
+-- Name: COLUMN reservation_success_rate.race_conditions; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.reservation_success_rate.race_conditions IS 'Calls refused because another customer was faster.';
+
+
+--
+-- Name: COLUMN reservation_success_rate.system_errors; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.reservation_success_rate.system_errors IS 'Calls refused for another reason.';
+
+
+--
+-- Name: COLUMN reservation_success_rate.success_rate_pct; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.reservation_success_rate.success_rate_pct IS 'Holds created, in percent of the attempts without race conditions; NULL without any.';
+
+
+--
+-- Name: COLUMN reservation_success_rate.raw_success_rate_pct; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.reservation_success_rate.raw_success_rate_pct IS 'Holds created, in percent of all attempts; NULL without any.';
+
+
+--
+-- Name: quality_dashboard; Type: VIEW; Schema: monitoring; Owner: -
+--
+
+CREATE VIEW monitoring.quality_dashboard AS
+ SELECT success.success_rate_pct,
+    success.raw_success_rate_pct,
+    double_booking.attempts AS double_booking_attempts,
+    expiration.expiration_rate_pct,
+    hold_time.holds_ended,
+    hold_time.avg_hold_seconds,
+    payment.failure_rate_pct AS payment_failure_rate_pct
+   FROM ((((monitoring.reservation_success_rate success
+     CROSS JOIN monitoring.double_booking_attempts double_booking)
+     CROSS JOIN monitoring.reservation_expiration_rate expiration)
+     CROSS JOIN monitoring.reservation_hold_time hold_time)
+     CROSS JOIN monitoring.payment_failures payment)
+  WHERE ((success.time_window = '24h'::text) AND (double_booking.time_window = '24h'::text) AND (expiration.time_window = '24h'::text) AND (hold_time.time_window = '24h'::text) AND (payment.time_window = '24h'::text));
+
+
+--
+-- Name: VIEW quality_dashboard; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON VIEW monitoring.quality_dashboard IS 'Quality of the last 24 hours: one row.';
+
+
+--
+-- Name: COLUMN quality_dashboard.success_rate_pct; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.quality_dashboard.success_rate_pct IS 'Holds created, in percent of the attempts without race conditions; NULL without any.';
+
+
+--
+-- Name: COLUMN quality_dashboard.raw_success_rate_pct; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.quality_dashboard.raw_success_rate_pct IS 'Holds created, in percent of all attempts; NULL without any.';
+
+
+--
+-- Name: COLUMN quality_dashboard.double_booking_attempts; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.quality_dashboard.double_booking_attempts IS 'Calls that a constraint stopped; should be 0.';
+
+
+--
+-- Name: COLUMN quality_dashboard.expiration_rate_pct; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.quality_dashboard.expiration_rate_pct IS 'Holds expired, in percent of those created; NULL when none was.';
+
+
+--
+-- Name: COLUMN quality_dashboard.holds_ended; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.quality_dashboard.holds_ended IS 'Holds completed or expired.';
+
+
+--
+-- Name: COLUMN quality_dashboard.avg_hold_seconds; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.quality_dashboard.avg_hold_seconds IS 'Their average length in seconds; NULL without any.';
+
+
+--
+-- Name: COLUMN quality_dashboard.payment_failure_rate_pct; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.quality_dashboard.payment_failure_rate_pct IS 'Orders whose payment has failed, in percent; NULL without orders.';
+
+
+--
+-- Name: shows; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.shows (
+    id uuid DEFAULT public.uuid_v7() NOT NULL,
+    name text NOT NULL,
+    venue text DEFAULT ''::text NOT NULL,
+    starts_at timestamp with time zone NOT NULL,
+    time_zone text DEFAULT 'UTC'::text NOT NULL,
+    currency text NOT NULL,
+    status text DEFAULT 'draft'::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT shows_created_at_check CHECK (isfinite(created_at)),
+    CONSTRAINT shows_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT shows_name_check CHECK ((name ~ '\S'::text)),
+    CONSTRAINT shows_starts_at_check CHECK (isfinite(starts_at)),
+    CONSTRAINT shows_status_check CHECK ((status = ANY (ARRAY['draft'::text, 'on_sale'::text, 'closed'::text, 'cancelled'::text]))),
+    CONSTRAINT shows_time_zone_check CHECK (public.is_time_zone(time_zone))
+);
+
+
+--
+-- Name: TABLE shows; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.shows IS 'Performances. Seats can be held while the status is on_sale.';
+
+
+--
+-- Name: COLUMN shows.id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.shows.id IS 'Key, and the distribution column of everything that belongs to the show.';
+
+
+--
+-- Name: COLUMN shows.name; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.shows.name IS 'Title, as printed on the ticket.';
+
+
+--
+-- Name: COLUMN shows.venue; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.shows.venue IS 'Where it takes place.';
+
+
+--
+-- Name: COLUMN shows.starts_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.shows.starts_at IS 'When it begins.';
+
+
+--
+-- Name: COLUMN shows.time_zone; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.shows.time_zone IS 'IANA time zone of the venue.';
+
+
+--
+-- Name: COLUMN shows.currency; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.shows.currency IS 'ISO 4217 code of all prices of this show.';
+
+
+--
+-- Name: COLUMN shows.status; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.shows.status IS 'draft: being set up; on_sale: seats can be held; closed: sale is over, holds may still be paid; cancelled: nothing is sold any more, payments that arrive become refund_due.';
+
+
+--
+-- Name: COLUMN shows.created_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.shows.created_at IS 'When the row was created.';
+
+
+--
+-- Name: CONSTRAINT shows_created_at_check ON shows; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT shows_created_at_check ON public.shows IS 'Finite.';
+
+
+--
+-- Name: CONSTRAINT shows_currency_check ON shows; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT shows_currency_check ON public.shows IS 'Three capital letters.';
+
+
+--
+-- Name: CONSTRAINT shows_name_check ON shows; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT shows_name_check ON public.shows IS 'Not blank.';
+
+
+--
+-- Name: CONSTRAINT shows_starts_at_check ON shows; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT shows_starts_at_check ON public.shows IS 'Finite.';
+
+
+--
+-- Name: CONSTRAINT shows_status_check ON shows; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT shows_status_check ON public.shows IS 'The statuses there are.';
+
+
+--
+-- Name: CONSTRAINT shows_time_zone_check ON shows; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT shows_time_zone_check ON public.shows IS 'A zone that the server knows.';
+
+
+--
+-- Name: revenue_today; Type: VIEW; Schema: monitoring; Owner: -
+--
+
+CREATE VIEW monitoring.revenue_today AS
+ WITH settings AS (
+         SELECT max(setting.business_time_zone) AS business_time_zone
+           FROM public.ticketing_settings setting
+        ), today AS (
+         SELECT metric.currency,
+            (sum(metric.revenue_in_cents))::bigint AS revenue_cents,
+            (sum(metric.paid_orders))::bigint AS orders_paid,
+            (sum(metric.tickets))::bigint AS tickets_sold
+           FROM (settings
+             CROSS JOIN LATERAL public.order_metrics(public.window_start('26:00:00'::interval)) metric(minute, currency, orders, failed_orders, paid_orders, revenue_in_cents, tickets))
+          WHERE ((metric.minute < (now() + '2 days'::interval)) AND (((metric.minute AT TIME ZONE settings.business_time_zone))::date = ((now() AT TIME ZONE settings.business_time_zone))::date))
+          GROUP BY metric.currency
+        ), currencies AS (
+         SELECT today_1.currency
+           FROM today today_1
+        UNION
+         SELECT show.currency
+           FROM public.shows show
+        UNION
+         SELECT 'none'::text AS currency
+          WHERE (NOT (EXISTS ( SELECT
+                   FROM public.shows)))
+        )
+ SELECT currencies.currency,
+    COALESCE(today.revenue_cents, (0)::bigint) AS revenue_cents,
+    COALESCE(today.orders_paid, (0)::bigint) AS orders_paid,
+    COALESCE(today.tickets_sold, (0)::bigint) AS tickets_sold
+   FROM (currencies
+     LEFT JOIN today ON ((today.currency = currencies.currency)));
+
+
+--
+-- Name: VIEW revenue_today; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON VIEW monitoring.revenue_today IS 'Revenue of today by currency. Today begins at midnight in business_time_zone.';
+
+
+--
+-- Name: COLUMN revenue_today.currency; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.revenue_today.currency IS 'ISO 4217 code; none while there is no show.';
+
+
+--
+-- Name: COLUMN revenue_today.revenue_cents; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.revenue_today.revenue_cents IS 'Total of the orders created today that are paid, in hundredths of the currency.';
+
+
+--
+-- Name: COLUMN revenue_today.orders_paid; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.revenue_today.orders_paid IS 'How many orders that are.';
+
+
+--
+-- Name: COLUMN revenue_today.tickets_sold; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.revenue_today.tickets_sold IS 'Tickets issued today, refunded ones included.';
+
+
+--
+-- Name: realtime_dashboard; Type: VIEW; Schema: monitoring; Owner: -
+--
+
+CREATE VIEW monitoring.realtime_dashboard AS
+ WITH last_hour AS (
+         SELECT (COALESCE(sum(metric.created), (0)::numeric))::bigint AS created
+           FROM public.reservation_metrics(public.window_start('01:00:00'::interval)) metric(minute, created, completed, expired, released, extended, failed, race_conditions, constraint_violations, holds_ended, hold_microseconds, releases_ended, release_microseconds)
+        ), today AS (
+         SELECT (sum(revenue.tickets_sold))::bigint AS tickets_sold,
+            (sum(revenue.revenue_cents))::bigint AS revenue_cents
+           FROM monitoring.revenue_today revenue
+        )
+ SELECT holds.active_reservations,
+    last_hour.created AS reservations_last_hour,
+    today.tickets_sold AS tickets_sold_today,
+    today.revenue_cents AS revenue_today_cents,
+    job.last_run_age_seconds AS last_cleanup_age_seconds,
+    ((job.last_run_failed)::integer)::smallint AS last_cleanup_failed,
+    job.last_run_duration_seconds AS last_cleanup_duration_seconds
+   FROM (((public.active_reservation_totals() holds(active_reservations, expiring_soon, total_seats_held)
+     CROSS JOIN public.cleanup_job_state() job(scheduler, last_run_age_seconds, last_run_duration_seconds, last_run_failed, failed_runs_24h, runs_24h, is_scheduled, scheduler_alive))
+     CROSS JOIN last_hour)
+     CROSS JOIN today);
+
+
+--
+-- Name: VIEW realtime_dashboard; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON VIEW monitoring.realtime_dashboard IS 'Real-time operations: one row.';
+
+
+--
+-- Name: COLUMN realtime_dashboard.active_reservations; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.realtime_dashboard.active_reservations IS 'Holds that are not over.';
+
+
+--
+-- Name: COLUMN realtime_dashboard.reservations_last_hour; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.realtime_dashboard.reservations_last_hour IS 'Holds created in the last hour.';
+
+
+--
+-- Name: COLUMN realtime_dashboard.tickets_sold_today; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.realtime_dashboard.tickets_sold_today IS 'Tickets issued today, refunded ones included.';
+
+
+--
+-- Name: COLUMN realtime_dashboard.revenue_today_cents; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.realtime_dashboard.revenue_today_cents IS 'Total of the orders created today that are paid, in hundredths; all currencies added up. By currency: revenue_today.';
+
+
+--
+-- Name: COLUMN realtime_dashboard.last_cleanup_age_seconds; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.realtime_dashboard.last_cleanup_age_seconds IS 'Seconds since the last run of the cleanup began; since 1970 if there was none.';
+
+
+--
+-- Name: COLUMN realtime_dashboard.last_cleanup_failed; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.realtime_dashboard.last_cleanup_failed IS '1 if it failed.';
+
+
+--
+-- Name: COLUMN realtime_dashboard.last_cleanup_duration_seconds; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.realtime_dashboard.last_cleanup_duration_seconds IS 'How long it took, in seconds.';
+
+
+--
+-- Name: system_health; Type: VIEW; Schema: monitoring; Owner: -
+--
+
+CREATE VIEW monitoring.system_health AS
+ WITH pool AS (
+         SELECT (sum(by_state.connections))::bigint AS connections,
+            min(by_state.max_connections) AS max_connections,
+            sum(by_state.used_pct) AS used_pct
+           FROM monitoring.connection_pool by_state
+        ), api AS (
+         SELECT (COALESCE(sum(metric.requests), (0)::numeric))::bigint AS requests,
+            (COALESCE(sum(metric.errors), (0)::numeric))::bigint AS errors,
+            ((sum(metric.duration_microseconds))::double precision / (1000)::double precision) AS milliseconds
+           FROM public.api_metrics(public.window_start('01:00:00'::interval)) metric(endpoint, requests, errors, duration_microseconds)
+        ), rollup AS (
+         SELECT max(mark.age_seconds) AS age_seconds
+           FROM public.rollup_state() mark(log, is_restored, age_seconds, waiting_seconds)
+        )
+ SELECT job.last_run_age_seconds AS last_cleanup_age_seconds,
+    ((job.last_run_failed)::integer)::smallint AS last_cleanup_failed,
+    job.last_run_duration_seconds AS last_cleanup_duration_seconds,
+    ((job.scheduler_alive)::integer)::smallint AS scheduler_alive,
+    holds.overdue_holds,
+    pool.connections,
+    pool.max_connections,
+    pool.used_pct AS connections_used_pct,
+    api.requests AS requests_last_hour,
+    (((100.0)::double precision * (api.errors)::double precision) / (NULLIF(api.requests, 0))::double precision) AS error_rate_pct,
+    (api.milliseconds / (NULLIF(api.requests, 0))::double precision) AS avg_milliseconds,
+    rollup.age_seconds AS rollup_age_seconds
+   FROM ((((public.cleanup_job_state() job(scheduler, last_run_age_seconds, last_run_duration_seconds, last_run_failed, failed_runs_24h, runs_24h, is_scheduled, scheduler_alive)
+     CROSS JOIN public.overdue_hold_totals() holds(overdue_holds, oldest_overdue_seconds))
+     CROSS JOIN pool)
+     CROSS JOIN api)
+     CROSS JOIN rollup);
+
+
+--
+-- Name: VIEW system_health; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON VIEW monitoring.system_health IS 'State of the machinery: one row.';
+
+
+--
+-- Name: COLUMN system_health.last_cleanup_age_seconds; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.system_health.last_cleanup_age_seconds IS 'Seconds since the last run of the cleanup began; since 1970 if there was none.';
+
+
+--
+-- Name: COLUMN system_health.last_cleanup_failed; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.system_health.last_cleanup_failed IS '1 if it failed.';
+
+
+--
+-- Name: COLUMN system_health.last_cleanup_duration_seconds; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.system_health.last_cleanup_duration_seconds IS 'How long it took, in seconds.';
+
+
+--
+-- Name: COLUMN system_health.scheduler_alive; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.system_health.scheduler_alive IS '1 if whatever runs the cleanup is there.';
+
+
+--
+-- Name: COLUMN system_health.overdue_holds; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.system_health.overdue_holds IS 'Holds that are over and not cleaned up.';
+
+
+--
+-- Name: COLUMN system_health.connections; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.system_health.connections IS 'Connections of clients to the server.';
+
+
+--
+-- Name: COLUMN system_health.max_connections; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.system_health.max_connections IS 'How many connections the server accepts.';
+
+
+--
+-- Name: COLUMN system_health.connections_used_pct; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.system_health.connections_used_pct IS 'The connections in percent of that.';
+
+
+--
+-- Name: COLUMN system_health.requests_last_hour; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.system_health.requests_last_hour IS 'Requests to the endpoints of the shop in the last hour.';
+
+
+--
+-- Name: COLUMN system_health.error_rate_pct; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.system_health.error_rate_pct IS 'Those answered with a status of 500 or above, in percent; NULL without requests.';
+
+
+--
+-- Name: COLUMN system_health.avg_milliseconds; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.system_health.avg_milliseconds IS 'Their average duration in milliseconds; NULL without requests.';
+
+
+--
+-- Name: COLUMN system_health.rollup_age_seconds; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.system_health.rollup_age_seconds IS 'Seconds since the logs were last rolled up.';
+
+
+--
+-- Name: top_errors; Type: VIEW; Schema: monitoring; Owner: -
+--
+
+CREATE VIEW monitoring.top_errors AS
+ SELECT COALESCE(error.error_message, '(none)'::text) AS error_message,
+    COALESCE(error.occurrences, (0)::bigint) AS occurrences,
+    GREATEST((EXTRACT(epoch FROM (now() - error.last_seen_at)))::double precision, (0)::double precision) AS last_seen_age_seconds
+   FROM (( VALUES (1)) always(is_there)
+     LEFT JOIN public.error_metrics(public.window_start('24:00:00'::interval), 10) error(error_message, occurrences, last_seen_at) ON (true))
+  ORDER BY error.occurrences DESC, error.last_seen_at DESC, error.error_message;
+
+
+--
+-- Name: VIEW top_errors; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON VIEW monitoring.top_errors IS 'The ten most frequent error messages of the last 24 hours.';
+
+
+--
+-- Name: COLUMN top_errors.error_message; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.top_errors.error_message IS 'The message; (no message) where a row has none, (none) when there was no error.';
+
+
+--
+-- Name: COLUMN top_errors.occurrences; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.top_errors.occurrences IS 'How often.';
+
+
+--
+-- Name: COLUMN top_errors.last_seen_age_seconds; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.top_errors.last_seen_age_seconds IS 'Seconds since the latest; 0 for one in the future.';
+
+
+--
+-- Name: api_duration_minutes; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.api_duration_minutes (
+    minute timestamp with time zone NOT NULL,
+    endpoint text NOT NULL,
+    duration_bucket smallint NOT NULL,
+    requests bigint NOT NULL,
+    CONSTRAINT api_duration_minutes_minute_check CHECK (isfinite(minute))
+)
+WITH (fillfactor='80');
+
+
+--
+-- Name: TABLE api_duration_minutes; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.api_duration_minutes IS 'Requests a minute, endpoint and duration. Written by roll_up_metrics(), read through api_durations().';
+
+
+--
+-- Name: COLUMN api_duration_minutes.minute; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.api_duration_minutes.minute IS 'The minute, by created_at of the events.';
+
+
+--
+-- Name: COLUMN api_duration_minutes.endpoint; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.api_duration_minutes.endpoint IS 'Route of the request.';
+
+
+--
+-- Name: COLUMN api_duration_minutes.duration_bucket; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.api_duration_minutes.duration_bucket IS 'Durations of up to duration_bucket_growth() ^ bucket milliseconds, and longer than those of the bucket before.';
+
+
+--
+-- Name: COLUMN api_duration_minutes.requests; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.api_duration_minutes.requests IS 'Requests.';
+
+
+--
+-- Name: CONSTRAINT api_duration_minutes_minute_check ON api_duration_minutes; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT api_duration_minutes_minute_check ON public.api_duration_minutes IS 'Finite.';
+
+
+--
+-- Name: api_request_log; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.api_request_log (
+    id bigint NOT NULL,
+    endpoint text NOT NULL,
+    method text NOT NULL,
+    status_code integer NOT NULL,
+    duration_ms double precision NOT NULL,
+    xact_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT api_request_log_created_at_check CHECK (isfinite(created_at)),
+    CONSTRAINT api_request_log_duration_ms_check CHECK (((duration_ms >= (0)::double precision) AND (duration_ms < 'Infinity'::double precision))),
+    CONSTRAINT api_request_log_endpoint_check CHECK (((length(endpoint) >= 1) AND (length(endpoint) <= 200))),
+    CONSTRAINT api_request_log_method_check CHECK ((method ~ '^[A-Z]{1,20}$'::text)),
+    CONSTRAINT api_request_log_status_code_check CHECK (((status_code >= 100) AND (status_code <= 599)))
+)
+PARTITION BY RANGE (created_at);
+
+
+--
+-- Name: TABLE api_request_log; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.api_request_log IS 'Append-only log of API requests, one month a partition.';
+
+
+--
+-- Name: COLUMN api_request_log.id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.api_request_log.id IS 'Number of the row; gaps after a rollback are normal.';
+
+
+--
+-- Name: COLUMN api_request_log.endpoint; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.api_request_log.endpoint IS 'The route, with placeholders in place of ids: each distinct value becomes a label.';
+
+
+--
+-- Name: COLUMN api_request_log.method; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.api_request_log.method IS 'HTTP method.';
+
+
+--
+-- Name: COLUMN api_request_log.status_code; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.api_request_log.status_code IS 'HTTP status.';
+
+
+--
+-- Name: COLUMN api_request_log.duration_ms; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.api_request_log.duration_ms IS 'How long it took, in milliseconds.';
+
+
+--
+-- Name: COLUMN api_request_log.xact_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.api_request_log.xact_id IS 'The transaction that wrote the row, for the exact rollup.';
+
+
+--
+-- Name: COLUMN api_request_log.created_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.api_request_log.created_at IS 'Start of the transaction that wrote the row; the partition key.';
+
+
+--
+-- Name: CONSTRAINT api_request_log_created_at_check ON api_request_log; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT api_request_log_created_at_check ON public.api_request_log IS 'Finite.';
+
+
+--
+-- Name: CONSTRAINT api_request_log_duration_ms_check ON api_request_log; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT api_request_log_duration_ms_check ON public.api_request_log IS 'A finite time.';
+
+
+--
+-- Name: CONSTRAINT api_request_log_endpoint_check ON api_request_log; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT api_request_log_endpoint_check ON public.api_request_log IS 'Not empty, bounded.';
+
+
+--
+-- Name: CONSTRAINT api_request_log_method_check ON api_request_log; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT api_request_log_method_check ON public.api_request_log IS 'Capital letters.';
+
+
+--
+-- Name: CONSTRAINT api_request_log_status_code_check ON api_request_log; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT api_request_log_status_code_check ON public.api_request_log IS 'An HTTP status.';
+
+
+--
+-- Name: api_request_log_default; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.api_request_log_default (
+    id bigint NOT NULL,
+    endpoint text NOT NULL,
+    method text NOT NULL,
+    status_code integer NOT NULL,
+    duration_ms double precision NOT NULL,
+    xact_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT api_request_log_created_at_check CHECK (isfinite(created_at)),
+    CONSTRAINT api_request_log_duration_ms_check CHECK (((duration_ms >= (0)::double precision) AND (duration_ms < 'Infinity'::double precision))),
+    CONSTRAINT api_request_log_endpoint_check CHECK (((length(endpoint) >= 1) AND (length(endpoint) <= 200))),
+    CONSTRAINT api_request_log_method_check CHECK ((method ~ '^[A-Z]{1,20}$'::text)),
+    CONSTRAINT api_request_log_status_code_check CHECK (((status_code >= 100) AND (status_code <= 599)))
+);
+
+
+--
+-- Name: TABLE api_request_log_default; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.api_request_log_default IS 'Rows of api_request_log that no month has a partition for: no event is ever lost.';
+
+
+--
+-- Name: api_request_log_id_seq; Type: SEQUENCE; Schema: public; Owner: -
+--
+
+ALTER TABLE public.api_request_log ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.api_request_log_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+--
+-- Name: api_request_minutes; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.api_request_minutes (
+    minute timestamp with time zone NOT NULL,
+    endpoint text NOT NULL,
+    requests bigint NOT NULL,
+    errors bigint NOT NULL,
+    duration_microseconds bigint NOT NULL,
+    CONSTRAINT api_request_minutes_minute_check CHECK (isfinite(minute))
+)
+WITH (fillfactor='80');
+
+
+--
+-- Name: TABLE api_request_minutes; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.api_request_minutes IS 'Requests a minute and endpoint. Written by roll_up_metrics(), read through api_metrics().';
+
+
+--
+-- Name: COLUMN api_request_minutes.minute; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.api_request_minutes.minute IS 'The minute, by created_at of the events.';
+
+
+--
+-- Name: COLUMN api_request_minutes.endpoint; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.api_request_minutes.endpoint IS 'Route of the request.';
+
+
+--
+-- Name: COLUMN api_request_minutes.requests; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.api_request_minutes.requests IS 'Requests.';
+
+
+--
+-- Name: COLUMN api_request_minutes.errors; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.api_request_minutes.errors IS 'Those answered with a status of 500 or above.';
+
+
+--
+-- Name: COLUMN api_request_minutes.duration_microseconds; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.api_request_minutes.duration_microseconds IS 'How long they took together, in microseconds.';
+
+
+--
+-- Name: CONSTRAINT api_request_minutes_minute_check ON api_request_minutes; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT api_request_minutes_minute_check ON public.api_request_minutes IS 'Finite.';
+
+
+--
+-- Name: error_messages; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.error_messages (
+    message_sha256 bytea NOT NULL,
+    error_message text NOT NULL
+);
+
+
+--
+-- Name: TABLE error_messages; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.error_messages IS 'Messages of refused calls. Written by roll_up_metrics().';
+
+
+--
+-- Name: COLUMN error_messages.message_sha256; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.error_messages.message_sha256 IS 'SHA-256 of the message: an index takes no long texts.';
+
+
+--
+-- Name: COLUMN error_messages.error_message; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.error_messages.error_message IS 'The message.';
+
+
+--
+-- Name: error_minutes; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.error_minutes (
+    minute timestamp with time zone NOT NULL,
+    message_sha256 bytea NOT NULL,
+    occurrences bigint NOT NULL,
+    last_seen_at timestamp with time zone NOT NULL,
+    CONSTRAINT error_minutes_last_seen_at_check CHECK (isfinite(last_seen_at)),
+    CONSTRAINT error_minutes_minute_check CHECK (isfinite(minute))
+)
+WITH (fillfactor='80');
+
+
+--
+-- Name: TABLE error_minutes; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.error_minutes IS 'Refused calls a minute and message. Written by roll_up_metrics(), read through error_metrics().';
+
+
+--
+-- Name: COLUMN error_minutes.minute; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.error_minutes.minute IS 'The minute, by created_at of the events.';
+
+
+--
+-- Name: COLUMN error_minutes.message_sha256; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.error_minutes.message_sha256 IS 'Which message: see error_messages.';
+
+
+--
+-- Name: COLUMN error_minutes.occurrences; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.error_minutes.occurrences IS 'How often.';
+
+
+--
+-- Name: COLUMN error_minutes.last_seen_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.error_minutes.last_seen_at IS 'The latest.';
+
+
+--
+-- Name: CONSTRAINT error_minutes_last_seen_at_check ON error_minutes; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT error_minutes_last_seen_at_check ON public.error_minutes IS 'Finite.';
+
+
+--
+-- Name: CONSTRAINT error_minutes_minute_check ON error_minutes; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT error_minutes_minute_check ON public.error_minutes IS 'Finite.';
+
+
+--
+-- Name: extended_reservations; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.extended_reservations (
+    reservation_id uuid NOT NULL,
+    quarter timestamp with time zone NOT NULL,
+    CONSTRAINT extended_reservations_quarter_check CHECK (isfinite(quarter))
+);
+
+
+--
+-- Name: TABLE extended_reservations; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.extended_reservations IS 'Which reservations were extended in which quarter of an hour, of the last days. Written by roll_up_metrics().';
+
+
+--
+-- Name: COLUMN extended_reservations.reservation_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.extended_reservations.reservation_id IS 'The reservation.';
+
+
+--
+-- Name: COLUMN extended_reservations.quarter; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.extended_reservations.quarter IS 'The quarter of an hour.';
+
+
+--
+-- Name: CONSTRAINT extended_reservations_quarter_check ON extended_reservations; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT extended_reservations_quarter_check ON public.extended_reservations IS 'Finite.';
+
+
+--
+-- Name: extension_quarters; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.extension_quarters (
+    quarter timestamp with time zone NOT NULL,
+    previous_quarter timestamp with time zone NOT NULL,
+    reservations bigint NOT NULL,
+    CONSTRAINT extension_quarters_previous_quarter_check CHECK (isfinite(previous_quarter)),
+    CONSTRAINT extension_quarters_quarter_check CHECK (isfinite(quarter))
+);
+
+
+--
+-- Name: TABLE extension_quarters; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.extension_quarters IS 'Reservations extended in a quarter of an hour, by when they were extended before. Written by roll_up_metrics(), read through extension_metrics().';
+
+
+--
+-- Name: COLUMN extension_quarters.quarter; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.extension_quarters.quarter IS 'The quarter of an hour.';
+
+
+--
+-- Name: COLUMN extension_quarters.previous_quarter; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.extension_quarters.previous_quarter IS 'The last quarter before this one in which the same reservations were extended; 1970 where there was none.';
+
+
+--
+-- Name: COLUMN extension_quarters.reservations; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.extension_quarters.reservations IS 'How many reservations.';
+
+
+--
+-- Name: CONSTRAINT extension_quarters_previous_quarter_check ON extension_quarters; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT extension_quarters_previous_quarter_check ON public.extension_quarters IS 'Finite.';
+
+
+--
+-- Name: CONSTRAINT extension_quarters_quarter_check ON extension_quarters; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT extension_quarters_quarter_check ON public.extension_quarters IS 'Finite.';
+
+
+--
+-- Name: metric_watermarks; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.metric_watermarks (
+    log text NOT NULL,
+    watermark xid8 DEFAULT '0'::xid8 NOT NULL,
+    last_folded_id bigint DEFAULT 0 NOT NULL,
+    restored_id bigint DEFAULT 0 NOT NULL,
+    system_identifier bigint,
+    rolled_up_at timestamp with time zone DEFAULT now() NOT NULL,
+    advanced_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT metric_watermarks_advanced_at_check CHECK (isfinite(advanced_at)),
+    CONSTRAINT metric_watermarks_rolled_up_at_check CHECK (isfinite(rolled_up_at))
+);
+
+
+--
+-- Name: TABLE metric_watermarks; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.metric_watermarks IS 'How far each log has been rolled up into the tables that the monitoring views read.';
+
+
+--
+-- Name: COLUMN metric_watermarks.log; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_watermarks.log IS 'Name of the log, without the schema.';
+
+
+--
+-- Name: COLUMN metric_watermarks.watermark; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_watermarks.watermark IS 'Rows of the log whose xact_id is below this are in the rollups.';
+
+
+--
+-- Name: COLUMN metric_watermarks.last_folded_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_watermarks.last_folded_id IS 'Highest id of a row that is in the rollups.';
+
+
+--
+-- Name: COLUMN metric_watermarks.restored_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_watermarks.restored_id IS 'Rows up to this id came with a dump of another server and are all in the rollups; 0 where there are none.';
+
+
+--
+-- Name: COLUMN metric_watermarks.system_identifier; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_watermarks.system_identifier IS 'The server that the watermark belongs to; NULL where it does not tell.';
+
+
+--
+-- Name: COLUMN metric_watermarks.rolled_up_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_watermarks.rolled_up_at IS 'When the log was last rolled up, whether or not there was anything to do.';
+
+
+--
+-- Name: COLUMN metric_watermarks.advanced_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_watermarks.advanced_at IS 'When the watermark last moved: an open transaction holds it back.';
+
+
+--
+-- Name: CONSTRAINT metric_watermarks_advanced_at_check ON metric_watermarks; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT metric_watermarks_advanced_at_check ON public.metric_watermarks IS 'Finite.';
+
+
+--
+-- Name: CONSTRAINT metric_watermarks_rolled_up_at_check ON metric_watermarks; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT metric_watermarks_rolled_up_at_check ON public.metric_watermarks IS 'Finite.';
+
+
+--
+-- Name: order_minutes; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.order_minutes (
+    minute timestamp with time zone NOT NULL,
+    currency text NOT NULL,
+    orders bigint NOT NULL,
+    failed_orders bigint NOT NULL,
+    paid_orders bigint NOT NULL,
+    revenue_in_cents bigint NOT NULL,
+    tickets bigint NOT NULL,
+    CONSTRAINT order_minutes_minute_check CHECK (isfinite(minute))
+)
+WITH (fillfactor='80');
+
+
+--
+-- Name: TABLE order_minutes; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.order_minutes IS 'Orders and tickets a minute and currency. Written by roll_up_metrics(), read through order_metrics().';
+
+
+--
+-- Name: COLUMN order_minutes.minute; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.order_minutes.minute IS 'The minute.';
+
+
+--
+-- Name: COLUMN order_minutes.currency; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.order_minutes.currency IS 'ISO 4217 code.';
+
+
+--
+-- Name: COLUMN order_minutes.orders; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.order_minutes.orders IS 'Orders created in this minute.';
+
+
+--
+-- Name: COLUMN order_minutes.failed_orders; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.order_minutes.failed_orders IS 'Those of them whose payment has failed, as things stand.';
+
+
+--
+-- Name: COLUMN order_minutes.paid_orders; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.order_minutes.paid_orders IS 'Those of them that are paid, as things stand.';
+
+
+--
+-- Name: COLUMN order_minutes.revenue_in_cents; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.order_minutes.revenue_in_cents IS 'What those that are paid brought, in hundredths of the currency.';
+
+
+--
+-- Name: COLUMN order_minutes.tickets; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.order_minutes.tickets IS 'Tickets issued in this minute, whenever they were ordered.';
+
+
+--
+-- Name: CONSTRAINT order_minutes_minute_check ON order_minutes; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT order_minutes_minute_check ON public.order_minutes IS 'Finite.';
+
+
+--
+-- Name: payment_events; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.payment_events (
+    provider text NOT NULL,
+    event_id text NOT NULL,
+    show_id uuid NOT NULL,
+    order_id uuid NOT NULL,
+    kind text NOT NULL,
+    amount_in_cents bigint,
+    success boolean NOT NULL,
+    order_status text NOT NULL,
+    ticket_ids uuid[] NOT NULL,
+    error_code text,
+    error_message text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT payment_events_created_at_check CHECK (isfinite(created_at)),
+    CONSTRAINT payment_events_error_code_check CHECK ((success = (error_code IS NULL))),
+    CONSTRAINT payment_events_event_id_check CHECK (((length(event_id) <= 200) AND (event_id ~ '\S'::text))),
+    CONSTRAINT payment_events_kind_check CHECK ((kind = ANY (ARRAY['payment'::text, 'failure'::text]))),
+    CONSTRAINT payment_events_provider_check CHECK (((length(provider) <= 200) AND (provider ~ '\S'::text)))
+);
+
+
+--
+-- Name: TABLE payment_events; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.payment_events IS 'Events of payment providers, each stored once with the answer that was given.';
+
+
+--
+-- Name: COLUMN payment_events.provider; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.payment_events.provider IS 'Who sent it, such as stripe.';
+
+
+--
+-- Name: COLUMN payment_events.event_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.payment_events.event_id IS 'The provider''s id of the event.';
+
+
+--
+-- Name: COLUMN payment_events.show_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.payment_events.show_id IS 'The show; distribution column.';
+
+
+--
+-- Name: COLUMN payment_events.order_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.payment_events.order_id IS 'The order that it is about.';
+
+
+--
+-- Name: COLUMN payment_events.kind; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.payment_events.kind IS 'payment (confirm_payment) or failure (fail_payment).';
+
+
+--
+-- Name: COLUMN payment_events.amount_in_cents; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.payment_events.amount_in_cents IS 'What was paid, in hundredths of the currency of the order; NULL for a failure.';
+
+
+--
+-- Name: COLUMN payment_events.success; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.payment_events.success IS 'The answer: whether it was accepted.';
+
+
+--
+-- Name: COLUMN payment_events.order_status; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.payment_events.order_status IS 'The answer: status of the order after it.';
+
+
+--
+-- Name: COLUMN payment_events.ticket_ids; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.payment_events.ticket_ids IS 'The answer: the tickets issued.';
+
+
+--
+-- Name: COLUMN payment_events.error_code; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.payment_events.error_code IS 'The answer: why it was refused.';
+
+
+--
+-- Name: COLUMN payment_events.error_message; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.payment_events.error_message IS 'The answer, in words.';
+
+
+--
+-- Name: COLUMN payment_events.created_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.payment_events.created_at IS 'When it was received first.';
+
+
+--
+-- Name: CONSTRAINT payment_events_created_at_check ON payment_events; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT payment_events_created_at_check ON public.payment_events IS 'Finite.';
+
+
+--
+-- Name: CONSTRAINT payment_events_error_code_check ON payment_events; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT payment_events_error_code_check ON public.payment_events IS 'A refusal has a reason, and nothing else has.';
+
+
+--
+-- Name: CONSTRAINT payment_events_event_id_check ON payment_events; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT payment_events_event_id_check ON public.payment_events IS 'Not blank, bounded.';
+
+
+--
+-- Name: CONSTRAINT payment_events_kind_check ON payment_events; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT payment_events_kind_check ON public.payment_events IS 'The kinds there are.';
+
+
+--
+-- Name: CONSTRAINT payment_events_provider_check ON payment_events; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT payment_events_provider_check ON public.payment_events IS 'Not blank, bounded.';
+
+
+--
+-- Name: reservation_cleanup_job_status; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.reservation_cleanup_job_status AS
+ SELECT run.jobname,
+    run.schedule,
+    run.active,
+    run.command,
+    run.status,
+    run.return_message,
+    run.start_time,
+    run.end_time,
+    (EXTRACT(epoch FROM (run.end_time - run.start_time)))::double precision AS duration_seconds,
+    run.scheduler
+   FROM public.reservation_cleanup_job_runs() run(jobname, schedule, active, command, status, return_message, start_time, end_time, scheduler)
+  ORDER BY run.start_time DESC NULLS LAST
+ LIMIT 10;
+
+
+--
+-- Name: VIEW reservation_cleanup_job_status; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.reservation_cleanup_job_status IS 'The last 10 runs of the cleanup, newest first.';
+
+
+--
+-- Name: COLUMN reservation_cleanup_job_status.jobname; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_cleanup_job_status.jobname IS 'Name of the job.';
+
+
+--
+-- Name: COLUMN reservation_cleanup_job_status.schedule; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_cleanup_job_status.schedule IS 'When pg_cron runs it; NULL for another scheduler.';
+
+
+--
+-- Name: COLUMN reservation_cleanup_job_status.active; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_cleanup_job_status.active IS 'Whether the job is switched on.';
+
+
+--
+-- Name: COLUMN reservation_cleanup_job_status.command; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_cleanup_job_status.command IS 'What it runs.';
+
+
+--
+-- Name: COLUMN reservation_cleanup_job_status.status; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_cleanup_job_status.status IS 'running, succeeded or failed; pg_cron also knows starting, connecting and sending.';
+
+
+--
+-- Name: COLUMN reservation_cleanup_job_status.return_message; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_cleanup_job_status.return_message IS 'What it did, or why it failed.';
+
+
+--
+-- Name: COLUMN reservation_cleanup_job_status.start_time; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_cleanup_job_status.start_time IS 'When it began; NULL while pg_cron has not started it.';
+
+
+--
+-- Name: COLUMN reservation_cleanup_job_status.end_time; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_cleanup_job_status.end_time IS 'When it ended; NULL while it runs.';
+
+
+--
+-- Name: COLUMN reservation_cleanup_job_status.duration_seconds; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_cleanup_job_status.duration_seconds IS 'How long it took, in seconds.';
+
+
+--
+-- Name: COLUMN reservation_cleanup_job_status.scheduler; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_cleanup_job_status.scheduler IS 'Who started it: pg_cron, ticketdb, or external.';
+
+
+--
+-- Name: reservation_cleanup_runs; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.reservation_cleanup_runs (
+    id bigint NOT NULL,
+    scheduler text NOT NULL,
+    backend_pid integer DEFAULT pg_backend_pid() NOT NULL,
+    started_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    finished_at timestamp with time zone,
+    status text DEFAULT 'running'::text NOT NULL,
+    reservations_expired integer DEFAULT 0 NOT NULL,
+    seats_released integer DEFAULT 0 NOT NULL,
+    error_message text,
+    CONSTRAINT reservation_cleanup_runs_finished_at_check CHECK ((((status = 'running'::text) = (finished_at IS NULL)) AND isfinite(finished_at))),
+    CONSTRAINT reservation_cleanup_runs_reservations_expired_check CHECK ((reservations_expired >= 0)),
+    CONSTRAINT reservation_cleanup_runs_scheduler_check CHECK (((length(scheduler) >= 1) AND (length(scheduler) <= 100))),
+    CONSTRAINT reservation_cleanup_runs_seats_released_check CHECK ((seats_released >= 0)),
+    CONSTRAINT reservation_cleanup_runs_started_at_check CHECK (isfinite(started_at)),
+    CONSTRAINT reservation_cleanup_runs_status_check CHECK ((status = ANY (ARRAY['running'::text, 'succeeded'::text, 'failed'::text])))
+);
+
+
+--
+-- Name: TABLE reservation_cleanup_runs; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.reservation_cleanup_runs IS 'Runs of run_reservation_cleanup(), kept for ticketing_settings.run_history_days.';
+
+
+--
+-- Name: COLUMN reservation_cleanup_runs.id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_cleanup_runs.id IS 'Number of the run, ascending.';
+
+
+--
+-- Name: COLUMN reservation_cleanup_runs.scheduler; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_cleanup_runs.scheduler IS 'Who started it: pg_cron, ticketdb, or external.';
+
+
+--
+-- Name: COLUMN reservation_cleanup_runs.backend_pid; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_cleanup_runs.backend_pid IS 'The server process of the run: one that is running without it has died.';
+
+
+--
+-- Name: COLUMN reservation_cleanup_runs.started_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_cleanup_runs.started_at IS 'When it began.';
+
+
+--
+-- Name: COLUMN reservation_cleanup_runs.finished_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_cleanup_runs.finished_at IS 'When it ended; NULL while it runs.';
+
+
+--
+-- Name: COLUMN reservation_cleanup_runs.status; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_cleanup_runs.status IS 'running, succeeded or failed.';
+
+
+--
+-- Name: COLUMN reservation_cleanup_runs.reservations_expired; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_cleanup_runs.reservations_expired IS 'How many holds it has ended so far.';
+
+
+--
+-- Name: COLUMN reservation_cleanup_runs.seats_released; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_cleanup_runs.seats_released IS 'How many seats it has freed so far.';
+
+
+--
+-- Name: COLUMN reservation_cleanup_runs.error_message; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_cleanup_runs.error_message IS 'Why it failed.';
+
+
+--
+-- Name: CONSTRAINT reservation_cleanup_runs_finished_at_check ON reservation_cleanup_runs; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT reservation_cleanup_runs_finished_at_check ON public.reservation_cleanup_runs IS 'Set exactly when it has ended.';
+
+
+--
+-- Name: CONSTRAINT reservation_cleanup_runs_reservations_expired_check ON reservation_cleanup_runs; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT reservation_cleanup_runs_reservations_expired_check ON public.reservation_cleanup_runs IS 'Not negative.';
+
+
+--
+-- Name: CONSTRAINT reservation_cleanup_runs_scheduler_check ON reservation_cleanup_runs; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT reservation_cleanup_runs_scheduler_check ON public.reservation_cleanup_runs IS 'Not empty, bounded.';
+
+
+--
+-- Name: CONSTRAINT reservation_cleanup_runs_seats_released_check ON reservation_cleanup_runs; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT reservation_cleanup_runs_seats_released_check ON public.reservation_cleanup_runs IS 'Not negative.';
+
+
+--
+-- Name: CONSTRAINT reservation_cleanup_runs_started_at_check ON reservation_cleanup_runs; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT reservation_cleanup_runs_started_at_check ON public.reservation_cleanup_runs IS 'Finite.';
+
+
+--
+-- Name: CONSTRAINT reservation_cleanup_runs_status_check ON reservation_cleanup_runs; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT reservation_cleanup_runs_status_check ON public.reservation_cleanup_runs IS 'The statuses there are.';
+
+
+--
+-- Name: reservation_cleanup_runs_id_seq; Type: SEQUENCE; Schema: public; Owner: -
+--
+
+ALTER TABLE public.reservation_cleanup_runs ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.reservation_cleanup_runs_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+--
+-- Name: reservation_minutes; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.reservation_minutes (
+    minute timestamp with time zone NOT NULL,
+    created bigint NOT NULL,
+    completed bigint NOT NULL,
+    expired bigint NOT NULL,
+    released bigint NOT NULL,
+    extended bigint NOT NULL,
+    failed bigint NOT NULL,
+    race_conditions bigint NOT NULL,
+    constraint_violations bigint NOT NULL,
+    holds_ended bigint NOT NULL,
+    hold_microseconds bigint NOT NULL,
+    releases_ended bigint NOT NULL,
+    release_microseconds bigint NOT NULL,
+    CONSTRAINT reservation_minutes_minute_check CHECK (isfinite(minute))
+)
+WITH (fillfactor='80');
+
+
+--
+-- Name: TABLE reservation_minutes; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.reservation_minutes IS 'Events of seat_reservation_audit_log a minute. Written by roll_up_metrics(), read through reservation_metrics().';
+
+
+--
+-- Name: COLUMN reservation_minutes.minute; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_minutes.minute IS 'The minute, by created_at of the events.';
+
+
+--
+-- Name: COLUMN reservation_minutes.created; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_minutes.created IS 'Holds created.';
+
+
+--
+-- Name: COLUMN reservation_minutes.completed; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_minutes.completed IS 'Holds completed: sold.';
+
+
+--
+-- Name: COLUMN reservation_minutes.expired; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_minutes.expired IS 'Holds expired.';
+
+
+--
+-- Name: COLUMN reservation_minutes.released; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_minutes.released IS 'Releases, partial ones included.';
+
+
+--
+-- Name: COLUMN reservation_minutes.extended; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_minutes.extended IS 'Extensions.';
+
+
+--
+-- Name: COLUMN reservation_minutes.failed; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_minutes.failed IS 'Refused calls.';
+
+
+--
+-- Name: COLUMN reservation_minutes.race_conditions; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_minutes.race_conditions IS 'Refused calls that lost the seats to another customer.';
+
+
+--
+-- Name: COLUMN reservation_minutes.constraint_violations; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_minutes.constraint_violations IS 'Refused calls that a constraint of the database stopped.';
+
+
+--
+-- Name: COLUMN reservation_minutes.holds_ended; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_minutes.holds_ended IS 'Completed and expired holds whose length is known.';
+
+
+--
+-- Name: COLUMN reservation_minutes.hold_microseconds; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_minutes.hold_microseconds IS 'Their length together, in microseconds: whole numbers add up exactly.';
+
+
+--
+-- Name: COLUMN reservation_minutes.releases_ended; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_minutes.releases_ended IS 'Released holds whose length is known.';
+
+
+--
+-- Name: COLUMN reservation_minutes.release_microseconds; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_minutes.release_microseconds IS 'Their length together, in microseconds.';
+
+
+--
+-- Name: CONSTRAINT reservation_minutes_minute_check ON reservation_minutes; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT reservation_minutes_minute_check ON public.reservation_minutes IS 'Finite.';
+
+
+--
+-- Name: reservation_seats; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.reservation_seats (
+    reservation_id uuid NOT NULL,
+    show_seat_id uuid NOT NULL,
+    show_id uuid NOT NULL,
+    price_in_cents bigint NOT NULL,
+    currency text NOT NULL,
+    released_at timestamp with time zone,
+    CONSTRAINT reservation_seats_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT reservation_seats_price_in_cents_check CHECK (((price_in_cents >= 0) AND (price_in_cents <= '100000000000'::bigint))),
+    CONSTRAINT reservation_seats_released_at_check CHECK (isfinite(released_at))
+);
+
+
+--
+-- Name: TABLE reservation_seats; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.reservation_seats IS 'Claims of reservations on seats. Live while held and after the sale; released when given back, expired or refunded.';
+
+
+--
+-- Name: COLUMN reservation_seats.reservation_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_seats.reservation_id IS 'The reservation that claims the seat.';
+
+
+--
+-- Name: COLUMN reservation_seats.show_seat_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_seats.show_seat_id IS 'The seat.';
+
+
+--
+-- Name: COLUMN reservation_seats.show_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_seats.show_id IS 'The show of both; distribution column.';
+
+
+--
+-- Name: COLUMN reservation_seats.price_in_cents; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_seats.price_in_cents IS 'Price when the seat was held, in hundredths of the currency: what the buyer was told is what is charged.';
+
+
+--
+-- Name: COLUMN reservation_seats.currency; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_seats.currency IS 'ISO 4217 code when the seat was held.';
+
+
+--
+-- Name: COLUMN reservation_seats.released_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_seats.released_at IS 'When the claim ended; NULL while it is live.';
+
+
+--
+-- Name: CONSTRAINT reservation_seats_currency_check ON reservation_seats; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT reservation_seats_currency_check ON public.reservation_seats IS 'Three capital letters.';
+
+
+--
+-- Name: CONSTRAINT reservation_seats_price_in_cents_check ON reservation_seats; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT reservation_seats_price_in_cents_check ON public.reservation_seats IS 'From nothing to a billion.';
+
+
+--
+-- Name: CONSTRAINT reservation_seats_released_at_check ON reservation_seats; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT reservation_seats_released_at_check ON public.reservation_seats IS 'Finite.';
+
+
+--
+-- Name: reservation_show_minutes; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.reservation_show_minutes (
+    show_id uuid NOT NULL,
+    minute timestamp with time zone NOT NULL,
+    created bigint NOT NULL,
+    completed bigint NOT NULL,
+    expired bigint NOT NULL,
+    released bigint NOT NULL,
+    extended bigint NOT NULL,
+    failed bigint NOT NULL,
+    race_conditions bigint NOT NULL,
+    constraint_violations bigint NOT NULL,
+    holds_ended bigint NOT NULL,
+    hold_microseconds bigint NOT NULL,
+    releases_ended bigint NOT NULL,
+    release_microseconds bigint NOT NULL,
+    CONSTRAINT reservation_show_minutes_minute_check CHECK (isfinite(minute))
+)
+WITH (fillfactor='80');
+
+
+--
+-- Name: TABLE reservation_show_minutes; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.reservation_show_minutes IS 'Events of seat_reservation_audit_log a show and minute. Written by roll_up_metrics(), read through reservation_metrics().';
+
+
+--
+-- Name: COLUMN reservation_show_minutes.show_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_show_minutes.show_id IS 'The show, or the nil UUID where the caller named none.';
+
+
+--
+-- Name: COLUMN reservation_show_minutes.minute; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_show_minutes.minute IS 'The minute, by created_at of the events.';
+
+
+--
+-- Name: COLUMN reservation_show_minutes.created; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_show_minutes.created IS 'Holds created.';
+
+
+--
+-- Name: COLUMN reservation_show_minutes.completed; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_show_minutes.completed IS 'Holds completed: sold.';
+
+
+--
+-- Name: COLUMN reservation_show_minutes.expired; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_show_minutes.expired IS 'Holds expired.';
+
+
+--
+-- Name: COLUMN reservation_show_minutes.released; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_show_minutes.released IS 'Releases, partial ones included.';
+
+
+--
+-- Name: COLUMN reservation_show_minutes.extended; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_show_minutes.extended IS 'Extensions.';
+
+
+--
+-- Name: COLUMN reservation_show_minutes.failed; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_show_minutes.failed IS 'Refused calls.';
+
+
+--
+-- Name: COLUMN reservation_show_minutes.race_conditions; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_show_minutes.race_conditions IS 'Refused calls that lost the seats to another customer.';
+
+
+--
+-- Name: COLUMN reservation_show_minutes.constraint_violations; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_show_minutes.constraint_violations IS 'Refused calls that a constraint of the database stopped.';
+
+
+--
+-- Name: COLUMN reservation_show_minutes.holds_ended; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_show_minutes.holds_ended IS 'Completed and expired holds whose length is known.';
+
+
+--
+-- Name: COLUMN reservation_show_minutes.hold_microseconds; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_show_minutes.hold_microseconds IS 'Their length together, in microseconds: whole numbers add up exactly.';
+
+
+--
+-- Name: COLUMN reservation_show_minutes.releases_ended; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_show_minutes.releases_ended IS 'Released holds whose length is known.';
+
+
+--
+-- Name: COLUMN reservation_show_minutes.release_microseconds; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_show_minutes.release_microseconds IS 'Their length together, in microseconds.';
+
+
+--
+-- Name: CONSTRAINT reservation_show_minutes_minute_check ON reservation_show_minutes; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT reservation_show_minutes_minute_check ON public.reservation_show_minutes IS 'Finite.';
+
+
+--
+-- Name: seat_reservation_audit_log; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.seat_reservation_audit_log (
+    id bigint NOT NULL,
+    event_type text NOT NULL,
+    reservation_id uuid,
+    show_id uuid NOT NULL,
+    session_id text,
+    seat_count integer DEFAULT 0 NOT NULL,
+    seat_ids uuid[] DEFAULT '{}'::uuid[] NOT NULL,
+    error_code text,
+    error_message text,
+    user_agent text,
+    ip_address inet,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    hold_seconds double precision,
+    xact_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT seat_reservation_audit_log_created_at_check CHECK (isfinite(created_at)),
+    CONSTRAINT seat_reservation_audit_log_event_type_check CHECK ((event_type = ANY (ARRAY['created'::text, 'extended'::text, 'released'::text, 'expired'::text, 'completed'::text, 'failed'::text])))
+)
+PARTITION BY RANGE (created_at);
+
+
+--
+-- Name: TABLE seat_reservation_audit_log; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.seat_reservation_audit_log IS 'Append-only log of holds, one month a partition. The source of every reservation metric.';
+
+
+--
+-- Name: COLUMN seat_reservation_audit_log.id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.seat_reservation_audit_log.id IS 'Number of the row; gaps after a rollback are normal.';
+
+
+--
+-- Name: COLUMN seat_reservation_audit_log.event_type; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.seat_reservation_audit_log.event_type IS 'created, extended, released, expired, completed, or failed: a call was refused.';
+
+
+--
+-- Name: COLUMN seat_reservation_audit_log.reservation_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.seat_reservation_audit_log.reservation_id IS 'The reservation; NULL where none came about.';
+
+
+--
+-- Name: COLUMN seat_reservation_audit_log.show_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.seat_reservation_audit_log.show_id IS 'The show, or the nil UUID where the caller named none. No foreign key: nothing may delete from here.';
+
+
+--
+-- Name: COLUMN seat_reservation_audit_log.session_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.seat_reservation_audit_log.session_id IS 'The session of the caller, cut to 200 characters.';
+
+
+--
+-- Name: COLUMN seat_reservation_audit_log.seat_count; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.seat_reservation_audit_log.seat_count IS 'How many seats it was about.';
+
+
+--
+-- Name: COLUMN seat_reservation_audit_log.seat_ids; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.seat_reservation_audit_log.seat_ids IS 'Which seats; the first 100 of a call that was refused.';
+
+
+--
+-- Name: COLUMN seat_reservation_audit_log.error_code; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.seat_reservation_audit_log.error_code IS 'Of failed: why, as returned to the caller.';
+
+
+--
+-- Name: COLUMN seat_reservation_audit_log.error_message; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.seat_reservation_audit_log.error_message IS 'Of failed: why, in words, as returned to the caller.';
+
+
+--
+-- Name: COLUMN seat_reservation_audit_log.user_agent; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.seat_reservation_audit_log.user_agent IS 'Browser of the buyer. Personal.';
+
+
+--
+-- Name: COLUMN seat_reservation_audit_log.ip_address; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.seat_reservation_audit_log.ip_address IS 'Address of the buyer. Personal.';
+
+
+--
+-- Name: COLUMN seat_reservation_audit_log.metadata; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.seat_reservation_audit_log.metadata IS 'Further facts: function (which call was refused), late, partial, sqlstate, detail.';
+
+
+--
+-- Name: COLUMN seat_reservation_audit_log.hold_seconds; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.seat_reservation_audit_log.hold_seconds IS 'How long the hold lasted, in seconds, on the event that ended it.';
+
+
+--
+-- Name: COLUMN seat_reservation_audit_log.xact_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.seat_reservation_audit_log.xact_id IS 'The transaction that wrote the row, for the exact rollup.';
+
+
+--
+-- Name: COLUMN seat_reservation_audit_log.created_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.seat_reservation_audit_log.created_at IS 'Start of the transaction that wrote the row; the partition key.';
+
+
+--
+-- Name: CONSTRAINT seat_reservation_audit_log_created_at_check ON seat_reservation_audit_log; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT seat_reservation_audit_log_created_at_check ON public.seat_reservation_audit_log IS 'Finite.';
+
+
+--
+-- Name: CONSTRAINT seat_reservation_audit_log_event_type_check ON seat_reservation_audit_log; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT seat_reservation_audit_log_event_type_check ON public.seat_reservation_audit_log IS 'The events there are.';
+
+
+--
+-- Name: seat_reservation_audit_log_default; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.seat_reservation_audit_log_default (
+    id bigint NOT NULL,
+    event_type text NOT NULL,
+    reservation_id uuid,
+    show_id uuid NOT NULL,
+    session_id text,
+    seat_count integer DEFAULT 0 NOT NULL,
+    seat_ids uuid[] DEFAULT '{}'::uuid[] NOT NULL,
+    error_code text,
+    error_message text,
+    user_agent text,
+    ip_address inet,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    hold_seconds double precision,
+    xact_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT seat_reservation_audit_log_created_at_check CHECK (isfinite(created_at)),
+    CONSTRAINT seat_reservation_audit_log_event_type_check CHECK ((event_type = ANY (ARRAY['created'::text, 'extended'::text, 'released'::text, 'expired'::text, 'completed'::text, 'failed'::text])))
+);
+
+
+--
+-- Name: TABLE seat_reservation_audit_log_default; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.seat_reservation_audit_log_default IS 'Rows of seat_reservation_audit_log that no month has a partition for: no event is ever lost.';
+
+
+--
+-- Name: seat_reservation_audit_log_id_seq; Type: SEQUENCE; Schema: public; Owner: -
+--
+
+ALTER TABLE public.seat_reservation_audit_log ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.seat_reservation_audit_log_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+--
+-- Name: show_seats; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.show_seats (
+    id uuid DEFAULT public.uuid_v7() NOT NULL,
+    show_id uuid NOT NULL,
+    section text NOT NULL,
+    row_label text NOT NULL,
+    seat_number text NOT NULL,
+    status text DEFAULT 'available'::text NOT NULL,
+    reserved_by uuid,
+    reserved_until timestamp with time zone,
+    price_in_cents bigint NOT NULL,
+    CONSTRAINT show_seats_price_in_cents_check CHECK (((price_in_cents >= 0) AND (price_in_cents <= '100000000000'::bigint))),
+    CONSTRAINT show_seats_reserved_by_check CHECK ((((status = 'reserved'::text) = (reserved_by IS NOT NULL)) AND ((status = 'reserved'::text) = (reserved_until IS NOT NULL)))),
+    CONSTRAINT show_seats_reserved_until_check CHECK (isfinite(reserved_until)),
+    CONSTRAINT show_seats_status_check CHECK ((status = ANY (ARRAY['available'::text, 'reserved'::text, 'sold'::text, 'blocked'::text])))
+)
+WITH (fillfactor='70');
+
+
+--
+-- Name: TABLE show_seats; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.show_seats IS 'Seats of a show with price and present state. A reserved seat whose hold is over is free to be taken.';
+
+
+--
+-- Name: COLUMN show_seats.id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.show_seats.id IS 'Key, together with the show.';
+
+
+--
+-- Name: COLUMN show_seats.show_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.show_seats.show_id IS 'The show; distribution column.';
+
+
+--
+-- Name: COLUMN show_seats.section; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.show_seats.section IS 'Part of the hall, as printed on the ticket.';
+
+
+--
+-- Name: COLUMN show_seats.row_label; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.show_seats.row_label IS 'Row within the section.';
+
+
+--
+-- Name: COLUMN show_seats.seat_number; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.show_seats.seat_number IS 'Seat within the row.';
+
+
+--
+-- Name: COLUMN show_seats.status; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.show_seats.status IS 'available, reserved (held by reserved_by), sold, or blocked by the house.';
+
+
+--
+-- Name: COLUMN show_seats.reserved_by; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.show_seats.reserved_by IS 'The id of the reservation that holds the seat; set exactly while the status is reserved.';
+
+
+--
+-- Name: COLUMN show_seats.reserved_until; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.show_seats.reserved_until IS 'When the hold is over: a copy of seat_reservations.expires_at, kept by a trigger.';
+
+
+--
+-- Name: COLUMN show_seats.price_in_cents; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.show_seats.price_in_cents IS 'Price in hundredths of the currency of the show.';
+
+
+--
+-- Name: CONSTRAINT show_seats_price_in_cents_check ON show_seats; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT show_seats_price_in_cents_check ON public.show_seats IS 'From nothing to a billion.';
+
+
+--
+-- Name: CONSTRAINT show_seats_reserved_by_check ON show_seats; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT show_seats_reserved_by_check ON public.show_seats IS 'Reserved exactly when it is known by whom and until when.';
+
+
+--
+-- Name: CONSTRAINT show_seats_reserved_until_check ON show_seats; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT show_seats_reserved_until_check ON public.show_seats IS 'Finite.';
+
+
+--
+-- Name: CONSTRAINT show_seats_status_check ON show_seats; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT show_seats_status_check ON public.show_seats IS 'The statuses there are.';
+
+
+--
+-- Name: ticket_order_audit_log; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.ticket_order_audit_log (
+    id bigint NOT NULL,
+    order_id uuid,
+    reservation_id uuid,
+    show_id uuid NOT NULL,
+    session_id text,
+    old_status text,
+    new_status text,
+    amount_in_cents bigint,
+    currency text,
+    seat_count integer,
+    payment_provider text,
+    order_created_at timestamp with time zone,
+    error_code text,
+    error_message text,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    xact_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT ticket_order_audit_log_created_at_check CHECK (isfinite(created_at)),
+    CONSTRAINT ticket_order_audit_log_order_created_at_check CHECK (isfinite(order_created_at))
+)
+PARTITION BY RANGE (created_at);
+
+
+--
+-- Name: TABLE ticket_order_audit_log; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.ticket_order_audit_log IS 'Append-only log of orders, one month a partition: a row for each change of status and each refused call.';
+
+
+--
+-- Name: COLUMN ticket_order_audit_log.id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticket_order_audit_log.id IS 'Number of the row; gaps after a rollback are normal.';
+
+
+--
+-- Name: COLUMN ticket_order_audit_log.order_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticket_order_audit_log.order_id IS 'The order; NULL where none came about.';
+
+
+--
+-- Name: COLUMN ticket_order_audit_log.reservation_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticket_order_audit_log.reservation_id IS 'The reservation that it pays for.';
+
+
+--
+-- Name: COLUMN ticket_order_audit_log.show_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticket_order_audit_log.show_id IS 'The show, or the nil UUID where the caller named none. No foreign key: nothing may delete from here.';
+
+
+--
+-- Name: COLUMN ticket_order_audit_log.session_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticket_order_audit_log.session_id IS 'The session of the caller, where one was given, cut to 200 characters.';
+
+
+--
+-- Name: COLUMN ticket_order_audit_log.old_status; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticket_order_audit_log.old_status IS 'Status before; NULL for a new order.';
+
+
+--
+-- Name: COLUMN ticket_order_audit_log.new_status; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticket_order_audit_log.new_status IS 'Status after; NULL where the call was refused.';
+
+
+--
+-- Name: COLUMN ticket_order_audit_log.amount_in_cents; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticket_order_audit_log.amount_in_cents IS 'The amount of the order, or the amount that was refused, in hundredths of the currency.';
+
+
+--
+-- Name: COLUMN ticket_order_audit_log.currency; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticket_order_audit_log.currency IS 'ISO 4217 code.';
+
+
+--
+-- Name: COLUMN ticket_order_audit_log.seat_count; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticket_order_audit_log.seat_count IS 'How many seats the order is about; NULL where a call was refused.';
+
+
+--
+-- Name: COLUMN ticket_order_audit_log.payment_provider; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticket_order_audit_log.payment_provider IS 'Who takes the money.';
+
+
+--
+-- Name: COLUMN ticket_order_audit_log.order_created_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticket_order_audit_log.order_created_at IS 'When the order was created; NULL where a call was refused.';
+
+
+--
+-- Name: COLUMN ticket_order_audit_log.error_code; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticket_order_audit_log.error_code IS 'Why a call was refused, as returned to the caller.';
+
+
+--
+-- Name: COLUMN ticket_order_audit_log.error_message; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticket_order_audit_log.error_message IS 'Why a call was refused or a payment failed, in words.';
+
+
+--
+-- Name: COLUMN ticket_order_audit_log.metadata; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticket_order_audit_log.metadata IS 'Further facts: function (which call was refused), event_id, sqlstate, detail.';
+
+
+--
+-- Name: COLUMN ticket_order_audit_log.xact_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticket_order_audit_log.xact_id IS 'The transaction that wrote the row, for the exact rollup.';
+
+
+--
+-- Name: COLUMN ticket_order_audit_log.created_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticket_order_audit_log.created_at IS 'Start of the transaction that wrote the row; the partition key.';
+
+
+--
+-- Name: CONSTRAINT ticket_order_audit_log_created_at_check ON ticket_order_audit_log; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT ticket_order_audit_log_created_at_check ON public.ticket_order_audit_log IS 'Finite.';
+
+
+--
+-- Name: CONSTRAINT ticket_order_audit_log_order_created_at_check ON ticket_order_audit_log; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT ticket_order_audit_log_order_created_at_check ON public.ticket_order_audit_log IS 'Finite.';
+
+
+--
+-- Name: ticket_order_audit_log_default; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.ticket_order_audit_log_default (
+    id bigint NOT NULL,
+    order_id uuid,
+    reservation_id uuid,
+    show_id uuid NOT NULL,
+    session_id text,
+    old_status text,
+    new_status text,
+    amount_in_cents bigint,
+    currency text,
+    seat_count integer,
+    payment_provider text,
+    order_created_at timestamp with time zone,
+    error_code text,
+    error_message text,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    xact_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT ticket_order_audit_log_created_at_check CHECK (isfinite(created_at)),
+    CONSTRAINT ticket_order_audit_log_order_created_at_check CHECK (isfinite(order_created_at))
+);
+
+
+--
+-- Name: TABLE ticket_order_audit_log_default; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.ticket_order_audit_log_default IS 'Rows of ticket_order_audit_log that no month has a partition for: no event is ever lost.';
+
+
+--
+-- Name: ticket_order_audit_log_id_seq; Type: SEQUENCE; Schema: public; Owner: -
+--
+
+ALTER TABLE public.ticket_order_audit_log ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.ticket_order_audit_log_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+--
+-- Name: ticketdb_alembic_version; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.ticketdb_alembic_version (
+    version_num character varying(32) NOT NULL
+);
+
+
+--
+-- Name: TABLE ticketdb_alembic_version; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.ticketdb_alembic_version IS 'The revision that the database is at: one row, kept by alembic.';
+
+
+--
+-- Name: COLUMN ticketdb_alembic_version.version_num; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticketdb_alembic_version.version_num IS 'Revision id.';
+
+
+--
+-- Name: ticketdb_migrations; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.ticketdb_migrations (
+    revision text NOT NULL,
+    source_sha256 text NOT NULL,
+    rendered_sha256 text NOT NULL,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL,
+    applied_by text DEFAULT SESSION_USER NOT NULL,
+    duration_seconds double precision NOT NULL,
+    package_version text NOT NULL,
+    variables jsonb NOT NULL,
+    CONSTRAINT ticketdb_migrations_applied_at_check CHECK (isfinite(applied_at)),
+    CONSTRAINT ticketdb_migrations_rendered_sha256_check CHECK ((rendered_sha256 ~ '^[0-9a-f]{64}$'::text)),
+    CONSTRAINT ticketdb_migrations_source_sha256_check CHECK ((source_sha256 ~ '^[0-9a-f]{64}$'::text))
+);
+
+
+--
+-- Name: TABLE ticketdb_migrations; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.ticketdb_migrations IS 'Ledger of applied revisions: what ran, when, by whom, and the checksums that prove it.';
+
+
+--
+-- Name: COLUMN ticketdb_migrations.revision; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticketdb_migrations.revision IS 'Revision id, as in alembic.';
+
+
+--
+-- Name: COLUMN ticketdb_migrations.source_sha256; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticketdb_migrations.source_sha256 IS 'SHA-256 (hex) of the frozen template file.';
+
+
+--
+-- Name: COLUMN ticketdb_migrations.rendered_sha256; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticketdb_migrations.rendered_sha256 IS 'SHA-256 (hex) of the SQL that was sent, after the variables were filled in.';
+
+
+--
+-- Name: COLUMN ticketdb_migrations.applied_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticketdb_migrations.applied_at IS 'Start of the transaction that applied it.';
+
+
+--
+-- Name: COLUMN ticketdb_migrations.applied_by; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticketdb_migrations.applied_by IS 'The role that was logged in.';
+
+
+--
+-- Name: COLUMN ticketdb_migrations.duration_seconds; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticketdb_migrations.duration_seconds IS 'How long its SQL ran, in seconds.';
+
+
+--
+-- Name: COLUMN ticketdb_migrations.package_version; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticketdb_migrations.package_version IS 'Version of the ticketdb package that ran it.';
+
+
+--
+-- Name: COLUMN ticketdb_migrations.variables; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticketdb_migrations.variables IS 'Template variables it was rendered with: names of schemas, roles and jobs.';
+
+
+--
+-- Name: CONSTRAINT ticketdb_migrations_applied_at_check ON ticketdb_migrations; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT ticketdb_migrations_applied_at_check ON public.ticketdb_migrations IS 'Finite.';
+
+
+--
+-- Name: CONSTRAINT ticketdb_migrations_rendered_sha256_check ON ticketdb_migrations; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT ticketdb_migrations_rendered_sha256_check ON public.ticketdb_migrations IS '64 hex digits.';
+
+
+--
+-- Name: CONSTRAINT ticketdb_migrations_source_sha256_check ON ticketdb_migrations; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT ticketdb_migrations_source_sha256_check ON public.ticketdb_migrations IS '64 hex digits.';
+
+
+--
+-- Name: tickets; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.tickets (
+    id uuid DEFAULT public.uuid_v7() NOT NULL,
+    show_id uuid NOT NULL,
+    order_id uuid NOT NULL,
+    show_seat_id uuid NOT NULL,
+    price_in_cents bigint NOT NULL,
+    currency text NOT NULL,
+    ticket_code text DEFAULT upper(encode(uuid_send(gen_random_uuid()), 'hex'::text)) NOT NULL,
+    status text DEFAULT 'valid'::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT tickets_created_at_check CHECK (isfinite(created_at)),
+    CONSTRAINT tickets_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT tickets_price_in_cents_check CHECK (((price_in_cents >= 0) AND (price_in_cents <= '100000000000'::bigint))),
+    CONSTRAINT tickets_status_check CHECK ((status = ANY (ARRAY['valid'::text, 'cancelled'::text, 'refunded'::text]))),
+    CONSTRAINT tickets_ticket_code_check CHECK (((length(ticket_code) >= 16) AND (length(ticket_code) <= 200)))
+);
+
+
+--
+-- Name: TABLE tickets; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.tickets IS 'Tickets of paid orders, one a seat.';
+
+
+--
+-- Name: COLUMN tickets.id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.tickets.id IS 'Key, together with the show.';
+
+
+--
+-- Name: COLUMN tickets.show_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.tickets.show_id IS 'The show; distribution column.';
+
+
+--
+-- Name: COLUMN tickets.order_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.tickets.order_id IS 'The order that paid for it.';
+
+
+--
+-- Name: COLUMN tickets.show_seat_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.tickets.show_seat_id IS 'The seat.';
+
+
+--
+-- Name: COLUMN tickets.price_in_cents; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.tickets.price_in_cents IS 'What was paid, in hundredths of the currency.';
+
+
+--
+-- Name: COLUMN tickets.currency; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.tickets.currency IS 'ISO 4217 code.';
+
+
+--
+-- Name: COLUMN tickets.ticket_code; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.tickets.ticket_code IS 'Secret printed on the ticket, 122 random bits: whoever shows it gets in.';
+
+
+--
+-- Name: COLUMN tickets.status; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.tickets.status IS 'valid, cancelled by the house, or refunded.';
+
+
+--
+-- Name: COLUMN tickets.created_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.tickets.created_at IS 'When it was issued.';
+
+
+--
+-- Name: CONSTRAINT tickets_created_at_check ON tickets; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT tickets_created_at_check ON public.tickets IS 'Finite.';
+
+
+--
+-- Name: CONSTRAINT tickets_currency_check ON tickets; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT tickets_currency_check ON public.tickets IS 'Three capital letters.';
+
+
+--
+-- Name: CONSTRAINT tickets_price_in_cents_check ON tickets; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT tickets_price_in_cents_check ON public.tickets IS 'From nothing to a billion.';
+
+
+--
+-- Name: CONSTRAINT tickets_status_check ON tickets; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT tickets_status_check ON public.tickets IS 'The statuses there are.';
+
+
+--
+-- Name: CONSTRAINT tickets_ticket_code_check ON tickets; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT tickets_ticket_code_check ON public.tickets IS 'Long enough not to be guessed.';
+
+
+--
+-- Name: api_request_log_default; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.api_request_log ATTACH PARTITION public.api_request_log_default DEFAULT;
+
+
+--
+-- Name: seat_reservation_audit_log_default; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.seat_reservation_audit_log ATTACH PARTITION public.seat_reservation_audit_log_default DEFAULT;
+
+
+--
+-- Name: ticket_order_audit_log_default; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.ticket_order_audit_log ATTACH PARTITION public.ticket_order_audit_log_default DEFAULT;
+
+
+--
+-- Name: alert_rules alert_rules_pkey; Type: CONSTRAINT; Schema: monitoring; Owner: -
+--
+
+ALTER TABLE ONLY monitoring.alert_rules
+    ADD CONSTRAINT alert_rules_pkey PRIMARY KEY (alert_name);
+
+
+--
+-- Name: CONSTRAINT alert_rules_pkey ON alert_rules; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON CONSTRAINT alert_rules_pkey ON monitoring.alert_rules IS 'One row an alert.';
+
+
+--
+-- Name: api_duration_minutes api_duration_minutes_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.api_duration_minutes
+    ADD CONSTRAINT api_duration_minutes_pkey PRIMARY KEY (minute, endpoint, duration_bucket);
+
+
+--
+-- Name: CONSTRAINT api_duration_minutes_pkey ON api_duration_minutes; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT api_duration_minutes_pkey ON public.api_duration_minutes IS 'Rows are told apart.';
+
+
+--
+-- Name: api_request_log api_request_log_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.api_request_log
+    ADD CONSTRAINT api_request_log_pkey PRIMARY KEY (id, created_at);
+
+
+--
+-- Name: CONSTRAINT api_request_log_pkey ON api_request_log; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT api_request_log_pkey ON public.api_request_log IS 'Rows are told apart.';
+
+
+--
+-- Name: api_request_log_default api_request_log_default_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.api_request_log_default
+    ADD CONSTRAINT api_request_log_default_pkey PRIMARY KEY (id, created_at);
+
+
+--
+-- Name: api_request_minutes api_request_minutes_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.api_request_minutes
+    ADD CONSTRAINT api_request_minutes_pkey PRIMARY KEY (minute, endpoint);
+
+
+--
+-- Name: CONSTRAINT api_request_minutes_pkey ON api_request_minutes; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT api_request_minutes_pkey ON public.api_request_minutes IS 'Rows are told apart.';
+
+
+--
+-- Name: error_messages error_messages_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.error_messages
+    ADD CONSTRAINT error_messages_pkey PRIMARY KEY (message_sha256);
+
+
+--
+-- Name: CONSTRAINT error_messages_pkey ON error_messages; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT error_messages_pkey ON public.error_messages IS 'Each message once.';
+
+
+--
+-- Name: error_minutes error_minutes_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.error_minutes
+    ADD CONSTRAINT error_minutes_pkey PRIMARY KEY (minute, message_sha256);
+
+
+--
+-- Name: CONSTRAINT error_minutes_pkey ON error_minutes; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT error_minutes_pkey ON public.error_minutes IS 'Rows are told apart.';
+
+
+--
+-- Name: extended_reservations extended_reservations_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.extended_reservations
+    ADD CONSTRAINT extended_reservations_pkey PRIMARY KEY (reservation_id, quarter);
+
+
+--
+-- Name: CONSTRAINT extended_reservations_pkey ON extended_reservations; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT extended_reservations_pkey ON public.extended_reservations IS 'Each is counted once a quarter.';
+
+
+--
+-- Name: extension_quarters extension_quarters_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.extension_quarters
+    ADD CONSTRAINT extension_quarters_pkey PRIMARY KEY (quarter, previous_quarter);
+
+
+--
+-- Name: CONSTRAINT extension_quarters_pkey ON extension_quarters; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT extension_quarters_pkey ON public.extension_quarters IS 'Rows are told apart.';
+
+
+--
+-- Name: invariant_checks invariant_checks_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.invariant_checks
+    ADD CONSTRAINT invariant_checks_pkey PRIMARY KEY (invariant);
+
+
+--
+-- Name: CONSTRAINT invariant_checks_pkey ON invariant_checks; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT invariant_checks_pkey ON public.invariant_checks IS 'One row an invariant.';
+
+
+--
+-- Name: metric_watermarks metric_watermarks_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.metric_watermarks
+    ADD CONSTRAINT metric_watermarks_pkey PRIMARY KEY (log);
+
+
+--
+-- Name: CONSTRAINT metric_watermarks_pkey ON metric_watermarks; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT metric_watermarks_pkey ON public.metric_watermarks IS 'One row a log.';
+
+
+--
+-- Name: order_minutes order_minutes_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.order_minutes
+    ADD CONSTRAINT order_minutes_pkey PRIMARY KEY (minute, currency);
+
+
+--
+-- Name: CONSTRAINT order_minutes_pkey ON order_minutes; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT order_minutes_pkey ON public.order_minutes IS 'Rows are told apart.';
+
+
+--
+-- Name: payment_events payment_events_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.payment_events
+    ADD CONSTRAINT payment_events_pkey PRIMARY KEY (provider, event_id, show_id);
+
+
+--
+-- Name: CONSTRAINT payment_events_pkey ON payment_events; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT payment_events_pkey ON public.payment_events IS 'An event is handled once.';
+
+
+--
+-- Name: reservation_cleanup_runs reservation_cleanup_runs_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.reservation_cleanup_runs
+    ADD CONSTRAINT reservation_cleanup_runs_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: CONSTRAINT reservation_cleanup_runs_pkey ON reservation_cleanup_runs; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT reservation_cleanup_runs_pkey ON public.reservation_cleanup_runs IS 'Runs are told apart; the newest are found from its end.';
+
+
+--
+-- Name: reservation_minutes reservation_minutes_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.reservation_minutes
+    ADD CONSTRAINT reservation_minutes_pkey PRIMARY KEY (minute);
+
+
+--
+-- Name: CONSTRAINT reservation_minutes_pkey ON reservation_minutes; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT reservation_minutes_pkey ON public.reservation_minutes IS 'Rows are told apart.';
+
+
+--
+-- Name: reservation_seats reservation_seats_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.reservation_seats
+    ADD CONSTRAINT reservation_seats_pkey PRIMARY KEY (reservation_id, show_seat_id, show_id);
+
+
+--
+-- Name: CONSTRAINT reservation_seats_pkey ON reservation_seats; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT reservation_seats_pkey ON public.reservation_seats IS 'A reservation claims a seat once; serves the seats of a reservation.';
+
+
+--
+-- Name: reservation_show_minutes reservation_show_minutes_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.reservation_show_minutes
+    ADD CONSTRAINT reservation_show_minutes_pkey PRIMARY KEY (show_id, minute);
+
+
+--
+-- Name: CONSTRAINT reservation_show_minutes_pkey ON reservation_show_minutes; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT reservation_show_minutes_pkey ON public.reservation_show_minutes IS 'Rows are told apart.';
+
+
+--
+-- Name: seat_reservation_audit_log seat_reservation_audit_log_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.seat_reservation_audit_log
+    ADD CONSTRAINT seat_reservation_audit_log_pkey PRIMARY KEY (id, show_id, created_at);
+
+
+--
+-- Name: CONSTRAINT seat_reservation_audit_log_pkey ON seat_reservation_audit_log; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT seat_reservation_audit_log_pkey ON public.seat_reservation_audit_log IS 'Rows are told apart.';
+
+
+--
+-- Name: seat_reservation_audit_log_default seat_reservation_audit_log_default_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.seat_reservation_audit_log_default
+    ADD CONSTRAINT seat_reservation_audit_log_default_pkey PRIMARY KEY (id, show_id, created_at);
+
+
+--
+-- Name: seat_reservations seat_reservations_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.seat_reservations
+    ADD CONSTRAINT seat_reservations_pkey PRIMARY KEY (id, show_id);
+
+
+--
+-- Name: CONSTRAINT seat_reservations_pkey ON seat_reservations; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT seat_reservations_pkey ON public.seat_reservations IS 'The id leads and serves look-ups by id alone; the show makes references across shows impossible.';
+
+
+--
+-- Name: seat_reservations seat_reservations_reservation_token_show_id_key; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.seat_reservations
+    ADD CONSTRAINT seat_reservations_reservation_token_show_id_key UNIQUE (reservation_token, show_id);
+
+
+--
+-- Name: CONSTRAINT seat_reservations_reservation_token_show_id_key ON seat_reservations; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT seat_reservations_reservation_token_show_id_key ON public.seat_reservations IS 'Tokens are unique; serves the look-up by token.';
+
+
+--
+-- Name: show_seats show_seats_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.show_seats
+    ADD CONSTRAINT show_seats_pkey PRIMARY KEY (id, show_id);
+
+
+--
+-- Name: CONSTRAINT show_seats_pkey ON show_seats; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT show_seats_pkey ON public.show_seats IS 'The id leads and serves look-ups by id alone; the show makes references across shows impossible.';
+
+
+--
+-- Name: show_seats show_seats_show_id_section_row_label_seat_number_key; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.show_seats
+    ADD CONSTRAINT show_seats_show_id_section_row_label_seat_number_key UNIQUE (show_id, section, row_label, seat_number);
+
+
+--
+-- Name: CONSTRAINT show_seats_show_id_section_row_label_seat_number_key ON show_seats; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT show_seats_show_id_section_row_label_seat_number_key ON public.show_seats IS 'A seat is listed once; also serves the seat map of a show.';
+
+
+--
+-- Name: shows shows_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.shows
+    ADD CONSTRAINT shows_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: CONSTRAINT shows_pkey ON shows; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT shows_pkey ON public.shows IS 'One row a show.';
+
+
+--
+-- Name: ticket_order_audit_log ticket_order_audit_log_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.ticket_order_audit_log
+    ADD CONSTRAINT ticket_order_audit_log_pkey PRIMARY KEY (id, show_id, created_at);
+
+
+--
+-- Name: CONSTRAINT ticket_order_audit_log_pkey ON ticket_order_audit_log; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT ticket_order_audit_log_pkey ON public.ticket_order_audit_log IS 'Rows are told apart.';
+
+
+--
+-- Name: ticket_order_audit_log_default ticket_order_audit_log_default_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.ticket_order_audit_log_default
+    ADD CONSTRAINT ticket_order_audit_log_default_pkey PRIMARY KEY (id, show_id, created_at);
+
+
+--
+-- Name: ticket_orders ticket_orders_idempotency_key_show_id_key; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.ticket_orders
+    ADD CONSTRAINT ticket_orders_idempotency_key_show_id_key UNIQUE (idempotency_key, show_id);
+
+
+--
+-- Name: CONSTRAINT ticket_orders_idempotency_key_show_id_key ON ticket_orders; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT ticket_orders_idempotency_key_show_id_key ON public.ticket_orders IS 'A key is used once within a show.';
+
+
+--
+-- Name: ticket_orders ticket_orders_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.ticket_orders
+    ADD CONSTRAINT ticket_orders_pkey PRIMARY KEY (id, show_id);
+
+
+--
+-- Name: CONSTRAINT ticket_orders_pkey ON ticket_orders; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT ticket_orders_pkey ON public.ticket_orders IS 'The id leads and serves look-ups by id alone; the show makes references across shows impossible.';
+
+
+--
+-- Name: ticketdb_alembic_version ticketdb_alembic_version_pkc; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.ticketdb_alembic_version
+    ADD CONSTRAINT ticketdb_alembic_version_pkc PRIMARY KEY (version_num);
+
+
+--
+-- Name: CONSTRAINT ticketdb_alembic_version_pkc ON ticketdb_alembic_version; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT ticketdb_alembic_version_pkc ON public.ticketdb_alembic_version IS 'A revision is reached once.';
+
+
+--
+-- Name: ticketdb_migrations ticketdb_migrations_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.ticketdb_migrations
+    ADD CONSTRAINT ticketdb_migrations_pkey PRIMARY KEY (revision);
+
+
+--
+-- Name: CONSTRAINT ticketdb_migrations_pkey ON ticketdb_migrations; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT ticketdb_migrations_pkey ON public.ticketdb_migrations IS 'A revision is applied once.';
+
+
+--
+-- Name: ticketing_settings ticketing_settings_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.ticketing_settings
+    ADD CONSTRAINT ticketing_settings_pkey PRIMARY KEY (singleton);
+
+
+--
+-- Name: CONSTRAINT ticketing_settings_pkey ON ticketing_settings; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT ticketing_settings_pkey ON public.ticketing_settings IS 'One row only.';
+
+
+--
+-- Name: tickets tickets_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.tickets
+    ADD CONSTRAINT tickets_pkey PRIMARY KEY (id, show_id);
+
+
+--
+-- Name: CONSTRAINT tickets_pkey ON tickets; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT tickets_pkey ON public.tickets IS 'The id leads and serves look-ups by id alone; the show makes references across shows impossible.';
+
+
+--
+-- Name: tickets tickets_ticket_code_show_id_key; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.tickets
+    ADD CONSTRAINT tickets_ticket_code_show_id_key UNIQUE (ticket_code, show_id);
+
+
+--
+-- Name: CONSTRAINT tickets_ticket_code_show_id_key ON tickets; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT tickets_ticket_code_show_id_key ON public.tickets IS 'Codes are unique; serves the look-up at the door.';
+
+
+--
+-- Name: api_request_log_created_at_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX api_request_log_created_at_idx ON ONLY public.api_request_log USING brin (created_at) WITH (autosummarize='on');
+
+
+--
+-- Name: INDEX api_request_log_created_at_idx; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.api_request_log_created_at_idx IS 'Serves windows of time.';
+
+
+--
+-- Name: api_request_log_default_created_at_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX api_request_log_default_created_at_idx ON public.api_request_log_default USING brin (created_at) WITH (autosummarize='on');
+
+
+--
+-- Name: api_request_log_xact_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX api_request_log_xact_id_idx ON ONLY public.api_request_log USING btree (xact_id);
+
+
+--
+-- Name: INDEX api_request_log_xact_id_idx; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.api_request_log_xact_id_idx IS 'Serves the rollup, and those who read what is not rolled up yet.';
+
+
+--
+-- Name: api_request_log_default_xact_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX api_request_log_default_xact_id_idx ON public.api_request_log_default USING btree (xact_id);
+
+
+--
+-- Name: error_minutes_message_sha256_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX error_minutes_message_sha256_idx ON public.error_minutes USING btree (message_sha256);
+
+
+--
+-- Name: INDEX error_minutes_message_sha256_idx; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.error_minutes_message_sha256_idx IS 'Serves purge_history().';
+
+
+--
+-- Name: extended_reservations_quarter_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX extended_reservations_quarter_idx ON public.extended_reservations USING brin (quarter);
+
+
+--
+-- Name: INDEX extended_reservations_quarter_idx; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.extended_reservations_quarter_idx IS 'Serves purge_history().';
+
+
+--
+-- Name: reservation_seats_no_double_booking; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE UNIQUE INDEX reservation_seats_no_double_booking ON public.reservation_seats USING btree (show_id, show_seat_id) WHERE (released_at IS NULL);
+
+
+--
+-- Name: INDEX reservation_seats_no_double_booking; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.reservation_seats_no_double_booking IS 'At most one live claim a seat, whatever the code above it does: a seat cannot be held or sold twice.';
+
+
+--
+-- Name: seat_reservation_audit_log_created_at_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX seat_reservation_audit_log_created_at_idx ON ONLY public.seat_reservation_audit_log USING brin (created_at) WITH (autosummarize='on');
+
+
+--
+-- Name: INDEX seat_reservation_audit_log_created_at_idx; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.seat_reservation_audit_log_created_at_idx IS 'Serves windows of time.';
+
+
+--
+-- Name: seat_reservation_audit_log_default_created_at_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX seat_reservation_audit_log_default_created_at_idx ON public.seat_reservation_audit_log_default USING brin (created_at) WITH (autosummarize='on');
+
+
+--
+-- Name: seat_reservation_audit_log_xact_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX seat_reservation_audit_log_xact_id_idx ON ONLY public.seat_reservation_audit_log USING btree (xact_id);
+
+
+--
+-- Name: INDEX seat_reservation_audit_log_xact_id_idx; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.seat_reservation_audit_log_xact_id_idx IS 'Serves the rollup, and those who read what is not rolled up yet.';
+
+
+--
+-- Name: seat_reservation_audit_log_default_xact_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX seat_reservation_audit_log_default_xact_id_idx ON public.seat_reservation_audit_log_default USING btree (xact_id);
+
+
+--
+-- Name: seat_reservations_expires_at_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX seat_reservations_expires_at_id_idx ON public.seat_reservations USING btree (expires_at, id) WHERE is_active;
+
+
+--
+-- Name: INDEX seat_reservations_expires_at_id_idx; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.seat_reservations_expires_at_id_idx IS 'Serves cleanup and the count of active holds; as large as there are active holds.';
+
+
+--
+-- Name: seat_reservations_one_active_per_session; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE UNIQUE INDEX seat_reservations_one_active_per_session ON public.seat_reservations USING btree (show_id, session_id) WHERE (status = 'active'::text);
+
+
+--
+-- Name: INDEX seat_reservations_one_active_per_session; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.seat_reservations_one_active_per_session IS 'At most one active hold per show and session.';
+
+
+--
+-- Name: ticket_order_audit_log_created_at_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX ticket_order_audit_log_created_at_idx ON ONLY public.ticket_order_audit_log USING brin (created_at) WITH (autosummarize='on');
+
+
+--
+-- Name: INDEX ticket_order_audit_log_created_at_idx; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.ticket_order_audit_log_created_at_idx IS 'Serves windows of time.';
+
+
+--
+-- Name: ticket_order_audit_log_default_created_at_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX ticket_order_audit_log_default_created_at_idx ON public.ticket_order_audit_log_default USING brin (created_at) WITH (autosummarize='on');
+
+
+--
+-- Name: ticket_order_audit_log_xact_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX ticket_order_audit_log_xact_id_idx ON ONLY public.ticket_order_audit_log USING btree (xact_id);
+
+
+--
+-- Name: INDEX ticket_order_audit_log_xact_id_idx; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.ticket_order_audit_log_xact_id_idx IS 'Serves the rollup, and those who read what is not rolled up yet.';
+
+
+--
+-- Name: ticket_order_audit_log_default_xact_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX ticket_order_audit_log_default_xact_id_idx ON public.ticket_order_audit_log_default USING btree (xact_id);
+
+
+--
+-- Name: ticket_orders_created_at_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX ticket_orders_created_at_idx ON public.ticket_orders USING btree (created_at);
+
+
+--
+-- Name: INDEX ticket_orders_created_at_idx; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.ticket_orders_created_at_idx IS 'Serves payment metrics of the last hours.';
+
+
+--
+-- Name: ticket_orders_one_open_per_reservation; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE UNIQUE INDEX ticket_orders_one_open_per_reservation ON public.ticket_orders USING btree (reservation_id, show_id) WHERE (status = ANY (ARRAY['pending'::text, 'paid'::text]));
+
+
+--
+-- Name: INDEX ticket_orders_one_open_per_reservation; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.ticket_orders_one_open_per_reservation IS 'A reservation is paid for by one order at a time.';
+
+
+--
+-- Name: ticket_orders_reservation_id_show_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX ticket_orders_reservation_id_show_id_idx ON public.ticket_orders USING btree (reservation_id, show_id);
+
+
+--
+-- Name: INDEX ticket_orders_reservation_id_show_id_idx; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.ticket_orders_reservation_id_show_id_idx IS 'Serves all orders of a reservation, when seats are given back or one of them is paid.';
+
+
+--
+-- Name: tickets_created_at_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX tickets_created_at_idx ON public.tickets USING btree (created_at);
+
+
+--
+-- Name: INDEX tickets_created_at_idx; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.tickets_created_at_idx IS 'Serves sales of the day.';
+
+
+--
+-- Name: tickets_one_valid_per_seat; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE UNIQUE INDEX tickets_one_valid_per_seat ON public.tickets USING btree (show_seat_id, show_id) WHERE (status = 'valid'::text);
+
+
+--
+-- Name: INDEX tickets_one_valid_per_seat; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.tickets_one_valid_per_seat IS 'At most one valid ticket a seat, whatever the code above it does.';
+
+
+--
+-- Name: tickets_order_id_show_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX tickets_order_id_show_id_idx ON public.tickets USING btree (order_id, show_id);
+
+
+--
+-- Name: INDEX tickets_order_id_show_id_idx; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.tickets_order_id_show_id_idx IS 'Serves the tickets of an order.';
+
+
+--
+-- Name: api_request_log_default_created_at_idx; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.api_request_log_created_at_idx ATTACH PARTITION public.api_request_log_default_created_at_idx;
+
+
+--
+-- Name: api_request_log_default_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.api_request_log_pkey ATTACH PARTITION public.api_request_log_default_pkey;
+
+
+--
+-- Name: api_request_log_default_xact_id_idx; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.api_request_log_xact_id_idx ATTACH PARTITION public.api_request_log_default_xact_id_idx;
+
+
+--
+-- Name: seat_reservation_audit_log_default_created_at_idx; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.seat_reservation_audit_log_created_at_idx ATTACH PARTITION public.seat_reservation_audit_log_default_created_at_idx;
+
+
+--
+-- Name: seat_reservation_audit_log_default_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.seat_reservation_audit_log_pkey ATTACH PARTITION public.seat_reservation_audit_log_default_pkey;
+
+
+--
+-- Name: seat_reservation_audit_log_default_xact_id_idx; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.seat_reservation_audit_log_xact_id_idx ATTACH PARTITION public.seat_reservation_audit_log_default_xact_id_idx;
+
+
+--
+-- Name: ticket_order_audit_log_default_created_at_idx; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.ticket_order_audit_log_created_at_idx ATTACH PARTITION public.ticket_order_audit_log_default_created_at_idx;
+
+
+--
+-- Name: ticket_order_audit_log_default_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.ticket_order_audit_log_pkey ATTACH PARTITION public.ticket_order_audit_log_default_pkey;
+
+
+--
+-- Name: ticket_order_audit_log_default_xact_id_idx; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.ticket_order_audit_log_xact_id_idx ATTACH PARTITION public.ticket_order_audit_log_default_xact_id_idx;
+
+
+--
+-- Name: api_request_log api_request_log_append_only; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER api_request_log_append_only BEFORE DELETE OR UPDATE ON public.api_request_log FOR EACH ROW EXECUTE FUNCTION public.refuse_change('The log is append-only: add a row that corrects it.');
+
+ALTER TABLE public.api_request_log ENABLE ALWAYS TRIGGER api_request_log_append_only;
+
+
+--
+-- Name: TRIGGER api_request_log_append_only ON api_request_log; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER api_request_log_append_only ON public.api_request_log IS 'Refuses UPDATE and DELETE.';
+
+
+--
+-- Name: api_request_log api_request_log_no_truncate; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER api_request_log_no_truncate BEFORE TRUNCATE ON public.api_request_log FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change('purge_history() drops what is past retention.');
+
+ALTER TABLE public.api_request_log ENABLE ALWAYS TRIGGER api_request_log_no_truncate;
+
+
+--
+-- Name: TRIGGER api_request_log_no_truncate ON api_request_log; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER api_request_log_no_truncate ON public.api_request_log IS 'Refuses TRUNCATE.';
+
+
+--
+-- Name: api_request_log_default api_request_log_no_truncate; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER api_request_log_no_truncate BEFORE TRUNCATE ON public.api_request_log_default FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change('purge_history() drops what is past retention.');
+
+ALTER TABLE public.api_request_log_default ENABLE ALWAYS TRIGGER api_request_log_no_truncate;
+
+
+--
+-- Name: seat_reservation_audit_log seat_reservation_audit_log_append_only; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER seat_reservation_audit_log_append_only BEFORE DELETE OR UPDATE ON public.seat_reservation_audit_log FOR EACH ROW EXECUTE FUNCTION public.refuse_change('The log is append-only: add a row that corrects it.');
+
+ALTER TABLE public.seat_reservation_audit_log ENABLE ALWAYS TRIGGER seat_reservation_audit_log_append_only;
+
+
+--
+-- Name: TRIGGER seat_reservation_audit_log_append_only ON seat_reservation_audit_log; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER seat_reservation_audit_log_append_only ON public.seat_reservation_audit_log IS 'Refuses UPDATE and DELETE.';
+
+
+--
+-- Name: seat_reservation_audit_log seat_reservation_audit_log_no_truncate; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER seat_reservation_audit_log_no_truncate BEFORE TRUNCATE ON public.seat_reservation_audit_log FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change('purge_history() drops what is past retention.');
+
+ALTER TABLE public.seat_reservation_audit_log ENABLE ALWAYS TRIGGER seat_reservation_audit_log_no_truncate;
+
+
+--
+-- Name: TRIGGER seat_reservation_audit_log_no_truncate ON seat_reservation_audit_log; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER seat_reservation_audit_log_no_truncate ON public.seat_reservation_audit_log IS 'Refuses TRUNCATE.';
+
+
+--
+-- Name: seat_reservation_audit_log_default seat_reservation_audit_log_no_truncate; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER seat_reservation_audit_log_no_truncate BEFORE TRUNCATE ON public.seat_reservation_audit_log_default FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change('purge_history() drops what is past retention.');
+
+ALTER TABLE public.seat_reservation_audit_log_default ENABLE ALWAYS TRIGGER seat_reservation_audit_log_no_truncate;
+
+
+--
+-- Name: seat_reservations seat_reservations_audit_insert; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER seat_reservations_audit_insert AFTER INSERT ON public.seat_reservations FOR EACH ROW EXECUTE FUNCTION public.audit_seat_reservation();
+
+ALTER TABLE public.seat_reservations ENABLE ALWAYS TRIGGER seat_reservations_audit_insert;
+
+
+--
+-- Name: TRIGGER seat_reservations_audit_insert ON seat_reservations; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER seat_reservations_audit_insert ON public.seat_reservations IS 'Logs each new hold.';
+
+
+--
+-- Name: seat_reservations seat_reservations_audit_update; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER seat_reservations_audit_update AFTER UPDATE ON public.seat_reservations FOR EACH ROW WHEN (((old.status IS DISTINCT FROM new.status) OR (old.extension_count IS DISTINCT FROM new.extension_count))) EXECUTE FUNCTION public.audit_seat_reservation();
+
+ALTER TABLE public.seat_reservations ENABLE ALWAYS TRIGGER seat_reservations_audit_update;
+
+
+--
+-- Name: TRIGGER seat_reservations_audit_update ON seat_reservations; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER seat_reservations_audit_update ON public.seat_reservations IS 'Logs how a hold is extended and how it ends.';
+
+
+--
+-- Name: seat_reservations seat_reservations_sync_reserved_until; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER seat_reservations_sync_reserved_until AFTER UPDATE OF expires_at ON public.seat_reservations FOR EACH ROW WHEN (((new.status = 'active'::text) AND (old.expires_at IS DISTINCT FROM new.expires_at))) EXECUTE FUNCTION public.sync_reserved_until();
+
+ALTER TABLE public.seat_reservations ENABLE ALWAYS TRIGGER seat_reservations_sync_reserved_until;
+
+
+--
+-- Name: TRIGGER seat_reservations_sync_reserved_until ON seat_reservations; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER seat_reservations_sync_reserved_until ON public.seat_reservations IS 'Keeps show_seats.reserved_until equal to the expires_at of the hold.';
+
+
+--
+-- Name: ticket_order_audit_log ticket_order_audit_log_append_only; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER ticket_order_audit_log_append_only BEFORE DELETE OR UPDATE ON public.ticket_order_audit_log FOR EACH ROW EXECUTE FUNCTION public.refuse_change('The log is append-only: add a row that corrects it.');
+
+ALTER TABLE public.ticket_order_audit_log ENABLE ALWAYS TRIGGER ticket_order_audit_log_append_only;
+
+
+--
+-- Name: TRIGGER ticket_order_audit_log_append_only ON ticket_order_audit_log; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER ticket_order_audit_log_append_only ON public.ticket_order_audit_log IS 'Refuses UPDATE and DELETE.';
+
+
+--
+-- Name: ticket_order_audit_log ticket_order_audit_log_no_truncate; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER ticket_order_audit_log_no_truncate BEFORE TRUNCATE ON public.ticket_order_audit_log FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change('purge_history() drops what is past retention.');
+
+ALTER TABLE public.ticket_order_audit_log ENABLE ALWAYS TRIGGER ticket_order_audit_log_no_truncate;
+
+
+--
+-- Name: TRIGGER ticket_order_audit_log_no_truncate ON ticket_order_audit_log; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER ticket_order_audit_log_no_truncate ON public.ticket_order_audit_log IS 'Refuses TRUNCATE.';
+
+
+--
+-- Name: ticket_order_audit_log_default ticket_order_audit_log_no_truncate; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER ticket_order_audit_log_no_truncate BEFORE TRUNCATE ON public.ticket_order_audit_log_default FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change('purge_history() drops what is past retention.');
+
+ALTER TABLE public.ticket_order_audit_log_default ENABLE ALWAYS TRIGGER ticket_order_audit_log_no_truncate;
+
+
+--
+-- Name: ticket_orders ticket_orders_audit_insert; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER ticket_orders_audit_insert AFTER INSERT ON public.ticket_orders FOR EACH ROW EXECUTE FUNCTION public.audit_ticket_order();
+
+ALTER TABLE public.ticket_orders ENABLE ALWAYS TRIGGER ticket_orders_audit_insert;
+
+
+--
+-- Name: TRIGGER ticket_orders_audit_insert ON ticket_orders; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER ticket_orders_audit_insert ON public.ticket_orders IS 'Logs each new order.';
+
+
+--
+-- Name: ticket_orders ticket_orders_audit_update; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER ticket_orders_audit_update AFTER UPDATE ON public.ticket_orders FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION public.audit_ticket_order();
+
+ALTER TABLE public.ticket_orders ENABLE ALWAYS TRIGGER ticket_orders_audit_update;
+
+
+--
+-- Name: TRIGGER ticket_orders_audit_update ON ticket_orders; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER ticket_orders_audit_update ON public.ticket_orders IS 'Logs each change of status.';
+
+
+--
+-- Name: ticketing_settings ticketing_settings_keep_row; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER ticketing_settings_keep_row BEFORE DELETE OR TRUNCATE ON public.ticketing_settings FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change('Change the row with UPDATE.');
+
+
+--
+-- Name: TRIGGER ticketing_settings_keep_row ON ticketing_settings; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER ticketing_settings_keep_row ON public.ticketing_settings IS 'Refuses DELETE and TRUNCATE.';
+
+
+--
+-- Name: payment_events payment_events_order_id_show_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.payment_events
+    ADD CONSTRAINT payment_events_order_id_show_id_fkey FOREIGN KEY (order_id, show_id) REFERENCES public.ticket_orders(id, show_id);
+
+
+--
+-- Name: CONSTRAINT payment_events_order_id_show_id_fkey ON payment_events; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT payment_events_order_id_show_id_fkey ON public.payment_events IS 'The order exists, and is of the same show.';
+
+
+--
+-- Name: reservation_seats reservation_seats_reservation_id_show_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.reservation_seats
+    ADD CONSTRAINT reservation_seats_reservation_id_show_id_fkey FOREIGN KEY (reservation_id, show_id) REFERENCES public.seat_reservations(id, show_id);
+
+
+--
+-- Name: CONSTRAINT reservation_seats_reservation_id_show_id_fkey ON reservation_seats; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT reservation_seats_reservation_id_show_id_fkey ON public.reservation_seats IS 'The reservation exists, and is of the same show.';
+
+
+--
+-- Name: reservation_seats reservation_seats_show_seat_id_show_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.reservation_seats
+    ADD CONSTRAINT reservation_seats_show_seat_id_show_id_fkey FOREIGN KEY (show_seat_id, show_id) REFERENCES public.show_seats(id, show_id);
+
+
+--
+-- Name: CONSTRAINT reservation_seats_show_seat_id_show_id_fkey ON reservation_seats; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT reservation_seats_show_seat_id_show_id_fkey ON public.reservation_seats IS 'The seat exists, and is of the same show.';
+
+
+--
+-- Name: seat_reservations seat_reservations_show_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.seat_reservations
+    ADD CONSTRAINT seat_reservations_show_id_fkey FOREIGN KEY (show_id) REFERENCES public.shows(id);
+
+
+--
+-- Name: CONSTRAINT seat_reservations_show_id_fkey ON seat_reservations; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT seat_reservations_show_id_fkey ON public.seat_reservations IS 'The show exists.';
+
+
+--
+-- Name: show_seats show_seats_show_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.show_seats
+    ADD CONSTRAINT show_seats_show_id_fkey FOREIGN KEY (show_id) REFERENCES public.shows(id);
+
+
+--
+-- Name: CONSTRAINT show_seats_show_id_fkey ON show_seats; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT show_seats_show_id_fkey ON public.show_seats IS 'The show exists.';
+
+
+--
+-- Name: ticket_orders ticket_orders_reservation_id_show_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.ticket_orders
+    ADD CONSTRAINT ticket_orders_reservation_id_show_id_fkey FOREIGN KEY (reservation_id, show_id) REFERENCES public.seat_reservations(id, show_id);
+
+
+--
+-- Name: CONSTRAINT ticket_orders_reservation_id_show_id_fkey ON ticket_orders; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT ticket_orders_reservation_id_show_id_fkey ON public.ticket_orders IS 'The reservation exists, and is of the same show.';
+
+
+--
+-- Name: tickets tickets_order_id_show_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.tickets
+    ADD CONSTRAINT tickets_order_id_show_id_fkey FOREIGN KEY (order_id, show_id) REFERENCES public.ticket_orders(id, show_id);
+
+
+--
+-- Name: CONSTRAINT tickets_order_id_show_id_fkey ON tickets; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT tickets_order_id_show_id_fkey ON public.tickets IS 'The order exists, and is of the same show.';
+
+
+--
+-- Name: tickets tickets_show_seat_id_show_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.tickets
+    ADD CONSTRAINT tickets_show_seat_id_show_id_fkey FOREIGN KEY (show_seat_id, show_id) REFERENCES public.show_seats(id, show_id);
+
+
+--
+-- Name: CONSTRAINT tickets_show_seat_id_show_id_fkey ON tickets; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT tickets_show_seat_id_show_id_fkey ON public.tickets IS 'The seat exists, and is of the same show.';
+
+
+--
+-- Name: SCHEMA monitoring; Type: ACL; Schema: -; Owner: -
+--
+
+GRANT USAGE ON SCHEMA monitoring TO ticketdb_monitor;
+
+
+--
+-- Name: SCHEMA public; Type: ACL; Schema: -; Owner: -
+--
+
+GRANT USAGE ON SCHEMA public TO ticketdb_app;
+GRANT USAGE ON SCHEMA public TO ticketdb_monitor;
+
+
+--
+-- Name: FUNCTION active_reservation_totals(OUT active_reservations bigint, OUT expiring_soon bigint, OUT total_seats_held bigint); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.active_reservation_totals(OUT active_reservations bigint, OUT expiring_soon bigint, OUT total_seats_held bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.active_reservation_totals(OUT active_reservations bigint, OUT expiring_soon bigint, OUT total_seats_held bigint) TO ticketdb_monitor;
+
+
+--
+-- Name: FUNCTION adopt_restored_log(p_log text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.adopt_restored_log(p_log text) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION api_durations(p_since timestamp with time zone); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.api_durations(p_since timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.api_durations(p_since timestamp with time zone) TO ticketdb_monitor;
+
+
+--
+-- Name: FUNCTION api_metrics(p_since timestamp with time zone); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.api_metrics(p_since timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.api_metrics(p_since timestamp with time zone) TO ticketdb_monitor;
+
+
+--
+-- Name: FUNCTION api_request_events(p_from xid8, p_below xid8, p_after_id bigint); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.api_request_events(p_from xid8, p_below xid8, p_after_id bigint) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION audit_seat_reservation(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.audit_seat_reservation() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION audit_ticket_order(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.audit_ticket_order() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION can_use_pg_cron(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.can_use_pg_cron() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION check_invariants(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.check_invariants() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION cleanup_expired_seat_reservations(p_batch_size integer, OUT total_reservations_expired integer, OUT total_seats_released integer, OUT reservation_ids uuid[]); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.cleanup_expired_seat_reservations(p_batch_size integer, OUT total_reservations_expired integer, OUT total_seats_released integer, OUT reservation_ids uuid[]) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION cleanup_job_state(OUT scheduler text, OUT last_run_age_seconds double precision, OUT last_run_duration_seconds double precision, OUT last_run_failed boolean, OUT failed_runs_24h bigint, OUT runs_24h bigint, OUT is_scheduled boolean, OUT scheduler_alive boolean); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.cleanup_job_state(OUT scheduler text, OUT last_run_age_seconds double precision, OUT last_run_duration_seconds double precision, OUT last_run_failed boolean, OUT failed_runs_24h bigint, OUT runs_24h bigint, OUT is_scheduled boolean, OUT scheduler_alive boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.cleanup_job_state(OUT scheduler text, OUT last_run_age_seconds double precision, OUT last_run_duration_seconds double precision, OUT last_run_failed boolean, OUT failed_runs_24h bigint, OUT runs_24h bigint, OUT is_scheduled boolean, OUT scheduler_alive boolean) TO ticketdb_monitor;
+
+
+--
+-- Name: FUNCTION confirm_payment(p_show_id uuid, p_order_id uuid, p_provider text, p_event_id text, p_amount_in_cents bigint, OUT success boolean, OUT order_id uuid, OUT status text, OUT ticket_ids uuid[], OUT error_code text, OUT error_message text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.confirm_payment(p_show_id uuid, p_order_id uuid, p_provider text, p_event_id text, p_amount_in_cents bigint, OUT success boolean, OUT order_id uuid, OUT status text, OUT ticket_ids uuid[], OUT error_code text, OUT error_message text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.confirm_payment(p_show_id uuid, p_order_id uuid, p_provider text, p_event_id text, p_amount_in_cents bigint, OUT success boolean, OUT order_id uuid, OUT status text, OUT ticket_ids uuid[], OUT error_code text, OUT error_message text) TO ticketdb_app;
+
+
+--
+-- Name: FUNCTION connections_by_state(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.connections_by_state() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.connections_by_state() TO ticketdb_monitor;
+
+
+--
+-- Name: FUNCTION count_violations(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.count_violations() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.count_violations() TO ticketdb_monitor;
+
+
+--
+-- Name: FUNCTION create_log_partition(p_table text, p_month date); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.create_log_partition(p_table text, p_month date) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION create_ticket_order(p_reservation_token text, p_session_id text, p_idempotency_key text, p_payment_provider text, p_payment_intent_id text, OUT success boolean, OUT order_id uuid, OUT status text, OUT total_amount_in_cents bigint, OUT currency text, OUT error_code text, OUT error_message text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.create_ticket_order(p_reservation_token text, p_session_id text, p_idempotency_key text, p_payment_provider text, p_payment_intent_id text, OUT success boolean, OUT order_id uuid, OUT status text, OUT total_amount_in_cents bigint, OUT currency text, OUT error_code text, OUT error_message text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.create_ticket_order(p_reservation_token text, p_session_id text, p_idempotency_key text, p_payment_provider text, p_payment_intent_id text, OUT success boolean, OUT order_id uuid, OUT status text, OUT total_amount_in_cents bigint, OUT currency text, OUT error_code text, OUT error_message text) TO ticketdb_app;
+
+
+--
+-- Name: FUNCTION duration_bucket_growth(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.duration_bucket_growth() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.duration_bucket_growth() TO ticketdb_monitor;
+
+
+--
+-- Name: FUNCTION end_holds(p_show_id uuid, p_reservation_ids uuid[], p_status text, p_lock_seat_ids uuid[]); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.end_holds(p_show_id uuid, p_reservation_ids uuid[], p_status text, p_lock_seat_ids uuid[]) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION end_overdue_holds(p_show_id uuid, p_reservation_ids uuid[], OUT ended_ids uuid[], OUT seats_released integer); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.end_overdue_holds(p_show_id uuid, p_reservation_ids uuid[], OUT ended_ids uuid[], OUT seats_released integer) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION error_events(p_from xid8, p_below xid8, p_after_id bigint); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.error_events(p_from xid8, p_below xid8, p_after_id bigint) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION error_message(p_error_code text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.error_message(p_error_code text) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION error_metrics(p_since timestamp with time zone, p_limit integer); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.error_metrics(p_since timestamp with time zone, p_limit integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.error_metrics(p_since timestamp with time zone, p_limit integer) TO ticketdb_monitor;
+
+
+--
+-- Name: FUNCTION expire_holds(p_show_id uuid, p_reservation_ids uuid[], p_lock_seat_ids uuid[]); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.expire_holds(p_show_id uuid, p_reservation_ids uuid[], p_lock_seat_ids uuid[]) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION extend_reservation(p_reservation_token text, p_session_id text, OUT success boolean, OUT reservation_id uuid, OUT expires_at timestamp with time zone, OUT extensions_remaining integer, OUT error_code text, OUT error_message text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.extend_reservation(p_reservation_token text, p_session_id text, OUT success boolean, OUT reservation_id uuid, OUT expires_at timestamp with time zone, OUT extensions_remaining integer, OUT error_code text, OUT error_message text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.extend_reservation(p_reservation_token text, p_session_id text, OUT success boolean, OUT reservation_id uuid, OUT expires_at timestamp with time zone, OUT extensions_remaining integer, OUT error_code text, OUT error_message text) TO ticketdb_app;
+
+
+--
+-- Name: FUNCTION extension_events(p_from xid8, p_below xid8, p_after_id bigint); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.extension_events(p_from xid8, p_below xid8, p_after_id bigint) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION extension_metrics(p_days integer); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.extension_metrics(p_days integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.extension_metrics(p_days integer) TO ticketdb_monitor;
+
+
+--
+-- Name: FUNCTION fail_payment(p_show_id uuid, p_order_id uuid, p_provider text, p_event_id text, p_error_message text, OUT success boolean, OUT order_id uuid, OUT status text, OUT error_code text, OUT error_message text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.fail_payment(p_show_id uuid, p_order_id uuid, p_provider text, p_event_id text, p_error_message text, OUT success boolean, OUT order_id uuid, OUT status text, OUT error_code text, OUT error_message text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.fail_payment(p_show_id uuid, p_order_id uuid, p_provider text, p_event_id text, p_error_message text, OUT success boolean, OUT order_id uuid, OUT status text, OUT error_code text, OUT error_message text) TO ticketdb_app;
+
+
+--
+-- Name: FUNCTION fold_api_request_events(p_from xid8, p_below xid8, p_after_id bigint); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.fold_api_request_events(p_from xid8, p_below xid8, p_after_id bigint) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION fold_events(p_log text, p_from xid8, p_below xid8, p_after_id bigint); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.fold_events(p_log text, p_from xid8, p_below xid8, p_after_id bigint) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION fold_order_events(p_from xid8, p_below xid8, p_after_id bigint); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.fold_order_events(p_from xid8, p_below xid8, p_after_id bigint) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION fold_reservation_events(p_from xid8, p_below xid8, p_after_id bigint); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.fold_reservation_events(p_from xid8, p_below xid8, p_after_id bigint) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION get_reservation_statistics(p_show_id uuid, p_hours integer); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.get_reservation_statistics(p_show_id uuid, p_hours integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.get_reservation_statistics(p_show_id uuid, p_hours integer) TO ticketdb_app;
+GRANT ALL ON FUNCTION public.get_reservation_statistics(p_show_id uuid, p_hours integer) TO ticketdb_monitor;
+
+
+--
+-- Name: FUNCTION is_own_work(p_xmin xid); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.is_own_work(p_xmin xid) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION is_restored_log(p_log text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.is_restored_log(p_log text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.is_restored_log(p_log text) TO ticketdb_monitor;
+
+
+--
+-- Name: FUNCTION is_time_zone(p_name text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.is_time_zone(p_name text) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION uuid_v7(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.uuid_v7() FROM PUBLIC;
+
+
+--
+-- Name: COLUMN ticket_orders.id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(id) ON TABLE public.ticket_orders TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN ticket_orders.show_id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(show_id) ON TABLE public.ticket_orders TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN ticket_orders.reservation_id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(reservation_id) ON TABLE public.ticket_orders TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN ticket_orders.seat_ids; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(seat_ids) ON TABLE public.ticket_orders TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN ticket_orders.status; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(status) ON TABLE public.ticket_orders TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN ticket_orders.total_amount_in_cents; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(total_amount_in_cents) ON TABLE public.ticket_orders TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN ticket_orders.currency; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(currency) ON TABLE public.ticket_orders TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN ticket_orders.payment_provider; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(payment_provider) ON TABLE public.ticket_orders TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN ticket_orders.error_message; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(error_message) ON TABLE public.ticket_orders TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN ticket_orders.created_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(created_at) ON TABLE public.ticket_orders TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN ticket_orders.paid_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(paid_at) ON TABLE public.ticket_orders TO ticketdb_monitor;
+
+
+--
+-- Name: FUNCTION lock_order(p_show_id uuid, p_order_id uuid); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.lock_order(p_show_id uuid, p_order_id uuid) FROM PUBLIC;
+
+
+--
+-- Name: COLUMN seat_reservations.id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(id) ON TABLE public.seat_reservations TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN seat_reservations.show_id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(show_id) ON TABLE public.seat_reservations TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN seat_reservations.status; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(status) ON TABLE public.seat_reservations TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN seat_reservations.is_active; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(is_active) ON TABLE public.seat_reservations TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN seat_reservations.expires_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(expires_at) ON TABLE public.seat_reservations TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN seat_reservations.extension_count; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(extension_count) ON TABLE public.seat_reservations TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN seat_reservations.created_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(created_at) ON TABLE public.seat_reservations TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN seat_reservations.ended_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(ended_at) ON TABLE public.seat_reservations TO ticketdb_monitor;
+
+
+--
+-- Name: FUNCTION lock_reservation(p_reservation_token text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.lock_reservation(p_reservation_token text) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION log_api_request(p_endpoint text, p_method text, p_status_code integer, p_duration_ms double precision); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.log_api_request(p_endpoint text, p_method text, p_status_code integer, p_duration_ms double precision) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.log_api_request(p_endpoint text, p_method text, p_status_code integer, p_duration_ms double precision) TO ticketdb_app;
+
+
+--
+-- Name: FUNCTION log_order_failure(p_function text, p_error_code text, p_error_message text, p_show_id uuid, p_order_id uuid, p_reservation_id uuid, p_session_id text, p_old_status text, p_amount_in_cents bigint, p_payment_provider text, p_detail jsonb); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.log_order_failure(p_function text, p_error_code text, p_error_message text, p_show_id uuid, p_order_id uuid, p_reservation_id uuid, p_session_id text, p_old_status text, p_amount_in_cents bigint, p_payment_provider text, p_detail jsonb) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION log_partitions(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.log_partitions() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.log_partitions() TO ticketdb_monitor;
+
+
+--
+-- Name: FUNCTION log_reservation_failure(p_function text, p_error_code text, p_error_message text, p_show_id uuid, p_reservation_id uuid, p_session_id text, p_seat_ids uuid[], p_user_agent text, p_ip_address inet, p_detail jsonb); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.log_reservation_failure(p_function text, p_error_code text, p_error_message text, p_show_id uuid, p_reservation_id uuid, p_session_id text, p_seat_ids uuid[], p_user_agent text, p_ip_address inet, p_detail jsonb) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION log_tail(p_log text, OUT from_xact_id xid8, OUT below_xact_id xid8, OUT after_id bigint); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.log_tail(p_log text, OUT from_xact_id xid8, OUT below_xact_id xid8, OUT after_id bigint) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION maintain_partitions(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.maintain_partitions() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION next_xact_id(p_xact_id xid8); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.next_xact_id(p_xact_id xid8) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION nth_xact_id(p_log text, p_from xid8, p_below xid8, p_after_id bigint, p_rows_before integer); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.nth_xact_id(p_log text, p_from xid8, p_below xid8, p_after_id bigint, p_rows_before integer) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION order_events(p_from xid8, p_below xid8, p_after_id bigint); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.order_events(p_from xid8, p_below xid8, p_after_id bigint) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION order_metrics(p_since timestamp with time zone); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.order_metrics(p_since timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.order_metrics(p_since timestamp with time zone) TO ticketdb_monitor;
+
+
+--
+-- Name: FUNCTION overdue_hold_totals(OUT overdue_holds bigint, OUT oldest_overdue_seconds double precision); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.overdue_hold_totals(OUT overdue_holds bigint, OUT oldest_overdue_seconds double precision) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.overdue_hold_totals(OUT overdue_holds bigint, OUT oldest_overdue_seconds double precision) TO ticketdb_monitor;
+
+
+--
+-- Name: FUNCTION overdue_holds(p_limit integer, p_portion_size integer, p_after_expires_at timestamp with time zone, p_after_id uuid); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.overdue_holds(p_limit integer, p_portion_size integer, p_after_expires_at timestamp with time zone, p_after_id uuid) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION partitioned_logs(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.partitioned_logs() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION purge_history(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.purge_history() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION refund_order(p_show_id uuid, p_order_id uuid, OUT success boolean, OUT order_id uuid, OUT status text, OUT seats_released integer, OUT error_code text, OUT error_message text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.refund_order(p_show_id uuid, p_order_id uuid, OUT success boolean, OUT order_id uuid, OUT status text, OUT seats_released integer, OUT error_code text, OUT error_message text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.refund_order(p_show_id uuid, p_order_id uuid, OUT success boolean, OUT order_id uuid, OUT status text, OUT seats_released integer, OUT error_code text, OUT error_message text) TO ticketdb_app;
+
+
+--
+-- Name: FUNCTION refuse_change(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.refuse_change() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION release_reservation(p_reservation_token text, p_session_id text, p_seat_ids uuid[], OUT success boolean, OUT reservation_id uuid, OUT seats_released integer, OUT error_code text, OUT error_message text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.release_reservation(p_reservation_token text, p_session_id text, p_seat_ids uuid[], OUT success boolean, OUT reservation_id uuid, OUT seats_released integer, OUT error_code text, OUT error_message text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.release_reservation(p_reservation_token text, p_session_id text, p_seat_ids uuid[], OUT success boolean, OUT reservation_id uuid, OUT seats_released integer, OUT error_code text, OUT error_message text) TO ticketdb_app;
+
+
+--
+-- Name: FUNCTION reservation_cleanup_job_runs(p_limit integer); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.reservation_cleanup_job_runs(p_limit integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.reservation_cleanup_job_runs(p_limit integer) TO ticketdb_monitor;
+
+
+--
+-- Name: FUNCTION reservation_events(p_from xid8, p_below xid8, p_after_id bigint); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.reservation_events(p_from xid8, p_below xid8, p_after_id bigint) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION reservation_metrics(p_since timestamp with time zone, p_show_id uuid); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.reservation_metrics(p_since timestamp with time zone, p_show_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.reservation_metrics(p_since timestamp with time zone, p_show_id uuid) TO ticketdb_monitor;
+
+
+--
+-- Name: FUNCTION reserve_seats(p_show_id uuid, p_seat_ids uuid[], p_session_id text, p_user_id text, p_email text, p_user_agent text, p_ip_address inet, OUT success boolean, OUT reservation_id uuid, OUT reservation_token text, OUT expires_at timestamp with time zone, OUT seat_count integer, OUT total_amount_in_cents bigint, OUT currency text, OUT error_code text, OUT error_message text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.reserve_seats(p_show_id uuid, p_seat_ids uuid[], p_session_id text, p_user_id text, p_email text, p_user_agent text, p_ip_address inet, OUT success boolean, OUT reservation_id uuid, OUT reservation_token text, OUT expires_at timestamp with time zone, OUT seat_count integer, OUT total_amount_in_cents bigint, OUT currency text, OUT error_code text, OUT error_message text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.reserve_seats(p_show_id uuid, p_seat_ids uuid[], p_session_id text, p_user_id text, p_email text, p_user_agent text, p_ip_address inet, OUT success boolean, OUT reservation_id uuid, OUT reservation_token text, OUT expires_at timestamp with time zone, OUT seat_count integer, OUT total_amount_in_cents bigint, OUT currency text, OUT error_code text, OUT error_message text) TO ticketdb_app;
+
+
+--
+-- Name: FUNCTION retake_seats(p_show_id uuid, p_reservation_id uuid, p_seat_ids uuid[]); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.retake_seats(p_show_id uuid, p_reservation_id uuid, p_seat_ids uuid[]) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION revoke_default_privileges(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.revoke_default_privileges() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION roll_up_metrics(p_max_events integer); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.roll_up_metrics(p_max_events integer) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION rollup_state(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.rollup_state() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.rollup_state() TO ticketdb_monitor;
+
+
+--
+-- Name: PROCEDURE run_reservation_cleanup(IN p_scheduler text, IN p_batch_size integer); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON PROCEDURE public.run_reservation_cleanup(IN p_scheduler text, IN p_batch_size integer) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION schedule_jobs(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.schedule_jobs() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION scheduled_jobs(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.scheduled_jobs() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION sync_reserved_until(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.sync_reserved_until() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION system_identifier(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.system_identifier() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION unschedule_jobs(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.unschedule_jobs() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION window_start(p_length interval); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.window_start(p_length interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.window_start(p_length interval) TO ticketdb_monitor;
+
+
+--
+-- Name: TABLE active_reservations; Type: ACL; Schema: monitoring; Owner: -
+--
+
+GRANT SELECT ON TABLE monitoring.active_reservations TO ticketdb_monitor;
+
+
+--
+-- Name: TABLE alert_rules; Type: ACL; Schema: monitoring; Owner: -
+--
+
+GRANT SELECT ON TABLE monitoring.alert_rules TO ticketdb_monitor;
+
+
+--
+-- Name: TABLE cleanup_job_health; Type: ACL; Schema: monitoring; Owner: -
+--
+
+GRANT SELECT ON TABLE monitoring.cleanup_job_health TO ticketdb_monitor;
+
+
+--
+-- Name: TABLE alerts; Type: ACL; Schema: monitoring; Owner: -
+--
+
+GRANT SELECT ON TABLE monitoring.alerts TO ticketdb_monitor;
+
+
+--
+-- Name: TABLE api_endpoint_health; Type: ACL; Schema: monitoring; Owner: -
+--
+
+GRANT SELECT ON TABLE monitoring.api_endpoint_health TO ticketdb_monitor;
+
+
+--
+-- Name: TABLE connection_pool; Type: ACL; Schema: monitoring; Owner: -
+--
+
+GRANT SELECT ON TABLE monitoring.connection_pool TO ticketdb_monitor;
+
+
+--
+-- Name: TABLE double_booking_attempts; Type: ACL; Schema: monitoring; Owner: -
+--
+
+GRANT SELECT ON TABLE monitoring.double_booking_attempts TO ticketdb_monitor;
+
+
+--
+-- Name: TABLE extension_trends; Type: ACL; Schema: monitoring; Owner: -
+--
+
+GRANT SELECT ON TABLE monitoring.extension_trends TO ticketdb_monitor;
+
+
+--
+-- Name: TABLE health; Type: ACL; Schema: monitoring; Owner: -
+--
+
+GRANT SELECT ON TABLE monitoring.health TO ticketdb_monitor;
+
+
+--
+-- Name: TABLE hourly_metrics; Type: ACL; Schema: monitoring; Owner: -
+--
+
+GRANT SELECT ON TABLE monitoring.hourly_metrics TO ticketdb_monitor;
+
+
+--
+-- Name: TABLE invariant_violations; Type: ACL; Schema: monitoring; Owner: -
+--
+
+GRANT SELECT ON TABLE monitoring.invariant_violations TO ticketdb_monitor;
+
+
+--
+-- Name: TABLE payment_failures; Type: ACL; Schema: monitoring; Owner: -
+--
+
+GRANT SELECT ON TABLE monitoring.payment_failures TO ticketdb_monitor;
+
+
+--
+-- Name: TABLE reservation_expiration_rate; Type: ACL; Schema: monitoring; Owner: -
+--
+
+GRANT SELECT ON TABLE monitoring.reservation_expiration_rate TO ticketdb_monitor;
+
+
+--
+-- Name: TABLE reservation_hold_time; Type: ACL; Schema: monitoring; Owner: -
+--
+
+GRANT SELECT ON TABLE monitoring.reservation_hold_time TO ticketdb_monitor;
+
+
+--
+-- Name: TABLE reservation_success_rate; Type: ACL; Schema: monitoring; Owner: -
+--
+
+GRANT SELECT ON TABLE monitoring.reservation_success_rate TO ticketdb_monitor;
+
+
+--
+-- Name: TABLE quality_dashboard; Type: ACL; Schema: monitoring; Owner: -
+--
+
+GRANT SELECT ON TABLE monitoring.quality_dashboard TO ticketdb_monitor;
+
+
+--
+-- Name: TABLE shows; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.shows TO ticketdb_app;
+GRANT SELECT ON TABLE public.shows TO ticketdb_monitor;
+
+
+--
+-- Name: TABLE revenue_today; Type: ACL; Schema: monitoring; Owner: -
+--
+
+GRANT SELECT ON TABLE monitoring.revenue_today TO ticketdb_monitor;
+
+
+--
+-- Name: TABLE realtime_dashboard; Type: ACL; Schema: monitoring; Owner: -
+--
+
+GRANT SELECT ON TABLE monitoring.realtime_dashboard TO ticketdb_monitor;
+
+
+--
+-- Name: TABLE system_health; Type: ACL; Schema: monitoring; Owner: -
+--
+
+GRANT SELECT ON TABLE monitoring.system_health TO ticketdb_monitor;
+
+
+--
+-- Name: TABLE top_errors; Type: ACL; Schema: monitoring; Owner: -
+--
+
+GRANT SELECT ON TABLE monitoring.top_errors TO ticketdb_monitor;
+
+
+--
+-- Name: TABLE api_request_log; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.api_request_log TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN payment_events.provider; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(provider) ON TABLE public.payment_events TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN payment_events.show_id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(show_id) ON TABLE public.payment_events TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN payment_events.order_id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(order_id) ON TABLE public.payment_events TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN payment_events.kind; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(kind) ON TABLE public.payment_events TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN payment_events.amount_in_cents; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(amount_in_cents) ON TABLE public.payment_events TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN payment_events.success; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(success) ON TABLE public.payment_events TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN payment_events.order_status; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(order_status) ON TABLE public.payment_events TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN payment_events.error_code; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(error_code) ON TABLE public.payment_events TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN payment_events.created_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(created_at) ON TABLE public.payment_events TO ticketdb_monitor;
+
+
+--
+-- Name: TABLE reservation_cleanup_job_status; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.reservation_cleanup_job_status TO ticketdb_monitor;
+
+
+--
+-- Name: TABLE reservation_cleanup_runs; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.reservation_cleanup_runs TO ticketdb_monitor;
+
+
+--
+-- Name: TABLE reservation_seats; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.reservation_seats TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN seat_reservation_audit_log.id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(id) ON TABLE public.seat_reservation_audit_log TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN seat_reservation_audit_log.event_type; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(event_type) ON TABLE public.seat_reservation_audit_log TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN seat_reservation_audit_log.reservation_id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(reservation_id) ON TABLE public.seat_reservation_audit_log TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN seat_reservation_audit_log.show_id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(show_id) ON TABLE public.seat_reservation_audit_log TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN seat_reservation_audit_log.seat_count; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(seat_count) ON TABLE public.seat_reservation_audit_log TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN seat_reservation_audit_log.seat_ids; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(seat_ids) ON TABLE public.seat_reservation_audit_log TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN seat_reservation_audit_log.error_code; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(error_code) ON TABLE public.seat_reservation_audit_log TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN seat_reservation_audit_log.error_message; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(error_message) ON TABLE public.seat_reservation_audit_log TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN seat_reservation_audit_log.hold_seconds; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(hold_seconds) ON TABLE public.seat_reservation_audit_log TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN seat_reservation_audit_log.xact_id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(xact_id) ON TABLE public.seat_reservation_audit_log TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN seat_reservation_audit_log.created_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(created_at) ON TABLE public.seat_reservation_audit_log TO ticketdb_monitor;
+
+
+--
+-- Name: TABLE show_seats; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.show_seats TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN show_seats.id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(id) ON TABLE public.show_seats TO ticketdb_app;
+
+
+--
+-- Name: COLUMN show_seats.show_id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(show_id) ON TABLE public.show_seats TO ticketdb_app;
+
+
+--
+-- Name: COLUMN show_seats.section; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(section) ON TABLE public.show_seats TO ticketdb_app;
+
+
+--
+-- Name: COLUMN show_seats.row_label; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(row_label) ON TABLE public.show_seats TO ticketdb_app;
+
+
+--
+-- Name: COLUMN show_seats.seat_number; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(seat_number) ON TABLE public.show_seats TO ticketdb_app;
+
+
+--
+-- Name: COLUMN show_seats.status; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(status) ON TABLE public.show_seats TO ticketdb_app;
+
+
+--
+-- Name: COLUMN show_seats.reserved_until; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(reserved_until) ON TABLE public.show_seats TO ticketdb_app;
+
+
+--
+-- Name: COLUMN show_seats.price_in_cents; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(price_in_cents) ON TABLE public.show_seats TO ticketdb_app;
+
+
+--
+-- Name: COLUMN ticket_order_audit_log.id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(id) ON TABLE public.ticket_order_audit_log TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN ticket_order_audit_log.order_id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(order_id) ON TABLE public.ticket_order_audit_log TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN ticket_order_audit_log.reservation_id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(reservation_id) ON TABLE public.ticket_order_audit_log TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN ticket_order_audit_log.show_id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(show_id) ON TABLE public.ticket_order_audit_log TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN ticket_order_audit_log.old_status; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(old_status) ON TABLE public.ticket_order_audit_log TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN ticket_order_audit_log.new_status; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(new_status) ON TABLE public.ticket_order_audit_log TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN ticket_order_audit_log.amount_in_cents; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(amount_in_cents) ON TABLE public.ticket_order_audit_log TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN ticket_order_audit_log.currency; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(currency) ON TABLE public.ticket_order_audit_log TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN ticket_order_audit_log.seat_count; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(seat_count) ON TABLE public.ticket_order_audit_log TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN ticket_order_audit_log.payment_provider; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(payment_provider) ON TABLE public.ticket_order_audit_log TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN ticket_order_audit_log.order_created_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(order_created_at) ON TABLE public.ticket_order_audit_log TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN ticket_order_audit_log.error_code; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(error_code) ON TABLE public.ticket_order_audit_log TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN ticket_order_audit_log.error_message; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(error_message) ON TABLE public.ticket_order_audit_log TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN ticket_order_audit_log.xact_id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(xact_id) ON TABLE public.ticket_order_audit_log TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN ticket_order_audit_log.created_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(created_at) ON TABLE public.ticket_order_audit_log TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN tickets.id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(id) ON TABLE public.tickets TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN tickets.show_id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(show_id) ON TABLE public.tickets TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN tickets.order_id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(order_id) ON TABLE public.tickets TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN tickets.show_seat_id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(show_seat_id) ON TABLE public.tickets TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN tickets.price_in_cents; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(price_in_cents) ON TABLE public.tickets TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN tickets.currency; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(currency) ON TABLE public.tickets TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN tickets.status; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(status) ON TABLE public.tickets TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN tickets.created_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(created_at) ON TABLE public.tickets TO ticketdb_monitor;
+
+
+--
+-- PostgreSQL database dump complete
+--
+
+
