@@ -447,21 +447,45 @@ COMMENT ON FUNCTION {{ schema }}.nth_xact_id(text, xid8, xid8, bigint, integer) 
 'Transaction of the row that has so many before it among the transactions from p_from to below '
 'p_below of a log, rows beyond p_after_id; NULL where there are fewer. Internal.';
 
--- object: functions/is_restored_log.sql sha256=566f6d35f192d3a4b3d460c4b809f7eb5c5b4ff052406f57fc03d073c1c9a3cd
+-- object: functions/is_restored_log.sql sha256=b13e872036f849ddee60a677a4c9efd73ed7a87cd0612b1178ecd155485003dd
 -- Whether the watermark is another server's. Until roll_up_metrics() has seen to it, new events may
 -- be missing from the views.
 CREATE OR REPLACE FUNCTION {{ schema }}.is_restored_log(p_log text)
 RETURNS boolean
-LANGUAGE sql
+LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
 SET search_path = {{ schema }}, pg_temp
+-- What is not rolled up is found by its ids.
+SET enable_seqscan = off
 AS $body$
-SELECT
-    mark.watermark > pg_snapshot_xmax(pg_current_snapshot())
-    OR COALESCE(mark.system_identifier <> {{ schema }}.system_identifier(), false)
-FROM {{ schema }}.metric_watermarks AS mark
-WHERE mark.log = p_log;
+DECLARE
+    v_mark {{ schema }}.metric_watermarks;
+    v_is_same_server boolean;
+    v_is_restored boolean;
+BEGIN
+    SELECT mark.* INTO v_mark FROM {{ schema }}.metric_watermarks AS mark WHERE mark.log = p_log;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    IF v_mark.watermark > pg_snapshot_xmax(pg_current_snapshot()) THEN
+        RETURN true;
+    END IF;
+    v_is_same_server := v_mark.system_identifier = {{ schema }}.system_identifier();
+    IF v_is_same_server IS NOT NULL THEN
+        RETURN NOT v_is_same_server;
+    END IF;
+    -- Nobody knows. The counter of this server may have passed the watermark since: then there are
+    -- lines below it that are newer than all that was rolled up.
+    EXECUTE format(
+        'WITH newer AS MATERIALIZED (SELECT event.xact_id FROM %I.%I AS event WHERE event.id > $1) '
+        'SELECT EXISTS (SELECT FROM newer WHERE newer.xact_id < $2)',
+        {{ schema | literal }}, p_log
+    )
+    INTO v_is_restored
+    USING v_mark.last_folded_id, v_mark.watermark;
+    RETURN v_is_restored;
+END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.is_restored_log(text) IS

@@ -765,6 +765,25 @@ def test_a_restored_database_counts_on(
     assert_goes_on(restored, there)
 
 
+@on_another_server
+def test_a_restored_database_that_passes_the_old_counter_before_its_first_rollup_counts_on(
+    owner: Connection, database: Database, there: Database, connect: Connect, tmp_path: Path
+) -> None:
+    restored = enter(connect(there))
+    pass_by(owner, next_transaction(restored) + 10_000)
+    fill(owner, database)
+    copy(database, there, tmp_path)
+    restored.execute("UPDATE metric_watermarks SET system_identifier = NULL")
+    before = created(restored)
+    log_holds(restored, 7)
+    pass_by(restored, next_transaction(owner))
+    log_holds(restored, 5)
+    assert_restored_is_told(restored, is_told=True)
+    roll_up(restored)
+    assert created(restored) == before + 12
+    assert_goes_on(restored, there)
+
+
 def assert_restored_is_told(connection: Connection, is_told: bool) -> None:
     status, message = rollup_of(connection)
     assert (status, "restored" in message) == (("CRITICAL", True) if is_told else ("OK", False))
@@ -845,7 +864,9 @@ def test_a_copy_within_the_server_counts_on_as_if_nothing_had_happened(
     "sabotage",
     [
         Edit(
-            "is_restored_log", "mark.watermark > pg_snapshot_xmax(pg_current_snapshot())", "false"
+            "is_restored_log",
+            "IF v_mark.watermark > pg_snapshot_xmax(pg_current_snapshot()) THEN",
+            "IF false THEN RETURN false; ELSE RETURN false;",
         ),
         Edit("adopt_restored_log", "restored_id = v_last_id", "restored_id = 0"),
         Edit("adopt_restored_log", "'0'::xid8", "v_mark.watermark"),

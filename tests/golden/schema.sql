@@ -2178,15 +2178,38 @@ COMMENT ON FUNCTION public.is_own_work(p_xmin xid) IS 'Whether the row with this
 --
 
 CREATE FUNCTION public.is_restored_log(p_log text) RETURNS boolean
-    LANGUAGE sql STABLE SECURITY DEFINER
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
-    AS $$
-SELECT
-    mark.watermark > pg_snapshot_xmax(pg_current_snapshot())
-    OR COALESCE(mark.system_identifier <> "public".system_identifier(), false)
-FROM "public".metric_watermarks AS mark
-WHERE mark.log = p_log;
-$$;
+    SET enable_seqscan TO 'off'
+    AS $_$
+DECLARE
+    v_mark "public".metric_watermarks;
+    v_is_same_server boolean;
+    v_is_restored boolean;
+BEGIN
+    SELECT mark.* INTO v_mark FROM "public".metric_watermarks AS mark WHERE mark.log = p_log;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    IF v_mark.watermark > pg_snapshot_xmax(pg_current_snapshot()) THEN
+        RETURN true;
+    END IF;
+    v_is_same_server := v_mark.system_identifier = "public".system_identifier();
+    IF v_is_same_server IS NOT NULL THEN
+        RETURN NOT v_is_same_server;
+    END IF;
+    -- Nobody knows. The counter of this server may have passed the watermark since: then there are
+    -- lines below it that are newer than all that was rolled up.
+    EXECUTE format(
+        'WITH newer AS MATERIALIZED (SELECT event.xact_id FROM %I.%I AS event WHERE event.id > $1) '
+        'SELECT EXISTS (SELECT FROM newer WHERE newer.xact_id < $2)',
+        'public', p_log
+    )
+    INTO v_is_restored
+    USING v_mark.last_folded_id, v_mark.watermark;
+    RETURN v_is_restored;
+END;
+$_$;
 
 
 --
