@@ -34,7 +34,8 @@ from ticketdb.migrate import apply
 from ticketdb.resources import PACKAGE, shipped_tree
 from ticketdb_develop import build_from_sources
 
-SCHEMA = PACKAGE.parent / "tests" / "golden" / "schema.sql"
+ROOT = PACKAGE.parent
+SCHEMA = ROOT / "tests" / "golden" / "schema.sql"
 DUMPED_BY = SUPPORTED_MAJORS[0]  # later ones can load what it writes
 REMEDY = "if sql/ is right, freeze it with `ticketdb revision -m …` and run `make golden`"
 # Nothing is called as it is by default, and nothing is a plain word.
@@ -78,10 +79,10 @@ def load(cluster: Cluster, dsn: str, file: Path) -> None:
         connection.execute("SELECT public.maintain_partitions()")
 
 
-def write(majors: list[int]) -> None:
+def write() -> None:
     """Write both files. Raises E_NO_SERVER where a major version is not there."""
     found: defaultdict[tuple[str, str, str], list[int]] = defaultdict(list)
-    for major in majors:
+    for major in SUPPORTED_MAJORS:
         with private_cluster(find_server_binaries(major=major)) as cluster:
             dsn = database(cluster, "placeholders")
             apply(dsn, PLACEHOLDERS)
@@ -114,9 +115,9 @@ def check(major: int) -> list[str]:
             if names == Variables():
                 loaded = database(cluster, "loaded")
                 load(cluster, loaded, SCHEMA)
-                corners["tests/golden/schema.sql"] = catalog_of(loaded, names)
+                corners[SCHEMA.name] = catalog_of(loaded, names)
                 if major == DUMPED_BY and dump(cluster, chain) != SCHEMA.read_text("utf-8"):
-                    wrong.append("tests/golden/schema.sql is not what pg_dump says of the chain")
+                    wrong.append(f"{SCHEMA.name} is not what pg_dump says of the chain")
             replayed = catalog_of(chain, names)
             for corner, catalog in corners.items():
                 wrong += [
@@ -129,13 +130,15 @@ def check(major: int) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing, prove that they agree")
-    parser.add_argument("--majors", nargs="*", type=int, default=SUPPORTED_MAJORS)
+    parser.add_argument(
+        "--majors", nargs="*", type=int, default=SUPPORTED_MAJORS, help="those to prove it on"
+    )
     options = parser.parse_args()
     status = 0
     try:
         if not options.check:
-            write(options.majors)
-            print(f"wrote {SHIPPED.name} and {SCHEMA.name}, by PostgreSQL {options.majors}")
+            write()
+            print(f"wrote {SHIPPED.relative_to(ROOT)} and {SCHEMA.relative_to(ROOT)}")
         for major in options.majors:
             wrong = check(major)
             print(
