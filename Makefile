@@ -8,6 +8,7 @@ STAMP := $(VENV)/.made-from-lock
 WORKERS ?= --numprocesses auto --maxprocesses 4 --dist loadgroup
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+MAJORS ?= 15 16 17 18
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -38,12 +39,23 @@ ifeq ($(strip $(PYTEST_ARGS)),)
 	TICKETDB_TEST_NAMES=other $(BIN)/pytest $(WORKERS) --quiet tests/behaviour
 endif
 
+# Servers that the machine lacks come without pg_cron and plpgsql_check: what needs those is skipped.
+.PHONY: test-matrix
+test-matrix: $(STAMP) ## Run the behaviour tests on every supported PostgreSQL (MAJORS="17 18": on those)
+	@scripts/ensure-postgres --extensions --majors "$(MAJORS)" $(BIN)/python
+	@failed=; for major in $(MAJORS); do \
+	    TICKETDB_TEST_MAJOR=$$major $(BIN)/pytest $(WORKERS) $(PYTEST_ARGS) tests/behaviour \
+	        || failed="$$failed $$major"; \
+	done; [ -z "$$failed" ] || { echo "test-matrix: failed on PostgreSQL$$failed" >&2; exit 1; }
+
 .PHONY: lint
 lint: $(STAMP) ## Check Python, SQL and the words in the tree
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/sqlfluff lint --processes 2 --disable-progress-bar sql
+	@scripts/ensure-postgres --extensions $(BIN)/python
+	$(BIN)/python scripts/lint-migrations
 	scripts/check-words
 
 .PHONY: format
@@ -71,6 +83,16 @@ readme: $(STAMP) ## Run what README.md shows and write its output back
 verify-readme: $(STAMP) ## Check that what README.md shows is what a server answers
 	@scripts/ensure-postgres $(BIN)/python
 	@$(BIN)/python scripts/readme-session --check
+
+.PHONY: golden
+golden: $(STAMP) ## Write the golden files: the shipped fingerprint, and the schema as SQL
+	@scripts/ensure-postgres --majors "$(MAJORS)" $(BIN)/python
+	@$(BIN)/python -m ticketdb_develop.golden
+
+.PHONY: verify-golden
+verify-golden: $(STAMP) ## Check that sql/, the chain and the golden files agree (MAJORS="15": there only)
+	@scripts/ensure-postgres --majors "$(MAJORS)" $(BIN)/python
+	@$(BIN)/python -m ticketdb_develop.golden --check --majors $(MAJORS)
 
 .PHONY: lock
 lock: ## Write requirements-dev.lock anew with the newest versions allowed

@@ -12,6 +12,7 @@ from bench.cleanup import cleanup
 from bench.dashboards import dashboards
 from bench.harness import QUICK, SETTINGS, Options, pgbench_program, running
 from bench.holds import hot, peers, spread
+from bench.migrations import copies, installs, under_load
 from bench.profile import profile
 from bench.records import records
 from bench.report import Result, print_report, write_json
@@ -25,6 +26,9 @@ MEASURES = {
     "P4": cleanup,
     "P5": dashboards,
     "P6": rollup,
+    "P7": installs,
+    "P8": copies,
+    "P9": under_load,
     "peers": peers,
     "records": records,
 }

@@ -1,18 +1,24 @@
--- The oldest transaction of somebody else's that holds a lock on something of ours, in words.
+-- Who keeps a session waiting, in words. Asked while it waits: once its time is out, nobody can tell any more.
 SELECT
-    COALESCE(
-        (
-            SELECT format('in the way: pid %s, %s', a.pid, left(a.query, 100))
-            FROM pg_stat_activity AS a
-            INNER JOIN pg_locks AS l ON l.pid = a.pid AND l.granted AND l.database = a.datid
-            INNER JOIN pg_class AS c ON c.oid = l.relation
-            INNER JOIN pg_namespace AS n ON n.oid = c.relnamespace
-            WHERE
-                n.nspname IN ({{ schema | literal }}, {{ monitoring_schema | literal }})
-                AND a.pid <> pg_backend_pid()
-                AND a.datname = current_database()
-            ORDER BY a.xact_start
-            LIMIT 1
-        ),
-        'what was in the way is gone'
-    ) AS description
+    -- What is done CONCURRENTLY waits without a time-out.
+    w.query ~* '\mCONCURRENTLY\M' AS for_long,
+    CASE
+        WHEN a.pid IS NULL THEN 'in the way: a prepared transaction, see pg_prepared_xacts'
+        ELSE format(
+            'in the way: pid %s, %s (%s)',
+            a.pid,
+            regexp_replace(left(a.query, 100), '\s+', ' ', 'g'),
+            concat_ws(
+                ', ',
+                a.usename,
+                NULLIF(a.application_name, ''),
+                a.state || COALESCE(to_char(a.xact_start, '" since "HH24:MI:SS'), '')
+            )
+        )
+    END AS description
+FROM pg_stat_activity AS w
+CROSS JOIN LATERAL unnest(pg_blocking_pids(w.pid)) AS b (pid)
+LEFT JOIN pg_stat_activity AS a ON a.pid = b.pid
+WHERE w.pid = {{ pid }}::integer AND w.wait_event_type = 'Lock'
+ORDER BY a.xact_start
+LIMIT 1

@@ -1,12 +1,13 @@
 -- Run before a revision: whether there is room, the schema, and alembic's table of the version.
+-- Where only the history is missing, `adopt` has it make the ledger, too.
 -- alembic would make its table by itself, without comments and with whatever ALTER DEFAULT
 -- PRIVILEGES hands out: in `public` of a Supabase database, everything to everybody.
 DO $body$
 DECLARE
-    v_table text := format('%I.ticketdb_alembic_version', {{ schema | literal }});
     v_schema oid := to_regnamespace(quote_ident({{ schema | literal }}));
     v_strangers text;
-    v_grantee text;
+    v_made text[] := '{}';
+    v_revoke text;
 BEGIN
     IF NOT COALESCE(
         has_schema_privilege(v_schema, 'CREATE'),
@@ -31,14 +32,14 @@ BEGIN
     INNER JOIN jsonb_array_elements_text({{ tables }}) AS t (name) ON t.name = c.relname
     WHERE c.relnamespace = v_schema;
     IF v_strangers IS NOT NULL THEN
-        RAISE EXCEPTION '% is there already, and was not made by ticketdb', v_strangers
+        RAISE EXCEPTION '% is there already, and in no ledger', v_strangers
             USING ERRCODE = 'duplicate_table', DETAIL = 'nothing was changed';
     END IF;
     IF v_schema IS NULL THEN
         CREATE SCHEMA {{ schema }};
         COMMENT ON SCHEMA {{ schema }} IS 'ticketdb: tables and functions that sell seats.';
     END IF;
-    IF to_regclass(v_table) IS NULL THEN
+    IF to_regclass(format('%I.ticketdb_alembic_version', {{ schema | literal }})) IS NULL THEN
         CREATE TABLE {{ schema }}.ticketdb_alembic_version (
             version_num varchar(32) NOT NULL,
             CONSTRAINT ticketdb_alembic_version_pkc PRIMARY KEY (version_num)
@@ -48,15 +49,29 @@ BEGIN
         COMMENT ON COLUMN {{ schema }}.ticketdb_alembic_version.version_num IS 'Revision id.';
         COMMENT ON CONSTRAINT ticketdb_alembic_version_pkc
         ON {{ schema }}.ticketdb_alembic_version IS 'A revision is reached once.';
-        FOR v_grantee IN
-            SELECT DISTINCT COALESCE(quote_ident(r.rolname), 'PUBLIC')
-            FROM pg_class AS c
-            CROSS JOIN LATERAL aclexplode(c.relacl) AS a
-            LEFT JOIN pg_roles AS r ON r.oid = a.grantee
-            WHERE c.oid = to_regclass(v_table) AND a.grantee <> c.relowner
-        LOOP
-            EXECUTE format('REVOKE ALL ON TABLE %s FROM %s', v_table, v_grantee);
-        END LOOP;
+        v_made := v_made || 'ticketdb_alembic_version'::text;
     END IF;
+{% if ledger is defined %}
+    IF to_regclass(format('%I.ticketdb_migrations', {{ schema | literal }})) IS NULL THEN
+        EXECUTE {{ ledger }};
+        v_made := v_made || 'ticketdb_migrations'::text;
+    END IF;
+{% endif %}
+    FOR v_revoke IN
+        SELECT DISTINCT
+            format(
+                'REVOKE ALL ON TABLE %I.%I FROM %s',
+                {{ schema | literal }}, c.relname, COALESCE(quote_ident(r.rolname), 'PUBLIC')
+            )
+        FROM pg_class AS c
+        CROSS JOIN LATERAL aclexplode(c.relacl) AS a
+        LEFT JOIN pg_roles AS r ON r.oid = a.grantee
+        WHERE
+            c.relnamespace = to_regnamespace(quote_ident({{ schema | literal }}))
+            AND c.relname = ANY(v_made)
+            AND a.grantee <> c.relowner
+    LOOP
+        EXECUTE v_revoke;
+    END LOOP;
 END;
 $body$;

@@ -26,6 +26,8 @@ PLACEHOLDER = re.compile(r"([\"']?)zz_(\w+?)_zz\1")
 PLACEHOLDERS = parse_variables(
     {"variables": {name: f"zz_{name}_zz" for name in NAMES if name != "manage_roles"}}, __name__
 )
+# Of a routine the name alone; within quotes there may be parentheses, too.
+UP_TO_ARGUMENTS = re.compile(r'^((?:"(?:[^"]|"")*"|[^"(])*)\(.*', re.DOTALL)
 
 Key = tuple[str, str]  # kind, identity
 Catalog = dict[Key, str]  # definitions
@@ -106,7 +108,7 @@ def shipped_catalog(connection: Connection, variables: Variables, major: int) ->
 def roots(catalog: Catalog) -> set[str]:
     """What a catalog's rows belong to: the opposite of strangers."""
     tops = ("relation", "routine", "type", "statistics")
-    return {identity.partition("(")[0] for kind, identity in catalog if kind in tops}
+    return {UP_TO_ARGUMENTS.sub(r"\1", identity) for kind, identity in catalog if kind in tops}
 
 
 def differences(wanted: Catalog, found: Catalog) -> list[Difference]:

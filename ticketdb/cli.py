@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from importlib.util import find_spec
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
@@ -15,11 +17,12 @@ from rich.console import Console
 from rich.progress import Progress as Bar
 from typer import Argument, Option
 
-from ticketdb import migrate, nagios, revision, verify
+from ticketdb import SUPPORTED_MAJORS, migrate, plan, verify
 from ticketdb.config import Variables, load_variables
 from ticketdb.database import connect, explained, own_sql
-from ticketdb.errors import ExitStatus, TicketdbError
-from ticketdb.status import read_status, watch
+from ticketdb.errors import ExitStatus, TicketdbError, problem
+from ticketdb_watch import nagios
+from ticketdb_watch.status import read_status, watch
 
 app = typer.Typer(
     help="Installs, checks and runs the database half of a reserved-seat ticketing system.",
@@ -36,7 +39,15 @@ ConfigFile = Annotated[
 ]
 Json = Annotated[bool, Option("--json", help="Print JSON instead of text.")]
 To = Annotated[str, Option(help="Revision to stop at.")]
+Measure = Annotated[bool, Option(help="Run them on a copy of the schema, on a private server.")]
 From = Annotated[str, Option("--from", help="Revision that the database is at.")]
+Role = Annotated[str, Option(help="Role to run it; otherwise whoever owns what is there.")]
+Major = Annotated[
+    int | None,
+    Option(
+        min=SUPPORTED_MAJORS[0], max=SUPPORTED_MAJORS[-1], help="PostgreSQL version; otherwise all."
+    ),
+]
 BackTo = Annotated[str, Option(help='Revision to go back to; "base" removes everything.')]
 DryRun = Annotated[bool, Option("--dry-run", help="Run it in one transaction; roll it back.")]
 LossAllowed = Annotated[bool, Option("--allow-data-loss", help="Go on although rows will be lost.")]
@@ -83,7 +94,9 @@ def _progress(*, silent: bool = False) -> Iterator[migrate.Progress]:
             bar.update(task, total=step.total, completed=done, description=step.description)
             told = {
                 "start": "",
-                "wait": f"{step.detail}; trying again in {step.seconds:.1f} s",
+                "wait": step.detail
+                + f"; trying again in {step.seconds:.1f} s" * bool(step.seconds),
+                "skip": step.detail,
                 "done": f"{step.seconds:.2f} s",
             }[step.kind]
             if told and not silent:
@@ -123,42 +136,91 @@ def apply(
     what = f"{len(result.applied)} revisions {'run and rolled back' if dry_run else 'applied'}"
     at = result.revision or "base"
     print(f"{what if result.applied else 'nothing to do'}; the database is at {at}")
-    for job in result.jobs:
-        print(f"job {job.job_name} ({job.schedule}): {job.action}")
+    for left in result.not_run:
+        print(f"not run: {left}")
+    _print_jobs(result)
     if result.grants:
         print("-- manage_roles = false: let a DBA run this, with roles of yours")
         print("\n".join(result.grants))
     return None
 
 
-@app.command()
-def plan(to: To = "head", as_json: Json = False, dsn: Dsn = "", config: ConfigFile = None) -> None:
-    """Show what apply would run, statement by statement. Exit status 1 when something is pending.
+def _print_jobs(result: migrate.ApplyResult) -> None:
+    for job in result.jobs:
+        print(f"job {job.job_name} ({job.schedule}): {job.action}")
 
-    Example: ticketdb plan --json | jq '.[].statements | length'
+
+@app.command()
+def adopt(wait: Wait = 60.0, dsn: Dsn = "", config: ConfigFile = None) -> None:
+    """Take over a database that has what this package ships, but not the record of it.
+
+    Example: ticketdb adopt --dsn postgresql://admin@db.example.com/restored
     """
-    planned = migrate.plan(dsn, load_variables(config), to=to)
+    result = migrate.adopt(dsn, load_variables(config), wait=wait)
+    print(f"adopted; the database is at {result.revision}")
+    _print_jobs(result)
+
+
+@app.command("plan")
+def plan_command(
+    to: To = "head",
+    measure: Measure = True,
+    as_json: Json = False,
+    dsn: Dsn = "",
+    config: ConfigFile = None,
+) -> None:
+    """Show what apply would run, and what each statement locks. Exit status 1 if there is any.
+
+    Example: ticketdb plan --json | jq '.statements[] | select(.locks != [])'
+    """
+    with Console(stderr=True).status("measuring on a private server"):
+        planned = plan.plan(dsn, load_variables(config), to, measure)
     if as_json:
-        _print_json([{"revision": r.revision, "statements": s} for r, s in planned])
+        _print_json(asdict(planned))
     else:
-        for pending, statements in planned:
-            print(f"-- {pending.name}: {len(statements)} statements")
-            print("\n".join(statements), end="\n\n")
-        if not planned:
-            print("nothing is pending")
-    if planned:
+        print("\n".join(_planned(planned)))
+    if planned.statements:
         raise typer.Exit(ExitStatus.CHECK_FAILED)
+
+
+def _planned(planned: plan.Plan) -> Iterator[str]:
+    """The lines that tell a plan to people."""
+    for revision, group in groupby(planned.statements, lambda statement: statement.revision):
+        statements = list(group)
+        how = "in one transaction" if statements[0].in_transaction else "outside a transaction"
+        yield f"-- {revision}: {len(statements)} statements, {how}"
+        for statement in statements:
+            if (
+                planned.measured_on
+                and statement.section == "dependents.sql"
+                and not statement.locks
+            ):
+                continue  # there are none
+            yield statement.headline if planned.measured_on else statement.text
+            yield from (f"    {lock['text']}" for lock in statement.locks)
+        yield ""
+    yield from (f"warning: {warning}" for warning in planned.warnings)
+    yield from (f"not copied: {what}" for what in planned.not_copied)
+    measured = planned.measured_on and f"measured on PostgreSQL {planned.measured_on}"
+    pending = f"{len(planned.statements)} statements are pending, {measured or 'not measured'}"
+    yield pending if planned.statements else "nothing is pending"
 
 
 @app.command()
 def script(
-    file: OutputFile, start: From = "base", to: To = "head", config: ConfigFile = None
+    file: OutputFile,
+    start: From = "base",
+    to: To = "head",
+    role: Role = "",
+    major: Major = None,
+    config: ConfigFile = None,
 ) -> None:
     """Write what apply does as one file for psql, for a DBA who lets no tool near production.
 
     Example: ticketdb script --out install.sql && psql -X -f install.sql shop
     """
-    file.write(migrate.script(load_variables(config), start=start, to=to))
+    variables = load_variables(config)
+    file.write(migrate.script(variables, start=start, to=to, role=role, major=major))
 
 
 @app.command()
@@ -302,21 +364,16 @@ def _clean_up(dsn: str, variables: Variables) -> str:
 
 
 @app.command("revision")
-def revision_command(message: Message, objects: Objects = None) -> None:
-    """Freeze what changed in sql/ into a new revision. For those who develop ticketdb.
+def revision_command(message: Message = "", objects: Objects = None) -> None:
+    """Freeze what changed in sql/ into a revision, and prove it. For those who develop ticketdb.
 
-    Example: ticketdb revision -m "seat maps" tables/shows.sql
+    Example: ticketdb revision -m "seat maps"
     """
-    frozen = revision.freeze(message, objects or None)
-    if frozen is None:
-        print("nothing has changed since the last revision")
-        return
-    print(f"wrote {frozen.revision.python_file.with_suffix('')}.{{py,up.sql,down.sql}}")
-    for change in frozen.changes:
-        print(f"  {change}")
-    if any(change.startswith("alter ") for change in frozen.changes):
-        print("write the ALTERs into the .up.sql and the .down.sql")
-        raise typer.Exit(ExitStatus.CHECK_FAILED)
+    if find_spec("ticketdb_develop") is None:
+        raise problem("E_NO_CHECKOUT", "this installation of ticketdb cannot write revisions")
+    from ticketdb_develop import revise
+
+    raise typer.Exit(revise.run(message, objects))
 
 
 @app.command()

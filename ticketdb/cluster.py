@@ -6,6 +6,7 @@ holds open: when the pipe closes, for whatever reason, the keeper stops the serv
 folder. The orderly end, an exception, Ctrl-C, SIGTERM and SIGKILL of this process take one path.
 """
 
+import glob
 import importlib.util
 import os
 import pwd
@@ -13,6 +14,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
@@ -37,6 +39,8 @@ DISTRIBUTION_BINDIRS = (
     "/usr/pgsql-*/bin",  # Red Hat and its kin
     "/opt/homebrew/opt/postgresql@*/bin",
     "/usr/local/opt/postgresql@*/bin",
+    "/usr/local/lib/postgresql/*/bin",  # what scripts/ensure-postgres gets for root, and for others
+    f"{glob.escape(sys.prefix)}/share/postgresql/*/bin",
 )
 
 SERVER_PROGRAMS = ("initdb", "pg_ctl", "postgres")

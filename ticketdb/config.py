@@ -53,6 +53,7 @@ KEY_WORD = (r"\A(public|none)\Z", "cannot name a role")
 # 63 is NAMEDATALEN - 1: PostgreSQL would cut longer names short, silently.
 Schema = Annotated[str, _text(63, *IDENTIFIER, FOREIGN_SCHEMA)]
 Role = Annotated[str, _text(63, *IDENTIFIER, KEY_WORD)]
+Job = Annotated[str, _text(63, DOLLAR_QUOTE)]  # pg_cron 1.4 cuts longer ones short, too
 Text = Annotated[str, _text(255, DOLLAR_QUOTE)]
 
 
@@ -66,15 +67,15 @@ class Variables:
     monitor_role: Role = "ticketdb_monitor"
     dashboard_role: Role = "dashboard_reader"
     datadog_role: Role = "datadog"
-    cleanup_job: Text = "cleanup-expired-reservations"
+    cleanup_job: Job = "cleanup-expired-reservations"
     cleanup_schedule: Text = "* * * * *"
-    rollup_job: Text = "roll-up-ticketing-metrics"
+    rollup_job: Job = "roll-up-ticketing-metrics"
     rollup_schedule: Text = "* * * * *"
-    invariants_job: Text = "check-ticketing-invariants"
+    invariants_job: Job = "check-ticketing-invariants"
     invariants_schedule: Text = "*/10 * * * *"
-    partition_job: Text = "maintain-ticketing-partitions"
+    partition_job: Job = "maintain-ticketing-partitions"
     partition_schedule: Text = "17 3 * * *"
-    purge_job: Text = "purge-ticketing-history"
+    purge_job: Job = "purge-ticketing-history"
     purge_schedule: Text = "47 3 * * *"
     manage_roles: bool = True
 

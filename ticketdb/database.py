@@ -74,6 +74,31 @@ def connect(dsn: str, *, autocommit: bool = False) -> Connection:
         raise problem("E_CONNECT", f"cannot connect: {_one_line(str(error))}") from None
 
 
+def refuse_pooler(connection: Connection, dsn: str) -> None:
+    """Raise E_POOLER where the transactions of a session go to one server process or another.
+
+    What a session sets or locks would stay behind in one of them, for whoever gets that next. Call
+    it outside a transaction.
+    """
+
+    def process(session: Connection) -> list[Row]:
+        return session.execute("SELECT pg_backend_pid()").fetchall()
+
+    ours = process(connection)
+    connection.rollback()
+    if ours == [(connection.info.backend_pid,)]:
+        return  # the server itself has let us in: a pooler makes this number up
+    what = f"{connection.info.dbname!r} is behind a pooler that changes the session's process"
+    with connect(dsn) as other:
+        # A transaction keeps its process to itself, so ours goes to it, or another comes to us: in
+        # a busy pool of two by chance each time.
+        for _ in range(16):
+            if process(other) == ours or process(connection) != ours:
+                raise problem("E_POOLER", what)
+            other.rollback()
+            connection.rollback()
+
+
 @contextmanager
 def explained(where: str, text: str = "", otherwise: str = "E_MIGRATION_FAILED") -> Iterator[None]:
     """Within the block, errors of the database become errors for people.
@@ -83,6 +108,8 @@ def explained(where: str, text: str = "", otherwise: str = "E_MIGRATION_FAILED")
     try:
         yield
     except Exception as error:
+        if isinstance(error.__context__, TicketdbError):
+            raise error.__context__ from None  # it was told already; SQLAlchemy has tripped over it
         cause = getattr(error, "orig", error)  # SQLAlchemy wraps what psycopg raises
         if not isinstance(cause, psycopg.Error):
             raise

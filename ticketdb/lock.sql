@@ -3,7 +3,10 @@
 SELECT
     pg_try_advisory_lock(k.key) AS taken,
     (
-        SELECT format('pid %s (%s, %s, since %s)', a.pid, a.usename, a.application_name, a.backend_start::timestamptz(0))
+        SELECT
+            format(
+                'pid %s (%s, %s, since %s)', a.pid, a.usename, a.application_name, a.backend_start::timestamptz(0)
+            )
         FROM pg_locks AS l
         INNER JOIN pg_stat_activity AS a ON a.pid = l.pid
         WHERE

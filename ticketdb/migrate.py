@@ -1,21 +1,25 @@
 """Applying the chain: alembic for the order of revisions, PostgreSQL for everything else.
 
 Each revision is one transaction: its SQL, its line in the ledger and alembic's version number
-commit together or not at all. A connection of its own holds the migration lock, because alembic
-must be handed a connection on which nothing has happened yet.
+commit together or not at all. One whose heading says that it runs outside a transaction is sent
+statement by statement, and each of them can be run again. A connection of its own holds the
+migration lock, because alembic must be handed a connection on which nothing has happened yet.
 """
 
 import json
 import re
+import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Literal
 
-from psycopg import sql
+import psycopg
 
 from ticketdb import SUPPORTED_MAJORS, __version__
+from ticketdb.catalog import differences, read_catalog, roots, shipped_catalog
 from ticketdb.config import Variables
 from ticketdb.database import (
     VERSION_TABLE,
@@ -25,13 +29,16 @@ from ticketdb.database import (
     explained,
     own_sql,
     query,
+    refuse_pooler,
 )
 from ticketdb.errors import TicketdbError, problem
 from ticketdb.render import render
 from ticketdb.resources import Tree, shipped_tree
 from ticketdb.revision import (
+    MARKER,
     Revision,
     alembic_config,
+    chain_state,
     parse_sections,
     read_chain,
     read_manifest,
@@ -42,18 +49,31 @@ if TYPE_CHECKING:  # half a second: imported where it is needed
     import sqlalchemy
 
 LOCK_POLL_SECONDS = 0.1
+WATCH_SECONDS = 0.02  # less than any sensible lock time-out
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
 
-# Comments, quoted things of every kind, and the semicolons that are left between them.
+# Comments (which may hold others), quoted things of every kind, words, and the semicolons that are
+# left between them.
+COMMENT = r"/\*(?:(?!/\*|\*/).)*\*/"
+for _ in range(4):
+    COMMENT = rf"/\*(?:{COMMENT}|(?!/\*|\*/).)*\*/"
 TOKEN = re.compile(
-    r"--[^\n]*|/\*.*?\*/|[eE]'(?:\\.|''|[^'\\])*'|'(?:''|[^'])*'|\"(?:\"\"|[^\"])*\""
-    r"|\$(?P<tag>[^\W\d]\w*)?\$.*?\$(?(tag)(?P=tag))\$|;",
-    re.DOTALL,
+    rf"--[^\n]*|{COMMENT}|[eE]'(?:\\.|''|[^'\\])*'|'(?:''|[^'])*'|\"(?:\"\"|[^\"])*\""
+    r"|\$(?P<tag>[^\W\d]\w*)?\$.*?\$(?(tag)(?P=tag))\$|BEGIN\s+ATOMIC\b|[^\W\d][\w$]*|;",
+    re.DOTALL | re.IGNORECASE,
 )
 
+LOCKED = "E_LOCK_TIMEOUT"
+OUTSIDE = "-- outside a transaction"  # a line of a heading
+# What takes no rows away.
+HARMLESS = re.compile(
+    r"^COMMENT\b|\bINDEX\s+CONCURRENTLY\b|\.revoke_default_privileges\(\)", re.IGNORECASE
+)
+NOT_TRIED = "runs outside a transaction, which cannot be rolled back"
+
 Direction = Literal["up", "down"]
-StepKind = Literal["start", "done", "wait"]
+StepKind = Literal["start", "done", "wait", "skip"]
 Path = tuple[str, ...]  # of a table or a column: schema, table, column
 
 
@@ -83,12 +103,16 @@ class Job:
 
 @dataclass(frozen=True)
 class ApplyResult:
-    """`grants`: what a DBA still has to run when roles are not ours to manage."""
+    """`grants`: what a DBA still has to run when roles are not ours to manage.
+
+    `not_run`: what a dry run had to leave out, and why.
+    """
 
     revision: str | None
     applied: tuple[Step, ...]
     jobs: tuple[Job, ...]
     grants: tuple[str, ...]
+    not_run: tuple[str, ...]
 
 
 @dataclass
@@ -105,16 +129,19 @@ class Run:
     wait: float
     control: Connection = field(init=False)  # holds the migration lock
     connection: "sqlalchemy.Connection" = field(init=False)  # alembic's
+    chain: list[Revision] = field(init=False)
     todo: list[Revision] = field(init=False)
     done: list[Step] = field(default_factory=list)
     rehearsing: bool = False
+    begun: bool = False  # to change something
+    blocker: str = ""
 
     @contextmanager
     def prepared(self) -> Iterator[None]:
         """Take the migration lock, or raise E_LOCK_TIMEOUT, and find out what there is to do."""
         import sqlalchemy
 
-        chain = read_chain(self.tree)
+        self.chain = chain = read_chain(self.tree)
         target, deadline = position_of(chain, self.to), time.monotonic() + self.wait
         engine = sqlalchemy.create_engine(
             "postgresql+psycopg://",
@@ -123,11 +150,13 @@ class Run:
             use_native_hstore=False,
         )
         with connect(self.dsn, autocommit=True) as self.control, explained("migration"):
+            refuse_pooler(self.control, self.dsn)
             while not (lock := query(self.control, "lock.sql", self.variables)[0]).taken:
                 if time.monotonic() >= deadline:
                     holder = lock.holder or "another session"
-                    raise problem("E_LOCK_TIMEOUT", f"{holder} holds the migration lock")
+                    raise problem(LOCKED, f"{holder} holds the migration lock")
                 time.sleep(LOCK_POLL_SECONDS)
+            self.control.execute(self.settings.encode())
             state = self.state()
             check_server(state, writing=True)
             check_history(state, chain, self.variables)
@@ -137,81 +166,128 @@ class Run:
                 with engine.connect() as self.connection:
                     yield
             finally:
-                if not self.control.closed and self.state().revision is None:
+                if self.begun and not self.control.closed and self.state().revision is None:
                     query(self.control, "leave_nothing.sql", self.variables)
 
     def state(self) -> State:
         return State.read(self.control, self.variables)
 
-    def walk(self) -> None:
+    def walk(self) -> set[Path]:
         """Walk, again and again where locks are in the way, with pauses of `wait` seconds in all.
 
-        What was reached stays reached: each attempt begins with the revision that failed.
+        What was reached stays reached: each attempt begins with the revision that failed. A
+        rehearsal begins anew, and returns the columns that would be gone.
         """
         pause, wait = FIRST_PAUSE_SECONDS, self.wait
+        (pid,) = self._execute("SELECT pg_backend_pid()::text", "").one()
+        self.connection.rollback()
         while True:
+            self.blocker, over = "what was in the way is gone", threading.Event()
+            watcher = threading.Thread(target=self._watch, args=(pid, over))
+            watcher.start()
             try:
                 return self._attempt()
             except TicketdbError as error:
                 failure = error
                 self.connection.rollback()
-            if failure.code != "E_LOCK_TIMEOUT":
+            finally:
+                over.set()
+                watcher.join()
+            if failure.code != LOCKED:
                 raise failure
-            (blocker,) = query(self.control, "blocker.sql", self.variables)
             if pause > wait:
-                raise problem(failure.code, f"{failure.message} ({blocker.description})", remedy="")
-            self._tell("wait", pause, blocker.description)
+                what = failure.message.rpartition(" - ")[0]  # the remedy is told once, at the end
+                raise problem(failure.code, f"{what} ({self.blocker})")
+            self._tell("wait", pause, self.blocker)
             time.sleep(pause)
             wait -= pause
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
+    def _watch(self, pid: str, over: threading.Event) -> None:
+        """Note who is in the way: after a time-out nobody can tell any more."""
+        with suppress(psycopg.Error):
+            while not over.wait(WATCH_SECONDS):
+                for row in query(self.control, "blocker.sql", self.variables, pid=pid):
+                    if row.for_long and row.description != self.blocker:
+                        self._tell("wait", detail=row.description)
+                    self.blocker = row.description
+
     def rehearse(self) -> set[Path]:
-        """Walk in one transaction and roll it back. Returns the columns that would be gone."""
+        """Walk in one transaction, and roll it back."""
         self.rehearsing = True
         try:
-            before = self._columns()  # and with that, the transaction has begun
-            self._attempt()
-            return before - self._columns()
+            return self.walk()
         finally:
             self.rehearsing = False
             self.connection.rollback()
 
-    def _attempt(self) -> None:
+    def _attempt(self) -> set[Path]:
         from alembic import command
 
-        config = alembic_config(self.tree)
+        config, before = alembic_config(self.tree), set()
         config.attributes["run"] = self
+        if self.rehearsing:
+            self.done.clear()
+            before = self._columns()  # and with that, the transaction has begun
         remaining = self.todo[len(self.done) :]
+        if self.rehearsing and self.direction == "up":
+            remaining = list(takewhile(lambda revision: not runs_outside(revision.up), remaining))
         with explained(VERSION_TABLE):
             if remaining and self.direction == "down":
                 command.downgrade(config, self.to)
             elif remaining:
-                text = "".join(revision.up for revision in remaining)
-                tables = re.findall(r"^-- object: tables/(\w+)\.sql", text, re.MULTILINE)
-                bootstrap = own_sql("bootstrap.sql", self.variables, tables=json.dumps(tables))
-                self._execute(self.settings + bootstrap, "bootstrap.sql")
+                self._execute(self.settings + bootstrap(remaining, self.variables), "bootstrap.sql")
                 if not self.rehearsing:
                     self.connection.commit()
-                command.upgrade(config, self.to)
+                command.upgrade(config, remaining[-1].revision)
+        return before - self._columns() if self.rehearsing else before
 
     def migrate(self, expected: str) -> None:
         """Run a revision and its line in the ledger, in the transaction that alembic has opened."""
         revision = self.todo[len(self.done)]
         assert revision.revision == expected
         self._tell("start")
-        started = time.monotonic()
+        started, self.begun = time.monotonic(), not self.rehearsing
         file = f"{revision.name}.{self.direction}.sql"
-        self._execute(self.settings, file)
-        for label, statements in revision_parts(revision, self.variables, self.direction):
-            self._execute(statements, f"{file}, {label}")
+        if not runs_outside(getattr(revision, self.direction)):
+            self._execute(self.settings, file)
+            parts = revision_parts(revision, self.variables, self.direction, self.chain)
+            for label, statements in parts:
+                self._execute(statements, f"{file}, {label}")
+        elif self.rehearsing:
+            self._tell("skip", detail=NOT_TRIED)
+        else:
+            self._run_outside(revision, file)
+        self.control.execute("SELECT")  # nobody else has the lock as long as its session answers
         self.done.append(self._tell("done", time.monotonic() - started))
+
+    def _run_outside(self, revision: Revision, file: str) -> None:
+        """Run a revision statement by statement; then, in a transaction, its line in the ledger."""
+        from alembic import op
+
+        with op.get_context().autocommit_block():
+            self._execute(self.settings, file)
+            for label, asked in outside_queries(revision, self.variables, self.direction):
+                where = f"{file}, {label}, outside a transaction"
+                try:
+                    for (statement,) in self._execute(asked, where).all():
+                        self._execute(statement, where)
+                except TicketdbError as error:
+                    # Until somebody tries again, an index that is not valid costs every write.
+                    with suppress(psycopg.Error):
+                        for (statement,) in self.control.execute(asked.encode()).fetchall():
+                            if statement.startswith("DROP INDEX") and error.code != LOCKED:
+                                self.control.execute(statement)
+                    raise
+        parts = dict(revision_parts(revision, self.variables, self.direction))
+        self._execute(parts["ledger"], file)
 
     def _tell(self, kind: StepKind, seconds: float = 0.0, detail: str = "") -> Step:
         """Tell what happens with the revision that comes next."""
         revision, position, total = self.todo[len(self.done)], len(self.done) + 1, len(self.todo)
         name = (revision.revision, revision.description)
         step = Step(kind, *name, position, total, seconds, detail)
-        if not self.rehearsing or self.direction == "up":
+        if not self.rehearsing or self.direction == "up" or kind in ("wait", "skip"):
             self.progress(step)
         return step
 
@@ -245,12 +321,18 @@ def run_down(revision: str) -> None:
 
 
 def revision_parts(
-    revision: Revision, variables: Variables, direction: Direction
+    revision: Revision,
+    variables: Variables,
+    direction: Direction,
+    chain: Sequence[Revision] = (),
 ) -> list[tuple[str, str]]:
-    """The rendered SQL of a revision, piece by piece, with its line in the ledger."""
-    source = revision.up if direction == "up" else revision.down
-    text = render(source, variables, f"{revision.name}.{direction}.sql")
-    parts = [(section.path or section.kind, section.text) for section in parse_sections(text)]
+    """The rendered SQL of a revision, piece by piece, with its line in the ledger.
+
+    With the `chain`, also what saves views of users from what is replaced, and puts them back.
+    """
+    text = render(getattr(revision, direction), variables, f"{revision.name}.{direction}.sql")
+    sections = parse_sections(text)
+    parts = [(section.path or section.kind, section.text) for section in sections]
     entry = own_sql(
         "ledger.sql",
         variables,
@@ -261,7 +343,46 @@ def revision_parts(
         package_version=__version__,
         variables_json=json.dumps(asdict(variables), ensure_ascii=False),
     )
-    return [*parts, ("ledger", entry)] if direction == "up" else [("ledger", entry), *parts]
+    parts = [*parts, ("ledger", entry)] if direction == "up" else [("ledger", entry), *parts]
+    made = {section.path for section in sections if section.kind == "object"}
+    replacing = "".join(
+        section.text
+        for section in sections
+        if section.kind == "alter" or (section.kind == "drop" and section.path in made)
+    )
+    if chain and replacing:
+        markers = re.compile(r"^-- (?:object|alter): [^/\n]+/(\w+)\.sql", re.MULTILINE)
+        known = markers.findall("".join(r.up for r in chain))
+        texts = {"replacing": replacing, "own": json.dumps(known)}
+        before, after = (
+            ("dependents.sql", own_sql("dependents.sql", variables, saving=saving, **texts))
+            for saving in (True, False)
+        )
+        parts = [before, *parts, after]
+    return parts
+
+
+def runs_outside(source: str) -> bool:
+    """Whether a revision is, as its heading says, not to be run in a transaction."""
+    return OUTSIDE in MARKER.split(source, maxsplit=1)[0].splitlines()
+
+
+def outside_queries(
+    revision: Revision, variables: Variables, direction: Direction
+) -> Iterator[tuple[str, str]]:
+    """For each statement of a revision that runs outside a transaction, from where it is, and what
+    to ask for the statements to be sent in its place.
+    """
+    for label, text in revision_parts(revision, variables, direction):
+        for statement in split_statements(text) if label != "ledger" else ():
+            yield label, own_sql("outside.sql", variables, statement=statement)
+
+
+def bootstrap(revisions: list[Revision], variables: Variables) -> str:
+    """What must be there before any of these revisions; and what must not be: their tables."""
+    text = "".join(revision.up for revision in revisions)
+    tables = re.findall(r"^-- object: tables/(\w+)\.sql", text, re.MULTILINE)
+    return own_sql("bootstrap.sql", variables, tables=json.dumps(tables))
 
 
 def check_server(state: State, *, writing: bool) -> None:
@@ -306,7 +427,7 @@ def position_of(chain: list[Revision], revision: str | None) -> int:
     return names.index(wanted)
 
 
-def _settings(variables: Variables, lock_timeout: float, statement_timeout: float = 0.0) -> str:
+def settings_sql(variables: Variables, lock_timeout: float, statement_timeout: float = 0.0) -> str:
     times = {"lock_timeout": f"{lock_timeout}s", "statement_timeout": f"{statement_timeout}s"}
     return own_sql("settings.sql", variables, **times)
 
@@ -325,13 +446,12 @@ def apply(
 ) -> ApplyResult:
     """Bring a database to revision `to`. Times are in seconds; a statement timeout of 0 is none.
 
-    `wait` is how long to go on trying for the migration lock, and for the locks of each revision.
+    `wait` is how long to go on trying for the migration lock, and then for other locks.
     `dry_run` runs everything in one transaction and rolls it back. Raises TicketdbError.
     """
     tree = tree or shipped_tree()
-    settings = _settings(variables, lock_timeout, statement_timeout)
+    settings = settings_sql(variables, lock_timeout, statement_timeout)
     run = Run(dsn, variables, tree, "up", to, settings, progress, wait)
-    jobs: list[Job] = []
     with run.prepared():
         if dry_run:
             run.rehearse()
@@ -340,11 +460,44 @@ def apply(
         state = run.state()
         if run.todo and not dry_run and state.revision != run.todo[-1].revision:
             raise RuntimeError("alembic returned, but has not committed what it ran")
-        if state.has_jobs and not dry_run:
-            # The database reconciles its jobs with the pg_cron that it has, or has not.
-            jobs = [Job(*row) for row in query(run.control, "schedule_jobs.sql", variables)]
+        jobs = () if dry_run else _reconcile_jobs(run.control, variables, state)
+    left = [
+        f"{r.name}, which {NOT_TRIED}" if runs_outside(r.up) else f"{r.name}, which comes after it"
+        for r in run.todo[len(run.done) :]
+    ]
     grants = [] if variables.manage_roles else role_statements(variables, tree)
-    return ApplyResult(state.revision, tuple(run.done), tuple(jobs), tuple(grants))
+    return ApplyResult(state.revision, tuple(run.done), jobs, tuple(grants), tuple(left))
+
+
+def _reconcile_jobs(control: Connection, variables: Variables, state: State) -> tuple[Job, ...]:
+    """The database reconciles its jobs with the pg_cron that it has, or has not."""
+    rows = query(control, "schedule_jobs.sql", variables) if state.has_jobs else []
+    return tuple(Job(*row) for row in rows)
+
+
+def adopt(dsn: str, variables: Variables, *, wait: float = 60.0) -> ApplyResult:
+    """Write the history of a database that has all that this package ships, but no history.
+
+    Raises E_ADOPTED where there is one, and E_NOT_OURS, leaving nothing, where anything differs.
+    """
+    settings, tree = settings_sql(variables, lock_timeout=2.0), shipped_tree()
+    run = Run(dsn, variables, tree, "up", "head", settings, lambda _: None, wait)
+    with run.prepared():
+        control, head, state = run.control, run.chain[-1].revision, run.state()
+        if state.revision:
+            raise problem("E_ADOPTED", f"nothing to adopt: the ledger reaches {state.revision}")
+        ledger = chain_state(run.chain)["tables/ticketdb_migrations.sql"]
+        text = render("".join(section.text for section in ledger), variables)
+        with control.transaction(), explained("adopt"):
+            query(control, "bootstrap.sql", variables, tables="[]", ledger=text)
+            wanted = shipped_catalog(control, variables, state.major)
+            if odd := differences(wanted, read_catalog(control, variables, roots(wanted))):
+                told = "; ".join(str(difference) for difference in odd[:3])
+                raise problem("E_NOT_OURS", f"{len(odd)} differences, beginning with: {told}")
+            for revision in run.chain:
+                control.execute(revision_parts(revision, variables, "up")[-1][1].encode())
+            query(control, "script_stamp.sql", variables, revision=head)
+        return ApplyResult(head, (), _reconcile_jobs(control, variables, state), (), ())
 
 
 def revert(
@@ -363,11 +516,19 @@ def revert(
     What would be lost is found by trying: a rehearsal that is rolled back. Raises E_DATA_LOSS,
     with tables and rows, unless nothing would be or `allow_data_loss` is given.
     """
-    settings = _settings(variables, lock_timeout)
+    settings = settings_sql(variables, lock_timeout)
     run = Run(dsn, variables, tree or shipped_tree(), "down", to, settings, progress, wait)
     with run.prepared():
         if not allow_data_loss:
-            if losses := _losses(run.control, run.rehearse()):
+            gone = json.dumps(sorted(run.rehearse()))
+            losses = [row.loss for row in query(run.control, "losses.sql", variables, gone=gone)]
+            losses += [
+                f"what {r.name} takes away, which {NOT_TRIED}"
+                for r in run.todo
+                if runs_outside(r.down)
+                and not all(HARMLESS.search(each) for each in split_statements(r.down))
+            ]
+            if losses:
                 would_lose = f"reverting to {to} would lose {', '.join(losses)}"
                 raise problem("E_DATA_LOSS", f"{would_lose}; nothing was changed")
             run.done.clear()
@@ -375,46 +536,21 @@ def revert(
     return run.done
 
 
-def _losses(control: Connection, gone: set[Path]) -> list[str]:
-    """Of what would be gone, the tables and the columns of other tables that are not empty."""
-    losses = []
-    for schema, table, *column in sorted(gone):
-        if column and (schema, table) in gone:
-            continue
-        what = sql.Identifier(*column) if column else sql.SQL("*")
-        count = sql.SQL("SELECT count({}) FROM {}").format(what, sql.Identifier(schema, table))
-        (rows,) = control.execute(count).fetchone() or (0,)
-        if rows:
-            losses.append(f"{'.'.join((schema, table, *column))} ({rows:,} rows)")
-    return losses
-
-
 def split_statements(text: str) -> list[str]:
     """Cut SQL at the semicolons that end a statement. Comments between statements are left out."""
-    statements, start = [], 0
+    statements, start, depth = [], 0, 0
     for token in TOKEN.finditer(text):
-        if token[0].startswith(("--", "/*")) and not text[start : token.start()].strip():
+        word = token[0].upper()
+        if word.startswith(("--", "/*")) and not text[start : token.start()].strip():
             start = token.end()
-        elif token[0] == ";":
+        elif word.startswith("BEGIN ") or (depth and word == "CASE"):
+            depth += 1  # the body of a function, where a semicolon ends nothing
+        elif depth and word == "END":
+            depth -= 1
+        elif word == ";" and not depth:
             statements.append(text[start : token.end()].strip())
             start = token.end()
     return statements
-
-
-def plan(
-    dsn: str, variables: Variables, *, to: str = "head", tree: Tree | None = None
-) -> list[tuple[Revision, list[str]]]:
-    """The revisions that `apply` would run, each with its statements. Reads only."""
-    chain = read_chain(tree or shipped_tree())
-    with connect(dsn, autocommit=True) as connection:
-        state = State.read(connection, variables)
-    check_server(state, writing=False)
-    check_history(state, chain, variables)
-    planned = []
-    for revision in chain[position_of(chain, state.revision) : position_of(chain, to)]:
-        text = "".join(part for _, part in revision_parts(revision, variables, "up"))
-        planned.append((revision, split_statements(text)))
-    return planned
 
 
 def shipped_sql(variables: Variables, tree: Tree) -> str:
@@ -431,20 +567,43 @@ def role_statements(variables: Variables, tree: Tree) -> list[str]:
 
 
 def script(
-    variables: Variables, *, start: str = "base", to: str = "head", tree: Tree | None = None
+    variables: Variables,
+    *,
+    start: str = "base",
+    to: str = "head",
+    role: str = "",
+    major: int | None = None,
+    tree: Tree | None = None,
 ) -> str:
-    """One file for psql that does what `apply` does between two revisions, ledger included."""
+    """One file for psql that does what `apply` does between two revisions, ledger included.
+
+    It is for this `role`, otherwise for whoever owns what is there; and for this `major` version of
+    PostgreSQL, otherwise for all that are supported.
+    """
     chain = read_chain(tree or shipped_tree())
-    names = ["base", *(revision.revision for revision in chain)]
-    parts = [own_sql("script_start.sql", variables)]
-    for position in range(position_of(chain, start), position_of(chain, to)):
-        revision, before = chain[position], names[position]
-        parts += [
-            f"\n\\echo {revision.revision}: {revision.description}\nBEGIN;\n",
-            _settings(variables, lock_timeout=2.0),
-            own_sql("script_guard.sql", variables, before=before),
-            own_sql("bootstrap.sql", variables, tables="[]") if before == "base" else "",
-            *(text for _, text in revision_parts(revision, variables, "up")),
-            own_sql("script_stamp.sql", variables, revision=revision.revision),
-        ]
+    first, last = position_of(chain, start), position_of(chain, to)
+    names, settings = ["base", *(r.revision for r in chain)], settings_sql(variables, 2.0)
+    made_for: dict[str, str | bool] = {
+        "package_version": __version__,
+        "start": names[first],
+        "target": names[last],
+        "role": role or False,
+        "majors": json.dumps([major] if major else [*SUPPORTED_MAJORS]),
+        "history": json.dumps({r.revision: r.source_sha256 for r in chain[:first]}),
+        "variables_json": json.dumps(asdict(variables), ensure_ascii=False),
+    }
+    parts = [own_sql("script_start.sql", variables, **made_for), settings]
+    parts.append(own_sql("script_guard.sql", variables, **made_for))
+    for revision in chain[first:last]:
+        parts.append(f"\n\\echo {revision.revision}: {revision.description}\n{settings}")
+        steps = [text for _, text in revision_parts(revision, variables, "up", chain)]
+        if runs_outside(revision.up):
+            parts += [
+                f"{asked}\\gexec\n" for _, asked in outside_queries(revision, variables, "up")
+            ]
+            steps = [dict(revision_parts(revision, variables, "up"))["ledger"]]
+        elif revision is chain[0]:
+            steps.insert(0, bootstrap(chain[:last], variables))
+        stamp = own_sql("script_stamp.sql", variables, revision=revision.revision)
+        parts += ["BEGIN;\n", *steps, stamp, "COMMIT;\n"]
     return "".join([*parts, own_sql("script_end.sql", variables)])

@@ -1,10 +1,9 @@
-"""The chain of frozen revisions, and how an edit of ``sql/`` becomes one.
+"""The chain of frozen revisions, and the objects of ``sql/`` that it leads to.
 
 A revision is three files: ``NNNN_slug.py`` for alembic, and the templates ``.up.sql`` and
 ``.down.sql``. The templates consist of sections, each under a marker line that names the file of
 ``sql/`` it was copied from and the SHA-256 of that file's bytes. What the chain knows of an object
-is therefore in the chain itself: a file of ``sql/`` has changed when its hash is not the last one
-recorded, and its previous body is the last section that bears its name.
+is therefore in the chain itself: its previous body is the last section that bears its name.
 """
 
 import hashlib
@@ -13,21 +12,21 @@ import tomllib
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, TypeAdapter
 
 from ticketdb.errors import problem
-from ticketdb.resources import Tree, shipped_tree
+from ticketdb.resources import Tree
 
 if TYPE_CHECKING:  # slow to import: where it is needed
     from alembic.config import Config
 
 MARKER = re.compile(
-    r"^-- (?:(?P<kind>object|alter|drop): (?P<path>\S+)(?: sha256=(?P<sha256>[0-9a-f]{64}))?"
-    r"|privileges)$\n?",
+    r"^-- (?:(?P<kind>object|alter|drop): (?P<path>\S+)(?: from=(?P<origin>\S+))?"
+    r"(?: sha256=(?P<sha256>[0-9a-f]{64}))?|privileges)$\n?",
     re.MULTILINE,
 )
 UNFILLED = "-- FILL IN: "
@@ -40,21 +39,23 @@ DEFAULT_DROPS = {
 
 @dataclass(frozen=True)
 class Section:
-    """A piece of a revision: one object, or (without a path) the closing look at privileges."""
+    """A piece of a revision: one object, or (without a path) the closing look at privileges.
+
+    `origin`: the file that an object which was renamed had before.
+    """
 
     kind: str
     path: str
     sha256: str
     text: str
+    origin: str = ""
 
     def frozen(self) -> str:
         """The section as it stands in a revision."""
         marker = f"-- {self.kind}" + (f": {self.path}" if self.path else "")
+        marker += f" from={self.origin}" if self.origin else ""
         marker += f" sha256={self.sha256}" if self.sha256 else ""
         return f"{marker}\n{self.text.rstrip()}\n"
-
-
-PRIVILEGES = Section("privileges", "", "", "SELECT {{ schema }}.revoke_default_privileges();")
 
 
 @dataclass(frozen=True)
@@ -92,16 +93,14 @@ class SourceObject(BaseModel, extra="forbid"):
         return sha256_hex(self.text)
 
 
-@dataclass(frozen=True)
-class Frozen:
-    """What `freeze` did. A change that begins with "alter" waits for hand-written statements."""
-
-    revision: Revision
-    changes: tuple[str, ...]
-
-
 def sha256_hex(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def default_drop(file: str) -> str:
+    """The statement that drops an object, where its folder says it. Otherwise nothing."""
+    path = PurePosixPath(file)
+    return DEFAULT_DROPS.get(path.parts[0], "").format(stem=path.stem)
 
 
 def alembic_config(tree: Tree) -> "Config":
@@ -120,7 +119,13 @@ def parse_sections(text: str) -> list[Section]:
     marks = list(MARKER.finditer(text))
     ends = [mark.start() for mark in marks[1:]] + [len(text)]
     return [
-        Section(m["kind"] or "privileges", m["path"] or "", m["sha256"] or "", text[m.end() : end])
+        Section(
+            m["kind"] or "privileges",
+            m["path"] or "",
+            m["sha256"] or "",
+            text[m.end() : end],
+            m["origin"] or "",
+        )
         for m, end in zip(marks, ends, strict=True)
     ]
 
@@ -152,9 +157,7 @@ def read_manifest(tree: Tree) -> list[SourceObject]:
             source.text = (tree.sql / source.file).read_bytes().decode()
             if MARKER.search(source.text) or not source.text.endswith("\n"):
                 raise ValueError(f"{source.file} must end with a line feed and hold no marker line")
-            path = PurePosixPath(source.file)
-            default = DEFAULT_DROPS.get(path.parts[0], "").format(stem=path.stem)
-            source.drop = source.drop.strip() or default
+            source.drop = source.drop.strip() or default_drop(source.file)
             if not source.drop:
                 raise ValueError(f'{source.file}: say how to drop it: drop = "DROP …"')
         files = [source.file for source in sources]
@@ -177,74 +180,9 @@ def chain_state(chain: Collection[Revision]) -> dict[str, list[Section]]:
                 state.pop(section.path, None)
                 state[section.path] = [section]
             elif section.kind == "alter":
+                if section.origin:
+                    state[section.path] = state.pop(section.origin)
                 state[section.path].append(section)
             elif section.kind == "drop":
                 del state[section.path]
     return state
-
-
-def freeze(
-    message: str, objects: Collection[str] | None = None, tree: Tree | None = None
-) -> Frozen | None:
-    """Freeze what differs between ``sql/`` and the chain into a new revision.
-
-    With `objects` only those are looked at. Returns None, and writes nothing, when nothing changed.
-    Raises E_MANIFEST, E_CHAIN, E_UNFILLED, or E_REVISION for objects that will not do.
-    """
-    from alembic.script import ScriptDirectory
-
-    tree = tree or shipped_tree()
-    chain = read_chain(tree)
-    sources = {source.file: source for source in read_manifest(tree)}
-    state = chain_state(chain)
-    if unknown := set(objects or ()) - sources.keys() - state.keys():
-        raise problem("E_REVISION", f"{min(unknown)} is neither in the manifest nor the chain")
-    chosen = set(objects) if objects is not None else sources.keys() | state.keys()
-
-    up: list[Section] = []
-    down: list[list[Section]] = []  # each of them undoes one of `up`
-    changes: list[str] = []
-    for path, source in sources.items():
-        before = state.get(path, [])
-        if path not in chosen or (before and before[-1].sha256 == source.sha256):
-            continue
-        today = Section("object", path, source.sha256, source.text)
-        if not before:
-            change, undo = "create", [Section("drop", path, "", source.drop)]
-        elif source.kind == "replaceable":
-            change, undo = "replace", before
-        else:
-            hint = f"{UNFILLED}ALTERs that turn {{}} {path} into {{}}; then remove this line"
-            change, undo = (
-                "alter",
-                [replace(before[-1], kind="alter", text=hint.format("today's", "the previous"))],
-            )
-            today = replace(today, kind="alter", text=hint.format("the previous", "today's"))
-        changes.append(f"{change} {path}")
-        up.append(today)
-        down.append(undo)
-    # Last, when nothing that was replaced needs them any more; dependants before what they need.
-    drops = {s.path: s for r in chain for s in parse_sections(r.down) if s.kind == "drop"}
-    for path in reversed(state):
-        if path not in sources and path in chosen:
-            if any(undo[0].text == drops[path].text.strip() for undo in down):
-                raise problem("E_REVISION", f"{path} was renamed: an object keeps its file's name")
-            changes.append(f"drop {path}")
-            up.append(drops[path])
-            down.append(state[path])
-    if not changes:
-        return None
-
-    undone = [section for undo in reversed(down) for section in undo]
-    if any(section.kind == "object" for section in undone):
-        # What a downgrade creates anew would come with PostgreSQL's default privileges, too.
-        undone.append(PRIVILEGES)
-    number = f"{len(chain) + 1:04d}"
-    script = ScriptDirectory.from_config(alembic_config(tree)).generate_revision(number, message)
-    assert script is not None
-    heading = f"-- {number}: {message}.\n-- A template, frozen by `ticketdb revision`.\n"
-    texts = []
-    for suffix, sections in ((".up.sql", [*up, PRIVILEGES]), (".down.sql", undone)):
-        texts.append("\n".join([heading, *(section.frozen() for section in sections)]))
-        Path(script.path).with_suffix(suffix).write_text(texts[-1], encoding="utf-8")
-    return Frozen(Revision(number, Path(script.path), *texts), tuple(changes))

@@ -1,21 +1,71 @@
--- Each step of a script looks for itself whether it may run: a script may be run twice, half, or
--- by two people at once.
+-- A script may be run twice, or after half of it, by two people at once, and against another database than the one that
+-- it was made for. The session holds the migration lock until the script, or the session, ends.
 DO $body$
 DECLARE
+    v_key CONSTANT bigint := hashtextextended('ticketdb migration of ' || {{ schema | literal }}, 0);
+    v_version CONSTANT regclass := to_regclass(format('%I.ticketdb_alembic_version', {{ schema | literal }}));
+    v_majors CONSTANT integer[] := ARRAY(SELECT jsonb_array_elements_text({{ majors }}));
+    v_major CONSTANT integer := current_setting('server_version_num')::integer / 10000;
+    v_role text := current_user;
     v_found text;
+    v_odd text;
 BEGIN
-    IF current_setting('server_version_num')::integer / 10000 NOT BETWEEN 15 AND 18 THEN
-        RAISE EXCEPTION 'ticketdb: PostgreSQL 15 to 18 is needed';
+    IF v_major <> ALL(v_majors) THEN
+        RAISE EXCEPTION 'ticketdb: this script is for PostgreSQL %, and this is %',
+            array_to_string(v_majors, ', '), v_major
+            USING HINT = 'make one with `ticketdb script`, with --major or without';
     END IF;
-    IF NOT pg_try_advisory_xact_lock(hashtextextended('ticketdb migration of ' || {{ schema | literal }}, 0)) THEN
-        RAISE EXCEPTION 'ticketdb: another migration of this schema is running';
+    IF pg_is_in_recovery() THEN
+        RAISE EXCEPTION 'ticketdb: this is a standby' USING HINT = 'run it on the primary';
     END IF;
-    IF to_regclass(format('%I.ticketdb_alembic_version', {{ schema | literal }})) IS NOT NULL THEN
+{% if role %}
+    v_role := {{ role }};
+{% else %}
+    SELECT pg_get_userbyid(c.relowner) INTO v_role FROM pg_class AS c WHERE c.oid = v_version;
+{% endif %}
+    IF v_role <> current_user THEN
+        RAISE EXCEPTION 'ticketdb: this script is for role %, and this is %', v_role, current_user
+            USING HINT = format('connect as that role, or SET ROLE %I', v_role);
+    END IF;
+    IF NOT pg_try_advisory_lock(v_key) THEN
+        RAISE EXCEPTION 'ticketdb: another migration of this schema is running'
+            USING ERRCODE = 'lock_not_available', HINT = 'run this again when it is done';
+    END IF;
+    IF v_version IS NOT NULL THEN
         SELECT v.version_num INTO v_found FROM {{ schema }}.ticketdb_alembic_version AS v;
     END IF;
-    IF v_found IS DISTINCT FROM NULLIF({{ before }}, 'base') THEN
-        RAISE EXCEPTION 'ticketdb: this step starts at revision %, the database is at %',
-            {{ before }}, COALESCE(v_found, 'base');
+    v_found := COALESCE(v_found, 'base');
+    IF v_found = {{ target }} AND v_found <> {{ start }} THEN
+        RAISE EXCEPTION 'ticketdb: this script has been run, the database is at %', v_found;
+    END IF;
+    IF v_found <> {{ start }} THEN
+        RAISE EXCEPTION 'ticketdb: this script starts at revision %, the database is at %', {{ start }}, v_found
+            USING HINT = format('make another with `ticketdb script --from %s`', v_found);
+    END IF;
+    IF v_found <> 'base' THEN
+        SELECT
+            CASE
+                WHEN w.key IS NULL THEN format('revision %s is in the ledger', l.revision)
+                WHEN l.revision IS NULL THEN format('revision %s is not in the ledger', w.key)
+                WHEN l.source_sha256 <> w.value THEN format('revision %s was another file when it was applied', w.key)
+                ELSE (
+                    SELECT format('the database was built with %s = %s, not %s', b.key, b.value, n.value)
+                    FROM jsonb_each_text(l.variables) AS b
+                    INNER JOIN jsonb_each_text({{ variables_json }}) AS n ON n.key = b.key
+                    WHERE n.value <> b.value
+                    LIMIT 1
+                )
+            END AS odd
+        INTO v_odd
+        FROM {{ schema }}.ticketdb_migrations AS l
+        FULL JOIN jsonb_each_text({{ history }}) AS w ON w.key = l.revision
+        ORDER BY
+            1,
+            COALESCE(l.revision, w.key)
+        LIMIT 1;
+    END IF;
+    IF v_odd IS NOT NULL THEN
+        RAISE EXCEPTION 'ticketdb: this script is for another database: %', v_odd;
     END IF;
 END;
 $body$;

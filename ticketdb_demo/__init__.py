@@ -19,12 +19,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
-from ticketdb import dashboards, database, migrate
+from ticketdb import database, migrate
 from ticketdb.cluster import private_cluster
 from ticketdb.config import Variables
-from ticketdb.dashboards import Rows, Views, shown, table
 from ticketdb.errors import ExitStatus
 from ticketdb_demo.buyers import Buyer, Connection, Sale, Show
+from ticketdb_watch import dashboards
+from ticketdb_watch.dashboards import Rows, Views, shown, table
 
 DATABASE = "ticketdb"
 SPARE_CONNECTIONS = 50  # beside the buyers: clock, cleanup, pg_cron, and a curious visitor's psql

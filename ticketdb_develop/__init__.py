@@ -31,8 +31,8 @@ def build_from_sources(
         # As in a revision: a name without its schema is an error.
         connection.execute("SET LOCAL search_path = pg_catalog, pg_temp")
         for source in read_manifest(tree):
-            visit(connection, source)
             text = render(source.text, variables, source.file)
+            visit(connection, source)
             with explained(f"sql/{source.file}", text, "E_REVISION"):
                 connection.execute(text.encode())
         connection.execute(revoke.format(sql.Identifier(variables.schema)))

@@ -1,14 +1,17 @@
 """The benchmark runs, on sizes that say nothing about speed, and notices what must not happen."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import psycopg
 import pytest
 from typer.testing import CliRunner
 
 import bench.cleanup
+import bench.migrations
 import bench.rollup
 from bench.__main__ import MEASURES, app
 from bench.dashboards import (
@@ -26,8 +29,11 @@ from bench.harness import BASE, EMPTY, HERE, Bench, Options, running
 from bench.holds import FLOOR, HOT, OURS, SPREAD, last_event, outcome, slice_of
 from bench.profile import DATABASE, NAME, cost_of
 from bench.report import Fact, Row
+from ticketdb import migrate
 from ticketdb.cluster import Cluster
+from ticketdb.config import Variables
 from ticketdb.errors import TicketdbError
+from ticketdb.resources import shipped_tree
 
 # The benchmark has a server of its own, with names of its own choice.
 pytestmark = [pytest.mark.xdist_group("bench"), pytest.mark.default_names]
@@ -130,6 +136,55 @@ STATISTICS = (
 EVENTS_OF_AN_HOUR = (
     "reservations_created, reservations_completed, reservations_expired, reservations_failed"
 )
+
+
+def noticed(
+    tiny: Bench, monkeypatch: pytest.MonkeyPatch, *statements: str
+) -> bench.migrations.Slice:
+    """What P9 says about buyers under whom this is run in place of migrations."""
+
+    def changes(dsn: str, *_: object) -> Iterator[tuple[str, Callable[[], object]]]:
+        def run() -> None:
+            with psycopg.connect(dsn, autocommit=True) as connection:
+                for statement in statements:
+                    connection.execute(statement.encode())
+
+        yield "meanwhile", run
+
+    monkeypatch.setattr(bench.migrations, "changes", changes)
+    return bench.migrations.slice_of_buyers(tiny, shipped_tree(), 1)
+
+
+def test_buyers_who_are_kept_waiting_are_noticed(
+    tiny: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    block = "DO 'BEGIN LOCK TABLE public.show_seats; PERFORM pg_sleep(0.6); END'"
+    measured = noticed(tiny, monkeypatch, block)
+    assert measured.failed == 0
+    assert measured.longest["meanwhile"] > bench.migrations.LONGEST_MS
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param("DROP ROUTINE public.reserve_seats", id="call that raises an error"),
+        pytest.param(
+            "ALTER TABLE public.reservation_seats ADD CHECK (price_in_cents < 0) NOT VALID",
+            id="error that is returned",
+        ),
+    ],
+)
+def test_calls_that_a_migration_makes_fail_are_noticed(
+    change: str, tiny: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait = "SELECT pg_sleep(0.2)"  # buyers meet what has been done
+    assert noticed(tiny, monkeypatch, change, wait).failed > 0
+
+
+def test_an_installation_that_did_not_come_to_its_end_is_not_measured(tiny: Bench) -> None:
+    half = partial(migrate.apply, variables=Variables(), to="0002")
+    with pytest.raises(RuntimeError, match="not at"):
+        bench.migrations.into_new_database(tiny, half, 1)
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,12 @@ from collections.abc import Callable
 
 import psycopg
 import pytest
-from psycopg.rows import namedtuple_row
+from psycopg import sql
 
-from tests.behaviour.conftest import NAMES, Connection, Hall, Row
+from tests.behaviour.conftest import NAMES, Connection, Hall
 from tests.conftest import REQUIRE_PG_CRON, Database, quoted
 from ticketdb import migrate
+from ticketdb_develop.lint import plpgsql_findings
 
 # As text that the server reads as a list of names.
 SCHEMAS = [quoted(NAMES.schema), quoted(NAMES.monitoring_schema)]
@@ -58,12 +59,6 @@ BEHIND_VIEWS = {
     "api_metrics",
     "error_metrics",
     "extension_metrics",
-}
-
-# plpgsql_check's, each with the reason why it stays.
-FINDINGS = {
-    ("revoke_default_privileges", "text type variable is not sanitized"): "made by format() and %I",
-    ("create_log_partition", "routine is marked as VOLATILE, should be STABLE"): "makes tables",
 }
 
 # Not those of extensions, nor a partition's, which follow from those of its table.
@@ -202,7 +197,7 @@ def objects_without_comment(connection: Connection) -> list[str]:
             UNION ALL
             SELECT 'constraint ' || k.conname, obj_description(k.oid, 'pg_constraint')
             FROM pg_constraint AS k JOIN r ON r.oid = k.conrelid
-            WHERE k.contype <> 't' AND NOT r.relispartition
+            WHERE k.contype NOT IN ('t', 'n') AND NOT r.relispartition
             UNION ALL
             SELECT 'index ' || i.indexrelid::regclass, obj_description(i.indexrelid, 'pg_class')
             FROM pg_index AS i JOIN r ON r.oid = i.indrelid
@@ -477,22 +472,6 @@ def updates(connection: Connection) -> tuple[int, int]:
     return row.made, row.heap_only
 
 
-CHECK = """
-    SELECT p.proname::text AS function, c.message, c.level, c.lineno, c.detail
-    FROM pg_proc AS p
-    CROSS JOIN LATERAL (
-        SELECT 0 AS relid WHERE p.prorettype <> 'trigger'::regtype
-        UNION SELECT t.tgrelid FROM pg_trigger AS t WHERE t.tgfoid = p.oid AND NOT t.tgisinternal
-    ) AS r
-    CROSS JOIN LATERAL plpgsql_check_function_tb(
-        p.oid, r.relid, fatal_errors := false, all_warnings := true
-    ) AS c
-    WHERE p.prolang = (SELECT oid FROM pg_language WHERE lanname = 'plpgsql')
-        AND p.pronamespace = ANY(%s::regnamespace[])
-        AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.objid = p.oid AND d.deptype = 'e')
-"""
-
-
 def test_plpgsql_check_finds_nothing_in_any_function(cron_database: Database) -> None:
     """In the database of pg_cron: some statements are about its tables."""
     if not cron_database.cluster.binaries.has_plpgsql_check:
@@ -501,19 +480,19 @@ def test_plpgsql_check_finds_nothing_in_any_function(cron_database: Database) ->
             pytest.fail(f"{reason}, and {REQUIRE_PG_CRON} is 1", pytrace=False)
         pytest.skip(reason)
     migrate.apply(cron_database.dsn, NAMES)
-    with psycopg.connect(cron_database.dsn, row_factory=namedtuple_row) as connection:
+    with psycopg.connect(cron_database.dsn) as connection:
         connection.execute("CREATE EXTENSION plpgsql_check")
-        found: list[Row] = connection.execute(CHECK, [SCHEMAS]).fetchall()
-        assert [row for row in found if (row.function, row.message) not in FINDINGS] == []
-        # One that has gone would hide the next of its kind.
-        assert {(row.function, row.message) for row in found} == set(FINDINGS)
+        assert list(plpgsql_findings(connection, SCHEMAS)) == []
 
         # The control: it looks, and at trigger functions with their table too.
         connection.execute(
-            f"CREATE FUNCTION {SCHEMAS[0]}.f() RETURNS trigger LANGUAGE plpgsql AS"
-            " 'BEGIN NEW.nothing_of_the_kind := 1; RETURN NEW; END';"
-            f"CREATE TRIGGER shows_f BEFORE INSERT ON {SCHEMAS[0]}.shows"
-            f" FOR EACH ROW EXECUTE FUNCTION {SCHEMAS[0]}.f()"
+            sql.SQL(
+                "CREATE FUNCTION {0}.f() RETURNS trigger LANGUAGE plpgsql AS"
+                " 'BEGIN NEW.nothing_of_the_kind := 1; RETURN NEW; END';"
+                "CREATE TRIGGER shows_f BEFORE INSERT ON {0}.shows"
+                " FOR EACH ROW EXECUTE FUNCTION {0}.f()"
+            ).format(sql.Identifier(NAMES.schema))
         )
-        again: list[Row] = connection.execute(CHECK, [SCHEMAS]).fetchall()
-        assert "nothing_of_the_kind" in next(row.message for row in again if row.function == "f")
+        (finding,) = plpgsql_findings(connection, SCHEMAS)
+        assert finding.file == "sql/functions/f.sql"
+        assert "nothing_of_the_kind" in finding.message

@@ -17,6 +17,7 @@ import psycopg
 import pytest
 
 from tests.conftest import Connect, Database, empty
+from ticketdb import SUPPORTED_MAJORS
 from ticketdb.cluster import (
     BINDIR_VARIABLE,
     Cluster,
@@ -38,6 +39,7 @@ CHILD = textwrap.dedent("""
         {body}
 """)
 WAIT = "sys.stdin.read()"
+ENSURE_POSTGRES = Path(__file__).parents[2] / "scripts" / "ensure-postgres"
 
 
 @dataclass(frozen=True)
@@ -391,6 +393,55 @@ def test_pg_config_on_the_path_comes_before_the_distributions_folders(
     monkeypatch.setenv("PATH", f"{by_path}:{os.environ['PATH']}")
     monkeypatch.setattr("ticketdb.cluster.DISTRIBUTION_BINDIRS", (f"{tmp_path}/*/bin",))
     assert find_server_binaries().bindir == by_path
+
+
+def test_what_the_machine_has_comes_before_what_was_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_server(tmp_path / "machine" / "15" / "bin", "15.1")
+    for version in ("15", "18"):
+        fake_server(tmp_path / "fetched" / version / "bin", f"{version}.9")
+    monkeypatch.delenv(BINDIR_VARIABLE, raising=False)
+    monkeypatch.setenv("PATH", str(client_only(tmp_path)))
+    places = (f"{tmp_path}/machine/*/bin", f"{tmp_path}/fetched/*/bin")
+    monkeypatch.setattr("ticketdb.cluster.DISTRIBUTION_BINDIRS", places)
+    assert find_server_binaries().version == "15.1"
+    assert find_server_binaries(major=15).version == "15.1"
+    assert find_server_binaries(major=18).version == "18.9"
+
+
+def ensure_postgres(*arguments: str, **environment: str) -> tuple[int, str, str]:
+    """Run the script that gets servers, where there is nothing to get."""
+    done = subprocess.run(
+        [ENSURE_POSTGRES, *arguments, sys.executable],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_nothing_is_said_or_done_where_all_servers_are_there(cluster: Cluster) -> None:
+    majors = f"{cluster.binaries.major} {cluster.binaries.major}"
+    assert ensure_postgres("--majors", majors) == (0, "", "")
+
+
+def test_a_folder_of_programs_that_somebody_names_is_not_added_to(cluster: Cluster) -> None:
+    here = cluster.binaries
+    other = next(major for major in SUPPORTED_MAJORS if major != here.major)
+    named = {BINDIR_VARIABLE: str(here.bindir)}
+    assert ensure_postgres("--majors", str(here.major), **named) == (0, "", "")
+    status, _, told = ensure_postgres("--majors", f"{here.major} {other}", **named)
+    assert status == 3
+    assert told.startswith(
+        f"error [E_NO_SERVER]: no server programs of PostgreSQL {other} found"
+        f" ({here.bindir}: has {here.version})"
+    )
+
+
+def test_an_option_that_there_is_not_is_refused() -> None:
+    assert ensure_postgres("--minors", "3") == (2, "", "ensure-postgres: what is --minors?\n")
 
 
 def client_only(tmp_path: Path) -> Path:

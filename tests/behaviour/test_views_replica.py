@@ -68,12 +68,16 @@ def run_as_server(primary: Cluster, *command: str | Path) -> None:
     identity: dict[str, Any] = {}
     if os.geteuid() == 0:
         identity = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []}
+    # A replica whose programs do not belong to the machine would load the machine's libpq, which
+    # may be too old for what its own pg_basebackup has written into the configuration.
+    libraries = str(primary.binaries.bindir.parent / "lib")
     # Not into a pipe: the server inherits it and would keep it open.
     with (primary.directory / "replica.log").open("ab") as log:
         subprocess.run(
             [primary.binaries.bindir / command[0], *command[1:]],
             check=True,
             cwd="/",
+            env=os.environ | {"LD_LIBRARY_PATH": libraries},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -338,8 +338,10 @@ def answers(connection: Connection) -> dict[str, list[Row]]:
         ]
         where = "WHERE check_name <> 'connections'" if view == "health" else ""
         if view != "connection_pool":
+            # Order is promised by a view that says so.
+            order = "ORDER BY alert_name" if view == "alerts" else ""
             found[view] = connection.execute(
-                f"SELECT {', '.join(wanted)} FROM {view} {where}".encode()
+                f"SELECT {', '.join(wanted)} FROM {view} {where} {order}".encode()
             ).fetchall()
     return found
 

@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import Protocol
 import psycopg
 import pytest
 
-from tests.conftest import Database
+from tests.conftest import Database, throw_away_database
 from ticketdb import cli
 from ticketdb.catalog import Catalog, read_catalog
 from ticketdb.cluster import Cluster, private_cluster
@@ -145,10 +144,13 @@ def own_cluster(cluster: Cluster) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def own_database(own_cluster: Cluster) -> Database:
-    database = Database(own_cluster, f"test_{uuid.uuid4().hex}")
-    own_cluster.create_database(database.name)
-    return database
+def own_database(own_cluster: Cluster) -> Iterator[Database]:
+    """A database of that server, in which no role is left from other tests."""
+    with psycopg.connect(own_cluster.dsn(), autocommit=True) as connection:
+        roles = connection.execute("SELECT quote_ident(rolname) FROM pg_roles WHERE oid >= 16384")
+        for (role,) in roles.fetchall():
+            connection.execute(f"DROP ROLE {role}".encode())
+    yield from throw_away_database(own_cluster, None)
 
 
 @pytest.fixture

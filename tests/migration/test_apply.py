@@ -1,11 +1,10 @@
-"""Applying, reverting, scripts: whichever way a database was made, it is the same database."""
+"""Applying and reverting: whichever way a database was made, it is the same database."""
 
 import re
-import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -14,12 +13,14 @@ from alembic import command
 from psycopg import sql
 
 from tests.conftest import NAMES, Connect, Database
+from tests.migration.by_hand import add_revision
 from tests.migration.conftest import OTHER_NAMES, fingerprint
 from ticketdb.catalog import Catalog
+from ticketdb.cluster import private_cluster
 from ticketdb.config import Variables
 from ticketdb.database import own_sql
 from ticketdb.errors import TicketdbError
-from ticketdb.migrate import Run, Step, apply, revert, script, shipped_sql
+from ticketdb.migrate import Run, Step, apply, revert, shipped_sql
 from ticketdb.resources import Tree, shipped_tree
 from ticketdb.revision import alembic_config, read_chain
 from ticketdb.verify import verify
@@ -109,41 +110,6 @@ def test_the_sources_make_the_database_that_the_revisions_make(
             sql.SQL("COMMENT ON TABLE {} IS 'edited'").format(sql.Identifier(names.schema, "shows"))
         )
     assert catalog(empty_database, names) != catalog(database, names)
-
-
-@own_server
-@both_names
-def test_a_script_makes_the_database_that_apply_makes(
-    own_database: Database, names: Variables, tmp_path: Path
-) -> None:
-    ledger = sql.SQL("SELECT revision, source_sha256, rendered_sha256, variables FROM {}").format(
-        sql.Identifier(names.schema, "ticketdb_migrations")
-    )
-    apply(own_database.dsn, names)
-    with psycopg.connect(own_database.dsn) as connection:
-        applied = connection.execute(ledger).fetchall()
-    expected = catalog(own_database, names)
-    revert(own_database.dsn, names, "base", allow_data_loss=True)
-
-    psql: list[str | Path] = [
-        own_database.cluster.binaries.bindir / "psql",
-        "-X",
-        "-d",
-        own_database.dsn,
-    ]
-    middle = CHAIN[len(CHAIN) // 2].revision
-    for position, (start, to) in enumerate([("base", middle), (middle, "head")]):
-        file = tmp_path / f"{position}.sql"
-        file.write_text(script(names, start=start, to=to), encoding="utf-8")
-        subprocess.run([*psql, "-q", "-f", file], check=True, capture_output=True)
-        again = subprocess.run([*psql, "-f", file], check=False, capture_output=True, text=True)
-        assert again.returncode == 3
-        assert f"starts at revision {start}, the database is at" in again.stderr
-    with psycopg.connect(own_database.dsn) as connection:
-        assert connection.execute(ledger).fetchall() == applied
-    assert catalog(own_database, names) == expected
-    assert apply(own_database.dsn, names).applied == ()
-    revert(own_database.dsn, names, "base", allow_data_loss=True)
 
 
 @own_server
@@ -287,7 +253,7 @@ def test_a_lock_in_the_way_is_waited_for(empty_database: Database, connect: Conn
             waits.append(step)
             blocker.rollback()
 
-    result = apply(empty_database.dsn, Variables(), lock_timeout=0.1, progress=on_step)
+    result = apply(empty_database.dsn, Variables(), lock_timeout=1.0, progress=on_step)
     assert result.revision == HEAD
     assert [f"pid {blocker.info.backend_pid}," in step.detail for step in waits] == [True]
 
@@ -299,10 +265,96 @@ def test_a_lock_that_stays_ends_in_exit_status_4_and_the_pid(
     blocker, reached = _block_the_rest(empty_database, connect)
     pid = blocker.info.backend_pid
     with pytest.raises(TicketdbError, match=f"pid {pid}, LOCK TABLE public.shows") as caught:
-        apply(empty_database.dsn, Variables(), lock_timeout=0.05, wait=0.3)
+        apply(empty_database.dsn, Variables(), lock_timeout=0.5, wait=0.2)
     assert (caught.value.code, caught.value.exit_status) == ("E_LOCK_TIMEOUT", 4)
     blocker.rollback()
     assert apply(empty_database.dsn, Variables(), to=reached).applied == ()
+
+
+INDEX = (
+    f"-- alter: tables/shows.sql sha256={'0' * 64}\n"
+    "CREATE INDEX shows_venue_idx ON {{ schema }}.shows (venue);\n"
+)
+WRITE = "INSERT INTO public.shows (name, starts_at, currency) VALUES ('x', now(), 'EUR')"
+
+
+def test_who_is_in_the_way_is_named_and_not_who_is_there_as_well(
+    database: Database, connect: Connect, tree_copy: Tree
+) -> None:
+    """An index keeps writers out. A reader that has been there for longer is no obstacle."""
+    add_revision(tree_copy, INDEX, "-- privileges\n")
+    reader, writer = connect(), connect()
+    reader.execute("BEGIN; SELECT FROM public.shows")
+    writer.execute(f"BEGIN; {WRITE}".encode())
+    with pytest.raises(TicketdbError) as caught:
+        apply(database.dsn, Variables(), tree=tree_copy, lock_timeout=1.0, wait=0)
+    message = caught.value.message
+    assert f"(in the way: pid {writer.info.backend_pid}, BEGIN; INSERT INTO public.shows" in message
+    assert "(postgres, idle in transaction since " in message
+    assert str(reader.info.backend_pid) not in message
+
+
+def test_a_prepared_transaction_in_the_way_is_named_as_one(tree_copy: Tree) -> None:
+    """It has no session, and so no pid."""
+    add_revision(tree_copy, INDEX, "-- privileges\n")
+    with private_cluster(settings={"max_prepared_transactions": "1"}) as cluster:
+        apply(cluster.dsn(), Variables())
+        with psycopg.connect(cluster.dsn(), autocommit=True) as session:
+            session.execute(f"BEGIN; {WRITE}; PREPARE TRANSACTION 'forgotten'".encode())
+            with pytest.raises(TicketdbError, match="in the way: a prepared transaction, see"):
+                apply(cluster.dsn(), Variables(), tree=tree_copy, lock_timeout=1.0, wait=0)
+            session.execute("ROLLBACK PREPARED 'forgotten'")
+        apply(cluster.dsn(), Variables(), tree=tree_copy)
+
+
+@pytest.mark.parametrize("rehearsal", ["apply --dry-run", "revert"])
+def test_a_rehearsal_waits_for_locks_too(
+    rehearsal: str, database: Database, connect: Connect, tree_copy: Tree
+) -> None:
+    marker = INDEX.partition("CREATE")[0]
+    down = f"{marker}DROP INDEX {{{{ schema }}}}.shows_venue_idx;\n"
+    revision = add_revision(tree_copy, INDEX, down)
+    if rehearsal == "revert":
+        apply(database.dsn, Variables(), tree=tree_copy)
+    blocker = connect()
+    blocker.execute(f"BEGIN; {WRITE}".encode())
+    waits: list[Step] = []
+
+    def on_step(step: Step) -> None:
+        if step.kind == "wait":
+            waits.append(step)
+            blocker.execute("ROLLBACK")
+
+    options: dict[str, Any] = {"tree": tree_copy, "lock_timeout": 1.0, "progress": on_step}
+    if rehearsal == "revert":
+        done = revert(database.dsn, Variables(), HEAD, **options)
+    else:
+        done = list(apply(database.dsn, Variables(), dry_run=True, **options).applied)
+    assert [step.revision for step in done] == [revision]
+    assert [f"pid {blocker.info.backend_pid}," in step.detail for step in waits] == [True]
+
+
+@roles_exist
+def test_apply_stops_when_somebody_else_may_have_the_migration_lock(
+    empty_database: Database, connect: Connect
+) -> None:
+    observer = connect(empty_database)
+    holder = (
+        "SELECT pg_terminate_backend(l.pid, 5000) FROM pg_locks AS l"
+        " INNER JOIN pg_database AS d ON d.oid = l.database AND d.datname = current_database()"
+        " WHERE l.locktype = 'advisory'"
+    )
+
+    def end_holder(step: Step) -> None:
+        if (step.kind, step.position) == ("start", 3):
+            assert observer.execute(holder.encode()).fetchall() == [(True,)]
+
+    with pytest.raises(TicketdbError) as caught:
+        apply(empty_database.dsn, Variables(), progress=end_holder)
+    assert caught.value.code == "E_CONNECTION_LOST"
+    reached = "SELECT version_num FROM public.ticketdb_alembic_version"
+    assert observer.execute(reached.encode()).fetchall() == [(CHAIN[1].revision,)]
+    assert apply(empty_database.dsn, Variables()).revision == HEAD
 
 
 def test_revert_lists_what_would_be_lost_and_stops(database: Database, connect: Connect) -> None:

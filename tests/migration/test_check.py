@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import Connect, Database
 from tests.migration.conftest import Finished, Program, Start, await_waiting
-from ticketdb import nagios
+from ticketdb_watch import nagios
 
 # By the Monitoring Plugins Development Guidelines: a number has digits and a point, a range may
 # begin with @ and have a colon, and a label is quoted.

@@ -185,11 +185,11 @@ def test_a_server_that_cannot_serve_is_refused(
 def test_every_command_has_help_with_an_example(ticketdb: Program) -> None:
     overview = ticketdb("--help").stdout
     commands = re.findall(
-        r"^\W*(apply|plan|script|revert|verify|status|check|cleanup|revision|demo) ",
+        r"^\W (apply|adopt|plan|script|revert|verify|status|check|cleanup|revision|demo) ",
         overview,
         re.MULTILINE,
     )
-    assert len(commands) == 10
+    assert len(commands) == 11
     for command in commands:
         shown = ticketdb(command, "--help", COLUMNS="200")
         assert shown.returncode == 0

@@ -24,9 +24,9 @@ from tests.migration.conftest import (
     clean_environment,
     next_line,
 )
-from ticketdb import dashboards
 from ticketdb.resources import shipped_tree
 from ticketdb.revision import read_chain
+from ticketdb_watch import dashboards
 
 TITLES = ("Real-Time Operations", "Quality Metrics", "System Health")
 HEAD = read_chain(shipped_tree())[-1].revision

@@ -14,13 +14,14 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from ticketdb import __version__, dashboards
+from ticketdb import __version__
 from ticketdb.config import Variables
-from ticketdb.dashboards import Rows, Views, table
 from ticketdb.database import State, connect, explained
 from ticketdb.errors import ExitStatus, TicketdbError
 from ticketdb.resources import shipped_tree
 from ticketdb.revision import read_chain
+from ticketdb_watch import dashboards
+from ticketdb_watch.dashboards import Rows, Views, table
 
 JOB_STATUS = "reservation_cleanup_job_status"
 JOB_COLUMNS = ("start_time", "status", "duration_seconds", "scheduler", "return_message")

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from enum import IntEnum
 
 from ticketdb.config import Variables
-from ticketdb.dashboards import figure, printable
 from ticketdb.database import Row, connect, explained, query
+from ticketdb_watch.dashboards import figure, printable
 
 
 class State(IntEnum):

@@ -1,0 +1,295 @@
+"""The gate finds nothing in what is shipped, and everything that is put in its way."""
+
+import re
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REQUIRE_PG_CRON
+from ticketdb.cluster import Cluster
+from ticketdb.config import Variables
+from ticketdb.database import own_sql
+from ticketdb.resources import Tree, shipped_tree
+from ticketdb.revision import read_chain
+from ticketdb_develop import lint
+from ticketdb_develop.lint import (
+    HOSTILE,
+    Finding,
+    Template,
+    all_templates,
+    count_of,
+    examine,
+    examine_functions,
+    revision_templates,
+    source_templates,
+    squawk,
+)
+
+TREE = shipped_tree()
+TEMPLATES = {template.file: template for template in all_templates(TREE)}
+REVISIONS = revision_templates(TREE)
+FIRST, THIRD, LAST = (
+    f"migrations/versions/{read_chain(TREE)[number].name}" for number in (0, 2, -1)
+)
+SHOWS = "sql/tables/shows.sql"
+
+
+def broken(file: str, more: str) -> tuple[Template, int]:
+    """A shipped file with this at its end, and the line on which that begins."""
+    template = TEMPLATES[file]
+    return replace(template, text=template.text + more), template.text.count("\n") + 1
+
+
+def told(findings: Iterable[Finding]) -> list[tuple[str, int, str]]:
+    return [(finding.file, finding.line, finding.rule) for finding in findings]
+
+
+def test_nothing_is_found_in_what_is_shipped() -> None:
+    assert len(TEMPLATES) > len(REVISIONS) > 0
+    assert [finding for template in TEMPLATES.values() for finding in examine(template)] == []
+    assert squawk(REVISIONS) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "rule", "reason"),
+    [
+        (SHOWS, "SELEC 1;\n", "syntax", 'error at or near "SELEC"'),
+        (SHOWS, "SELECT 'é;\n", "syntax", "unterminated quoted"),
+        (SHOWS, "SELECT {{ schem }};\n", "E_TEMPLATE", "'schem' is undefined"),
+        (SHOWS, "SELECT {{ 'x' }};\n", "E_TEMPLATE", "'x' may not be written into SQL"),
+        (SHOWS, "{% if manage_roles %}\n", "E_TEMPLATE", "end of template"),
+        (f"{FIRST}.up.sql", "COMMIT;\n", "TransactionStmt", "is one transaction"),
+        (f"{THIRD}.down.sql", "SET LOCAL lock_timeout = 0;\n", "VariableSetStmt", "`apply` says"),
+        (SHOWS, "CREATE INDEX ON {{ schema }}.halls (id);\n", "object", "is not about shows"),
+        (SHOWS, "CREATE SCHEMA shows;\n", "object", "CreateSchemaStmt has no place in tables/"),
+    ],
+)
+def test_what_is_wrong_is_told_with_file_and_line(
+    file: str, text: str, rule: str, reason: str
+) -> None:
+    template, line = broken(file, text)
+    (finding,) = examine(template)
+    assert told([finding]) == [(file, line, rule)]
+    assert reason in finding.message
+    assert str(finding).startswith(f"{file}:{line}: {rule}: ")
+
+
+def test_a_file_that_makes_two_objects_is_refused() -> None:
+    template, _ = broken(SHOWS, "CREATE TABLE {{ schema }}.shows_of_old (id uuid);\n")
+    (finding,) = examine(template)
+    assert str(finding) == (
+        f"{SHOWS}:1: object: CreateStmt comes 2 times: a file makes the object it is named for"
+    )
+
+
+def test_a_file_without_the_object_of_its_name_is_refused() -> None:
+    (finding,) = examine(Template("sql/views/alerts.sql", "-- None.\n"))
+    assert "ViewStmt comes 0 times" in finding.message
+
+
+def test_a_folder_that_nobody_knows_is_refused() -> None:
+    (finding,) = examine(Template("sql/rules/x.sql", "SELECT 1;\n"))
+    assert "say so in MAKES" in finding.message
+
+
+def test_a_name_that_could_end_the_literal_around_it_is_a_statement_too_many() -> None:
+    text = "COMMENT ON TABLE {{ schema }}.shows IS\n'{{ monitoring_schema }}';\n"
+    template, line = broken(SHOWS, text)
+    injection, token = examine(template)
+    assert told([injection, token]) == [(SHOWS, 1, "injection"), (SHOWS, line + 1, "token")]
+    assert "hostile names make" in injection.message
+    assert "stands within" in token.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/* of {{ cleanup_job }} */\n",
+        "-- of {{ schema }}\n",
+        "DO $body$ BEGIN EXECUTE 'DROP TABLE {{ schema }}.shows'; END; $body$;\n",
+        "DO $body$ BEGIN EXECUTE $x$ SELECT '{{ schema }}', 'shows' $x$; END; $body$;\n",
+    ],
+)
+def test_a_name_within_something_longer_is_found_where_no_parser_minds(text: str) -> None:
+    template, line = broken(f"{LAST}.up.sql", text)
+    assert (template.file, line, "token") in told(examine(template))
+
+
+def test_where_our_splitter_and_postgresql_disagree_the_template_is_refused() -> None:
+    """PostgreSQL's comments nest however deep; split_statements() stops somewhere."""
+    template, _ = broken(SHOWS, f"{'/* ' * 20} ; {'*/ ; ' * 20}\n")
+    (finding,) = examine(template)
+    assert (finding.file, finding.rule) == (SHOWS, "statements")
+    assert "split_statements() " in finding.message
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("", 0), ("-- x\n", 0), ("SELECT 1", 1), ("SELECT 1;", 1), ("SELECT ';' -- ;\n", 1)],
+)
+def test_the_last_statement_counts_with_or_without_its_semicolon(text: str, expected: int) -> None:
+    assert count_of(text) == expected
+
+
+def test_lines_stay_where_they_are_when_a_template_is_rendered() -> None:
+    for template in [*source_templates(TREE), *REVISIONS]:
+        rendered = template.rendered(HOSTILE)
+        assert rendered.count("\n") == template.text.count("\n"), template.file
+
+
+def test_revisions_without_a_lock_timeout_are_refused() -> None:
+    settings = own_sql("settings.sql", Variables(), lock_timeout="2s", statement_timeout="0s")
+    assert squawk(REVISIONS, settings) == []
+    found = squawk(REVISIONS, settings.replace("'lock_timeout'", "'deadlock_timeout'"))
+    assert {finding.rule for finding in found} == {"require-lock-timeout"}
+    assert f"{THIRD}.up.sql" in {finding.file for finding in found}
+
+
+def test_an_index_on_a_table_of_an_earlier_revision_is_made_concurrently_or_refused() -> None:
+    # That table is of this revision: nobody uses it yet.
+    template, _ = broken(
+        f"{THIRD}.up.sql", "CREATE INDEX ON {{ schema }}.seat_reservations (email);\n"
+    )
+    assert squawk([template]) == []
+    template, line = broken(f"{THIRD}.up.sql", "CREATE INDEX ON {{ schema }}.shows (venue);\n")
+    (finding,) = squawk([template])
+    assert told([finding]) == [(template.file, line, "require-concurrent-index-creation")]
+    assert "concurrently" in finding.message
+
+
+def test_concurrently_has_no_place_in_a_transaction() -> None:
+    text = "CREATE INDEX CONCURRENTLY IF NOT EXISTS x ON {{ schema }}.shows (venue);\n"
+    template, line = broken(f"{THIRD}.up.sql", text)
+    rule = "ban-concurrent-index-creation-in-transaction"
+    assert told(squawk([template])) == [(template.file, line, rule)]
+
+
+def outside(statement: str) -> Template:
+    """A revision of one statement that no transaction is around."""
+    text = f"-- 0099: More.\n-- outside a transaction\n\n-- alter: tables/shows.sql\n{statement}\n"
+    return Template("migrations/versions/0099_more.up.sql", text)
+
+
+def test_outside_a_transaction_a_statement_must_bear_to_be_run_again() -> None:
+    statement = "CREATE INDEX CONCURRENTLY {}shows_venue_idx ON {{{{ schema }}}}.shows (venue);"
+    assert squawk([outside(statement.format("IF NOT EXISTS "))]) == []
+    (finding,) = squawk([outside(statement.format(""))])
+    assert told([finding]) == [("migrations/versions/0099_more.up.sql", 5, "prefer-robust-stmts")]
+
+
+def test_what_takes_data_away_is_for_the_way_back_only() -> None:
+    dropping = "DROP TABLE {{ schema }}.shows;\n"
+    template, _ = broken(f"{THIRD}.down.sql", dropping)
+    assert squawk([template]) == []
+    template, line = broken(f"{THIRD}.up.sql", dropping)
+    assert told(squawk([template])) == [(template.file, line, "ban-drop-table")]
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    """The shipped tree, to be broken."""
+    copy = Tree(tmp_path / "sql", tmp_path / "migrations")
+    shutil.copytree(TREE.sql, copy.sql)
+    shutil.copytree(TREE.migrations, copy.migrations)
+    return copy
+
+
+@pytest.fixture
+def add_function(tree: Tree) -> Callable[[str], None]:
+    """Writes a file with a function `odd`, whose body is given."""
+
+    def add(body: str) -> None:
+        (tree.sql / "functions" / "odd.sql").write_text(
+            "-- For a test.\nCREATE OR REPLACE FUNCTION {{ schema }}.odd()\nRETURNS bigint\n"
+            f"LANGUAGE plpgsql\nAS $body$\n{body}\n$body$;\n",
+            encoding="utf-8",
+        )
+        manifest = tree.sql / "manifest.toml"
+        entry = '\n[[object]]\nfile = "functions/odd.sql"\nkind = "replaceable"\n'
+        manifest.write_text(manifest.read_text(encoding="utf-8") + entry, encoding="utf-8")
+
+    return add
+
+
+def test_functions_are_checked_on_a_server_of_the_gates_own(
+    tree: Tree,
+    add_function: Callable[[str], None],
+    cluster: Cluster,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if not (cluster.binaries.has_plpgsql_check and cluster.binaries.has_pg_cron):
+        pytest.skip(f"the server in {cluster.binaries.bindir} lacks plpgsql_check or pg_cron")
+    add_function(
+        "DECLARE\n    v_unused bigint;\nBEGIN\n"
+        "    RETURN (SELECT s.nonsense FROM public.shows AS s);\nEND;"
+    )
+    monkeypatch.setattr(lint, "shipped_tree", lambda: tree)
+    monkeypatch.setattr(lint, "find_server_binaries", lambda: cluster.binaries)
+    assert lint.main() == 1
+    printed = capsys.readouterr().out.splitlines()
+    assert any(
+        line.startswith("sql/functions/odd.sql:9: plpgsql_check: ") and "nonsense" in line
+        for line in printed
+    )
+    assert any("unused variable" in line and "v_unused" in line for line in printed)
+    assert printed[-1].startswith(f"lint-migrations: {len(printed) - 1} findings")
+
+
+def test_what_only_a_server_can_refuse_is_told_with_file_and_line(
+    tree: Tree,
+    cluster: Cluster,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if not (cluster.binaries.has_plpgsql_check and cluster.binaries.has_pg_cron):
+        pytest.skip(f"the server in {cluster.binaries.bindir} lacks plpgsql_check or pg_cron")
+    monkeypatch.setattr(lint, "shipped_tree", lambda: tree)
+    monkeypatch.setattr(lint, "find_server_binaries", lambda: cluster.binaries)
+    view = tree.sql / "views" / "alerts.sql"
+    view.write_text(view.read_text().replace("SELECT", "SELECT nonsense,", 1))
+    assert lint.main() != 0
+    told = capsys.readouterr().err
+    assert re.match(r'error \[\w+\]: sql/views/alerts\.sql, line \d+: column "nonsense"', told)
+
+
+def test_an_unfinished_revision_is_told_in_one_line(
+    tree: Tree, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up = read_chain(tree)[0].python_file.with_suffix(".up.sql")
+    up.write_text(up.read_text() + "-- FILL IN: something\n")
+    monkeypatch.setattr(lint, "shipped_tree", lambda: tree)
+    assert lint.main() == 1
+    assert capsys.readouterr().err.startswith("error [E_UNFILLED]: ")
+
+
+@pytest.mark.parametrize("is_required", [False, True])
+def test_where_the_extension_is_missing_the_reason_is_printed(
+    is_required: bool,
+    cluster: Cluster,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    without = replace(cluster.binaries, has_plpgsql_check=False)
+    monkeypatch.setattr(lint, "find_server_binaries", lambda: without)
+    monkeypatch.setattr(lint, "all_templates", lambda _tree: [])
+    monkeypatch.setenv(REQUIRE_PG_CRON, "1" if is_required else "0")
+    assert lint.main() == (3 if is_required else 0)
+    printed = capsys.readouterr()
+    message = f"the server in {without.bindir} has no plpgsql_check"
+    assert message in (printed.err if is_required else printed.out)
+
+
+def test_a_finding_that_is_known_but_gone_is_one(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not (cluster.binaries.has_plpgsql_check and cluster.binaries.has_pg_cron):
+        pytest.skip(f"the server in {cluster.binaries.bindir} lacks plpgsql_check or pg_cron")
+    monkeypatch.setattr(lint, "find_server_binaries", lambda: cluster.binaries)
+    monkeypatch.setitem(lint.FINDINGS, ("reserve_seats", "is slow"), "for a test")
+    (finding,) = examine_functions(TREE)
+    assert finding.file == "sql/functions/reserve_seats.sql"
+    assert "take it out" in finding.message
