@@ -21,11 +21,17 @@ Row = Any  # a named tuple whose fields are the columns
 
 @dataclass(frozen=True)
 class State:
-    """Where a database stands. `ledger`: its rows, oldest first, by the names of the columns."""
+    """Where a database stands.
+
+    `owner`: of what ticketdb has made there. `ledger`: its rows, oldest first, by the names of the
+    columns.
+    """
 
     database: str
     major: int
     in_recovery: bool
+    role: str
+    owner: str | None
     has_jobs: bool
     has_invariants: bool
     has_rollups: bool

@@ -386,12 +386,15 @@ def bootstrap(revisions: list[Revision], variables: Variables) -> str:
 
 
 def check_server(state: State, *, writing: bool) -> None:
-    """Refuse servers that cannot do what comes next: E_SERVER_VERSION, E_STANDBY."""
+    """Refuse what cannot do what comes next: E_SERVER_VERSION, E_STANDBY, E_ROLE."""
     if state.major not in SUPPORTED_MAJORS:
         supported = f"{SUPPORTED_MAJORS[0]} to {SUPPORTED_MAJORS[-1]}"
         raise problem("E_SERVER_VERSION", f"PostgreSQL {state.major} is none of {supported}")
     if writing and state.in_recovery:
         raise problem("E_STANDBY", f"database {state.database!r} is on a standby: read-only")
+    if writing and state.owner not in (None, state.role):
+        what = f"ticketdb belongs to role {state.owner!r} in database {state.database!r}"
+        raise problem("E_ROLE", f"{what}, and this is {state.role!r}")
 
 
 def check_history(state: State, chain: list[Revision], variables: Variables) -> None:

@@ -3,6 +3,8 @@ SELECT
     current_database() AS database,
     current_setting('server_version_num')::integer / 10000 AS major,
     pg_is_in_recovery() AS in_recovery,
+    current_user::text AS role,
+    pg_get_userbyid(v.relowner)::text AS owner,
     to_regprocedure(format('%I.schedule_jobs()', {{ schema | literal }})) IS NOT NULL AS has_jobs,
     EXISTS (
         SELECT
@@ -15,8 +17,9 @@ SELECT
         AS has_rollups,
     p.oid IS NOT NULL AS has_pg_cron,
     COALESCE(has_schema_privilege(p.extnamespace, 'USAGE'), false) AS sees_pg_cron,
-    to_regclass(format('%I.ticketdb_alembic_version', {{ schema | literal }})) IS NOT NULL
-        AS has_version,
+    v.oid IS NOT NULL AS has_version,
     to_regclass(format('%I.ticketdb_migrations', {{ schema | literal }})) IS NOT NULL AS has_ledger
 FROM (VALUES (1)) AS here (always)
 LEFT JOIN pg_extension AS p ON p.extname = 'pg_cron'
+LEFT JOIN pg_class AS v
+    ON v.oid = to_regclass(format('%I.ticketdb_alembic_version', {{ schema | literal }}))

@@ -40,13 +40,33 @@ SELECT
             '; ',
             format('job %s', w.job_name) || CASE WHEN NOT j.active THEN ' is switched off' ELSE '' END,
             CASE WHEN j.schedule <> w.schedule THEN format('schedule %L instead of %L', j.schedule, w.schedule) END,
-            CASE WHEN j.command <> w.command THEN format('command %L instead of %L', j.command, w.command) END
+            CASE WHEN j.command <> w.command THEN format('command %L instead of %L', j.command, w.command) END,
+            CASE
+                WHEN (j.nodename, j.nodeport) <> (here.host, here.port)
+                    THEN format(
+                        'runs on %s:%s instead of %s:%s, as in the dump that it came with: run `ticketdb apply`',
+                        j.nodename, j.nodeport, here.host, here.port
+                    )
+            END
         )
     END
 FROM {{ schema }}.scheduled_jobs() AS w
 LEFT JOIN cron.job AS j ON j.jobname = w.job_name AND j.database = current_database()
+-- Where pg_cron would run a new job. Its host is for superusers and the like to read: others see the port only.
+CROSS JOIN LATERAL (
+    SELECT
+        current_setting('port')::integer AS port,
+        CASE
+            WHEN pg_has_role('pg_read_all_settings', 'USAGE') THEN current_setting('cron.host')
+            ELSE j.nodename
+        END AS host
+) AS here
 WHERE
-    NOT COALESCE(j.active AND (j.schedule, j.command) = (w.schedule, w.command), false)
+    NOT COALESCE(
+        j.active
+        AND (j.schedule, j.command, j.nodename, j.nodeport) = (w.schedule, w.command, here.host, here.port),
+        false
+    )
     OR (SELECT count(*) FROM cron.job AS o WHERE o.jobname = j.jobname AND o.database = j.database) > 1
 {% endif %}
 ORDER BY

@@ -54,14 +54,14 @@ $body$;
 COMMENT ON FUNCTION {{ schema }}.audit_seat_reservation() IS
 'Trigger: writes what happened to a hold into seat_reservation_audit_log.';
 
--- object: triggers/seat_reservations_audit.sql sha256=89cd68e6ab0ebeb0fdd01a299a4b04e37f6af7612afa89e8e927a7be2891f2d9
+-- object: triggers/seat_reservations_audit.sql sha256=9f51decbb4ba053d3e964486f20646f2ddca5b304e0a6c1a1f9a9d3720295371
 -- Row-level: transition tables do not work on distributed tables. ENABLE ALWAYS:
 -- session_replication_role = replica does not silence it.
-CREATE TRIGGER seat_reservations_audit_insert
+CREATE OR REPLACE TRIGGER seat_reservations_audit_insert
 AFTER INSERT ON {{ schema }}.seat_reservations
 FOR EACH ROW EXECUTE FUNCTION {{ schema }}.audit_seat_reservation();
 
-CREATE TRIGGER seat_reservations_audit_update
+CREATE OR REPLACE TRIGGER seat_reservations_audit_update
 AFTER UPDATE ON {{ schema }}.seat_reservations
 FOR EACH ROW
 WHEN (
@@ -112,12 +112,12 @@ $body$;
 COMMENT ON FUNCTION {{ schema }}.audit_ticket_order() IS
 'Trigger: writes each change of status of an order into ticket_order_audit_log.';
 
--- object: triggers/ticket_orders_audit.sql sha256=7da39b6a2ebc89e653d86294682aae10fe548d9f4bcf18460567c2bf1cb59dfc
-CREATE TRIGGER ticket_orders_audit_insert
+-- object: triggers/ticket_orders_audit.sql sha256=3564b711ae7070b3d4744f6c5407d680f8d5493bc9880df56f3278fc757eb1ce
+CREATE OR REPLACE TRIGGER ticket_orders_audit_insert
 AFTER INSERT ON {{ schema }}.ticket_orders
 FOR EACH ROW EXECUTE FUNCTION {{ schema }}.audit_ticket_order();
 
-CREATE TRIGGER ticket_orders_audit_update
+CREATE OR REPLACE TRIGGER ticket_orders_audit_update
 AFTER UPDATE ON {{ schema }}.ticket_orders
 FOR EACH ROW
 WHEN (OLD.status IS DISTINCT FROM NEW.status)
@@ -174,8 +174,8 @@ $body$;
 COMMENT ON FUNCTION {{ schema }}.sync_reserved_until() IS
 'Trigger: copies a moved seat_reservations.expires_at to the seats that the reservation holds.';
 
--- object: triggers/seat_reservations_sync_reserved_until.sql sha256=8c2fcaf7a63180ad69d2109428621060ba9a28fb5f58ba9d27ea363e00858671
-CREATE TRIGGER seat_reservations_sync_reserved_until
+-- object: triggers/seat_reservations_sync_reserved_until.sql sha256=c5af382d23ad2bdb4d6e102bf9854635adfe07f08aa358b4ba68eff864ad917f
+CREATE OR REPLACE TRIGGER seat_reservations_sync_reserved_until
 AFTER UPDATE OF expires_at ON {{ schema }}.seat_reservations
 FOR EACH ROW
 WHEN (NEW.status = 'active' AND OLD.expires_at IS DISTINCT FROM NEW.expires_at)

@@ -8,6 +8,9 @@ SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
     v_unavailable text;
+    v_probe bigint;
+    v_nodename text;
+    v_nodeport integer;
     v_job record;
     v_current record;
 BEGIN
@@ -30,6 +33,18 @@ BEGIN
         v_unavailable := format(
             'unavailable: run GRANT USAGE ON SCHEMA cron TO %I first', current_user
         );
+    ELSE
+        -- A dump carries along which server the jobs of the original run on. What this one writes
+        -- into a job is a setting that superusers read; others see it in a job of their own.
+        EXECUTE 'SELECT cron.schedule($1, $2)'
+        INTO v_probe
+        USING '0 0 1 1 *'::text, 'SELECT 1'::text;
+        EXECUTE 'SELECT job.nodename, job.nodeport FROM cron.job AS job WHERE job.jobid = $1'
+        INTO
+            v_nodename,
+            v_nodeport
+        USING v_probe;
+        EXECUTE 'SELECT cron.unschedule($1)' USING v_probe;
     END IF;
 
     FOR v_job IN SELECT jobs.* FROM {{ schema }}.scheduled_jobs() AS jobs LOOP
@@ -47,15 +62,16 @@ BEGIN
                     job.jobname::text AS name,
                     job.schedule,
                     job.command,
-                    job.database = current_database() AS is_here
+                    job.database = current_database() AS is_here,
+                    (job.nodename, job.nodeport) <> ($3, $4) AS is_restored
                 FROM cron.job AS job
                 WHERE
                     (job.jobname = $1 AND job.username = current_user)
                     OR (job.command = $2 AND job.database = current_database())
                 $query$
-                USING v_job.job_name, v_job.command
+                USING v_job.job_name, v_job.command, v_nodename, v_nodeport
             LOOP
-                IF NOT v_current.is_here
+                IF NOT (v_current.is_here OR v_current.is_restored)
                     OR (
                         v_current.command <> v_job.command
                         AND v_current.command NOT LIKE '%' || v_job.routine || '(%'
@@ -68,11 +84,12 @@ BEGIN
                         HINT = 'Choose another job name in ticketdb.toml.';
                 ELSIF (v_current.name, v_current.schedule, v_current.command)
                     = (v_job.job_name, v_job.schedule, v_job.command)
+                    AND NOT v_current.is_restored
                     AND action = 'scheduled'
                 THEN
                     action := 'unchanged';
                 ELSE
-                    -- Renamed, an older definition, or a second one: there must be one.
+                    -- Renamed, older, of the server that was dumped, or a second one.
                     EXECUTE 'SELECT cron.unschedule($1::bigint)' USING v_current.jobid;
                 END IF;
             END LOOP;

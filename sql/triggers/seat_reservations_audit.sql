@@ -1,10 +1,10 @@
 -- Row-level: transition tables do not work on distributed tables. ENABLE ALWAYS:
 -- session_replication_role = replica does not silence it.
-CREATE TRIGGER seat_reservations_audit_insert
+CREATE OR REPLACE TRIGGER seat_reservations_audit_insert
 AFTER INSERT ON {{ schema }}.seat_reservations
 FOR EACH ROW EXECUTE FUNCTION {{ schema }}.audit_seat_reservation();
 
-CREATE TRIGGER seat_reservations_audit_update
+CREATE OR REPLACE TRIGGER seat_reservations_audit_update
 AFTER UPDATE ON {{ schema }}.seat_reservations
 FOR EACH ROW
 WHEN (

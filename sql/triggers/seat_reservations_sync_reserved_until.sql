@@ -1,4 +1,4 @@
-CREATE TRIGGER seat_reservations_sync_reserved_until
+CREATE OR REPLACE TRIGGER seat_reservations_sync_reserved_until
 AFTER UPDATE OF expires_at ON {{ schema }}.seat_reservations
 FOR EACH ROW
 WHEN (NEW.status = 'active' AND OLD.expires_at IS DISTINCT FROM NEW.expires_at)

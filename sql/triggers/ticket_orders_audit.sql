@@ -1,8 +1,8 @@
-CREATE TRIGGER ticket_orders_audit_insert
+CREATE OR REPLACE TRIGGER ticket_orders_audit_insert
 AFTER INSERT ON {{ schema }}.ticket_orders
 FOR EACH ROW EXECUTE FUNCTION {{ schema }}.audit_ticket_order();
 
-CREATE TRIGGER ticket_orders_audit_update
+CREATE OR REPLACE TRIGGER ticket_orders_audit_update
 AFTER UPDATE ON {{ schema }}.ticket_orders
 FOR EACH ROW
 WHEN (OLD.status IS DISTINCT FROM NEW.status)

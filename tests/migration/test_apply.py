@@ -4,6 +4,7 @@ import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -34,6 +35,7 @@ both_names = pytest.mark.parametrize(
 )
 CHAIN = read_chain(shipped_tree())
 HEAD = CHAIN[-1].revision
+BEFORE = CHAIN[-2].revision
 
 
 def catalog(database: Database, variables: Variables) -> Catalog:
@@ -438,6 +440,26 @@ def test_other_variables_than_those_of_the_ledger_are_refused(database: Database
     with pytest.raises(TicketdbError, match="built with cleanup_schedule = ") as caught:
         apply(database.dsn, replace(Variables(), cleanup_schedule="0 * * * *"))
     assert (caught.value.code, caught.value.exit_status) == ("E_VARIABLES", 2)
+
+
+def test_only_the_owner_migrates_and_a_member_does_so_in_the_owner_s_name(
+    database: Database, connect: Connect
+) -> None:
+    """What another role made would belong to it: half of ticketdb here, half there."""
+    clerk = f"clerk_{database.name}"
+    connect().execute(f"CREATE ROLE {clerk} SUPERUSER LOGIN".encode())
+    as_clerk = f"{database.dsn} user={clerk}"
+    told = (
+        f"ticketdb belongs to role 'postgres' in database '{database.name}', and this is '{clerk}'"
+    )
+    for migrate in (apply, partial(revert, to="0001", allow_data_loss=True)):
+        with pytest.raises(TicketdbError, match=re.escape(told)) as caught:
+            migrate(as_clerk, Variables())
+        assert (caught.value.code, caught.value.exit_status) == ("E_ROLE", 3)
+    revert(f"{as_clerk} options='-c role=postgres'", Variables(), BEFORE)
+    apply(f"{as_clerk} options='-c role=postgres'", Variables())
+    assert failed_checks(database, Variables()) == []
+    connect().execute(f"DROP ROLE {clerk}".encode())  # it owns nothing
 
 
 @roles_exist

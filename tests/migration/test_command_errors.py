@@ -2,14 +2,17 @@
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
 from tests.conftest import Connect, Database
 from tests.migration.conftest import Program
-from ticketdb.database import State
+from ticketdb.config import Variables
+from ticketdb.database import State, connect
 from ticketdb.errors import TicketdbError
 from ticketdb.migrate import check_server
 
@@ -166,17 +169,20 @@ def test_wrong_usage_is_exit_status_2(ticketdb: Program, option: list[str]) -> N
 
 
 @pytest.mark.parametrize(
-    ("major", "in_recovery", "code", "exit_status"),
+    ("change", "code", "exit_status"),
     [
-        (14, False, "E_SERVER_VERSION", 2),
-        (19, False, "E_SERVER_VERSION", 2),
-        (15, True, "E_STANDBY", 3),
+        ({"major": 14}, "E_SERVER_VERSION", 2),
+        ({"major": 19}, "E_SERVER_VERSION", 2),
+        ({"in_recovery": True}, "E_STANDBY", 3),
     ],
 )
 def test_a_server_that_cannot_serve_is_refused(
-    major: int, in_recovery: bool, code: str, exit_status: int
+    database: Database, change: dict[str, Any], code: str, exit_status: int
 ) -> None:
-    state = State("shop", major, in_recovery, False, False, False, False, False, None, [])
+    with connect(database.dsn) as connection:
+        state = State.read(connection, Variables())
+    check_server(state, writing=True)
+    state = replace(state, **change)
     with pytest.raises(TicketdbError) as caught:
         check_server(state, writing=True)
     assert (caught.value.code, caught.value.exit_status) == (code, exit_status)
