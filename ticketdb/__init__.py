@@ -7,3 +7,4 @@ from importlib.metadata import version
 
 __version__ = version("ticketdb")
 SUPPORTED_MAJORS = range(15, 19)  # of PostgreSQL
+SUPPORTED = f"{SUPPORTED_MAJORS[0]} to {SUPPORTED_MAJORS[-1]}"

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress as Bar
 from typer import Argument, Option
 
-from ticketdb import SUPPORTED_MAJORS, migrate, plan, verify
+from ticketdb import SUPPORTED, SUPPORTED_MAJORS, __version__, migrate, plan, verify
 from ticketdb.config import Variables, load_variables
 from ticketdb.database import connect, explained, own_sql
 from ticketdb.errors import ExitStatus, TicketdbError, problem
@@ -66,6 +66,22 @@ Message = Annotated[str, Option("--message", "-m", help="What the revision is ab
 Objects = Annotated[list[str] | None, Argument(help="Files of sql/; otherwise all that changed.")]
 Buyers = Annotated[int, Option(min=1, help="Concurrent buyers.")]
 Seconds = Annotated[float, Option(min=1, help="How long they buy.")]
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"ticketdb {__version__}, for PostgreSQL {SUPPORTED}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, Option("--version", callback=_print_version, is_eager=True, help="Print it, and leave.")
+]
+
+
+@app.callback()
+def options(version: Version = False) -> None:
+    pass
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from ticketdb import SUPPORTED_MAJORS
+from ticketdb import SUPPORTED, SUPPORTED_MAJORS
 from ticketdb.errors import TicketdbError, problem
 
 BINDIR_VARIABLE = "TICKETDB_PG_BINDIR"
@@ -173,8 +173,8 @@ def find_server_binaries(explicit: Path | None = None, major: int | None = None)
             return found
         rejected.append(f"{bindir}: has {found.version}")
     looked_at = "; ".join(rejected) or "neither installed nor in this Python environment"
-    version = major or f"{SUPPORTED_MAJORS[0]} to {SUPPORTED_MAJORS[-1]}"
-    raise problem("E_NO_SERVER", f"no server programs of PostgreSQL {version} found ({looked_at})")
+    what = f"no server programs of PostgreSQL {major or SUPPORTED} found"
+    raise problem("E_NO_SERVER", f"{what} ({looked_at})")
 
 
 def _candidate_bindirs() -> Iterator[Path]:

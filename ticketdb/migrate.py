@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import psycopg
 
-from ticketdb import SUPPORTED_MAJORS, __version__
+from ticketdb import SUPPORTED, SUPPORTED_MAJORS, __version__
 from ticketdb.catalog import differences, read_catalog, roots, shipped_catalog
 from ticketdb.config import Variables
 from ticketdb.database import (
@@ -388,8 +388,7 @@ def bootstrap(revisions: list[Revision], variables: Variables) -> str:
 def check_server(state: State, *, writing: bool) -> None:
     """Refuse what cannot do what comes next: E_SERVER_VERSION, E_STANDBY, E_ROLE."""
     if state.major not in SUPPORTED_MAJORS:
-        supported = f"{SUPPORTED_MAJORS[0]} to {SUPPORTED_MAJORS[-1]}"
-        raise problem("E_SERVER_VERSION", f"PostgreSQL {state.major} is none of {supported}")
+        raise problem("E_SERVER_VERSION", f"PostgreSQL {state.major} is none of {SUPPORTED}")
     if writing and state.in_recovery:
         raise problem("E_STANDBY", f"database {state.database!r} is on a standby: read-only")
     if writing and state.owner not in (None, state.role):

@@ -3,6 +3,7 @@
 import os
 import re
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,12 @@ def test_a_server_that_cannot_serve_is_refused(
     with pytest.raises(TicketdbError) as caught:
         check_server(state, writing=True)
     assert (caught.value.code, caught.value.exit_status) == (code, exit_status)
+
+
+def test_the_version_is_that_of_the_package(ticketdb: Program) -> None:
+    done = ticketdb("--version")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"ticketdb {version('ticketdb')}, for PostgreSQL 15 to 18\n"
 
 
 def test_every_command_has_help_with_an_example(ticketdb: Program) -> None:
