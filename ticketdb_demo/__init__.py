@@ -5,6 +5,7 @@ told, number by number and in one snapshot; and again when all events have been 
 """
 
 import asyncio
+import signal
 from collections import Counter
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
@@ -83,7 +84,10 @@ def run(*, buyers: int = 200, seconds: float = 12.0, seed: int = 1, json: bool =
         install(cluster.dsn(DATABASE), console)
         sale = sell(cluster.dsn(DATABASE), buyers, seconds, seed, console)
         with database.explained("demo"):
-            reckoning = asyncio.run(sale)
+            try:
+                reckoning = asyncio.run(sale)
+            except asyncio.CancelledError:
+                raise SystemExit(128 + signal.SIGTERM) from None
     agree = not reckoning.differing
     if json:
         result = {
@@ -122,7 +126,12 @@ def install(dsn: str, console: Console) -> None:
 async def sell(dsn: str, buyers: int, seconds: float, seed: int, console: Console) -> Reckoning:
     """Put shows on sale in a database at head, let people buy, and reckon up."""
     # Whatever ends the sale early is raised by it: no need to print what else fails on the way out.
-    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+    loop, this = asyncio.get_running_loop(), asyncio.current_task()
+    loop.set_exception_handler(lambda *_: None)
+    assert this is not None
+    # As Ctrl-C does. An exception out of the handler of a signal may come at any point, and leave a
+    # connection locked that has to be closed on the way out.
+    loop.add_signal_handler(signal.SIGTERM, this.cancel)
     async with AsyncExitStack() as stack:
 
         async def enter(role: str = "none", name: str = "ticketdb demo") -> Connection:
@@ -151,7 +160,7 @@ async def sell(dsn: str, buyers: int, seconds: float, seed: int, console: Consol
             Buyer(n, seed, sale, await enter("ticketdb_app", BUYER)) for n in range(1, buyers + 1)
         ]
         console.print(f"{buyers} buyers for {seconds:g} seconds")
-        sale.ends_at = asyncio.get_running_loop().time() + seconds
+        sale.ends_at = loop.time() + seconds
         house = asyncio.create_task(keep_house(dba, sale))
         await asyncio.gather(
             *(buyer.run() for buyer in people),

@@ -25,7 +25,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import namedtuple_row
 
 from tests.conftest import NAMES as NAMES
-from tests.conftest import Database, quoted
+from tests.conftest import Connect, Database, quoted
 from ticketdb.cluster import Cluster
 
 RESERVATION_LOG = "seat_reservation_audit_log"
@@ -351,3 +351,8 @@ def connection(shared_database: Database, request: pytest.FixtureRequest) -> Ite
 def hall(connection: Connection) -> Hall:
     """Ten seats on sale."""
     return make_hall(connection)
+
+
+@pytest.fixture
+def owner(connect: Connect) -> Connection:
+    return enter(connect())

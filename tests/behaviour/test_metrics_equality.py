@@ -46,7 +46,7 @@ from tests.behaviour.metrics import (
     statistics,
 )
 from tests.behaviour.monitoring import lines_not_rolled_up, roll_up_all
-from tests.behaviour.test_state_machine import Edit
+from tests.behaviour.sabotage import Edit
 from tests.conftest import NAMES, Database, quoted
 
 # Views that do not read the logs.

@@ -359,6 +359,7 @@ def test_an_invariant_of_an_older_release_is_forgotten_with_the_next_check(
 # What one cannot have on a server that is shared with other tests: connections, and pg_cron's end.
 
 MOST_CONNECTIONS = 20
+LAUNCHER = "FROM pg_stat_activity WHERE starts_with(application_name, 'pg_cron')"
 
 
 @pytest.fixture(scope="module")
@@ -376,6 +377,8 @@ def small_server(cluster: Cluster) -> Iterator[Database]:
             with psycopg.connect(database.dsn, autocommit=True) as connection:
                 # Its jobs would come and go as connections, too.
                 connection.execute("UPDATE cron.job SET active = false")
+                # It began before there was a database, and tries again every second.
+                await_true(connection, f"SELECT count(*) > 0 {LAUNCHER}")
         yield database
 
 
@@ -477,9 +480,8 @@ def test_a_run_of_pg_cron_that_has_yet_to_come_is_not_said_to_have_succeeded(
 def test_a_schedule_of_pg_cron_is_critical_when_its_process_is_gone(watcher: Connection) -> None:
     """The last test here: it does not come back before the server is restarted."""
     watcher.execute("UPDATE cron.job SET active = true")
-    launcher = "FROM pg_stat_activity WHERE starts_with(application_name, 'pg_cron')"
-    watcher.execute(f"SELECT pg_terminate_backend(pid) {launcher}")
-    await_true(watcher, f"SELECT count(*) = 0 {launcher}")
+    watcher.execute(f"SELECT pg_terminate_backend(pid) {LAUNCHER}")
+    await_true(watcher, f"SELECT count(*) = 0 {LAUNCHER}")
     state = "SELECT scheduler, is_scheduled, scheduler_alive FROM cleanup_job_health"
     assert one(watcher, state) == ("pg_cron", 1, 0)
     found = checks(watcher)["cleanup"]

@@ -6,7 +6,9 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -272,6 +274,15 @@ def test_json_goes_to_standard_output_alone() -> None:
     assert "4 buyers" in done.stderr
 
 
+@contextmanager
+def ended(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Whatever fails within the block, nobody waits for a process that does not end."""
+    try:
+        yield
+    finally:
+        process.kill()
+
+
 @pytest.mark.parametrize("stop_with", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_demo_leaves_nothing_behind(stop_with: signal.Signals) -> None:
     process = subprocess.Popen(
@@ -280,7 +291,7 @@ def test_an_interrupted_demo_leaves_nothing_behind(stop_with: signal.Signals) ->
         stderr=subprocess.PIPE,
         text=True,
     )
-    with process:
+    with process, ended(process):
         assert process.stdout is not None
         directory = Path(process.stdout.readline().rpartition(": ")[2].strip())
         assert directory.is_dir()

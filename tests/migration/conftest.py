@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from tests.conftest import Database, throw_away_database
+from tests.migration.workshop import Workshop
 from ticketdb import cli
 from ticketdb.catalog import Catalog, read_catalog
 from ticketdb.cluster import Cluster, private_cluster
@@ -163,3 +164,8 @@ def tree_copy(tmp_path: Path) -> Tree:
         shipped.migrations, copy.migrations, ignore=shutil.ignore_patterns("__pycache__")
     )
     return copy
+
+
+@pytest.fixture
+def workshop(tmp_path: Path, cluster: Cluster) -> Workshop:
+    return Workshop(tmp_path, cluster)

@@ -320,22 +320,30 @@ def test_a_temporary_view_of_another_session_stops_the_upgrade(
     assert re.fullmatch(r"view pg_temp_\d+\.v \(temporary\)", told)
 
 
+@pytest.mark.usefixtures("template_database")  # the roles are there
 def test_a_view_of_a_role_that_we_are_no_member_of_stops_the_upgrade(
-    database: Database, session: psycopg.Connection, roles: list[str], tree_copy: Tree
+    empty_database: Database, connect: Connect, tree_copy: Tree
 ) -> None:
-    owner = roles[0]
-    clerk = f"clerk_{database.name}"
-    session.execute(f"CREATE ROLE {clerk} LOGIN; GRANT postgres TO {clerk}".encode())
-    session.execute("CREATE VIEW v AS SELECT * FROM monitoring.active_reservations")
-    session.execute(f"ALTER VIEW v OWNER TO {owner}".encode())
+    owner, clerk = (f"{name}_{empty_database.name}" for name in ("owner", "clerk"))
+    session = connect(empty_database)
+    session.execute(
+        f"CREATE ROLE {owner}; CREATE ROLE {clerk} LOGIN; CREATE SCHEMA reports;"
+        f" GRANT USAGE, CREATE ON SCHEMA reports TO {owner};"
+        f" GRANT CREATE ON SCHEMA public TO {clerk};"
+        f" GRANT CREATE ON DATABASE {empty_database.name} TO {clerk}".encode()
+    )
+    as_clerk = empty_database.dsn_as(clerk)
+    apply(as_clerk, NAMES)
+    session.execute("CREATE VIEW reports.v AS SELECT * FROM monitoring.active_reservations")
+    session.execute(f"ALTER VIEW reports.v OWNER TO {owner}".encode())
     replaced(tree_copy)
     with pytest.raises(TicketdbError, match=rf"view reports\.v \(of role {owner}\)"):
-        apply(database.dsn_as(clerk), NAMES, tree=tree_copy)
-    session.execute(f"GRANT {owner} TO {clerk}".encode())
+        apply(as_clerk, NAMES, tree=tree_copy)
+    session.execute(f"GRANT {owner} TO {clerk}; GRANT USAGE ON SCHEMA reports TO {clerk}".encode())
     before = views(session)
-    apply(database.dsn_as(clerk), NAMES, tree=tree_copy)
+    apply(as_clerk, NAMES, tree=tree_copy)
     assert views(session) == before
-    session.execute(f"DROP OWNED BY {clerk} CASCADE; DROP ROLE {clerk}".encode())
+    session.execute(f"DROP OWNED BY {owner}, {clerk} CASCADE; DROP ROLE {owner}, {clerk}".encode())
 
 
 def test_a_view_of_an_extension_stops_the_upgrade(

@@ -7,7 +7,7 @@ from pathlib import Path
 from ticketdb.cluster import Cluster
 from ticketdb.resources import Tree, shipped_tree
 from ticketdb.revision import Revision
-from ticketdb_develop.revise import Frozen, freeze
+from ticketdb_develop.revise import Frozen, check, freeze
 
 TABLE = "CREATE TABLE {{ schema }}.places (id integer PRIMARY KEY);\n"
 FUNCTION = """\
@@ -18,6 +18,28 @@ $body$;
 VIEW = """\
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.answers AS SELECT {{ schema }}.answer() AS answer;
 """
+ANSWERS = "{{ monitoring_schema }}.answers"
+PLACES = "{{ schema }}.places"
+# A table that a function cannot leave.
+SHELVES = """\
+CREATE TABLE {{ schema }}.shelves (
+    height integer,
+    CONSTRAINT shelves_height_check CHECK (height < {{ schema }}.answer())
+);
+"""
+TRIGGER_FUNCTION = """\
+CREATE OR REPLACE FUNCTION {{ schema }}.look() RETURNS trigger LANGUAGE plpgsql AS $body$
+BEGIN
+    RETURN NEW;
+END;
+$body$;
+COMMENT ON FUNCTION {{ schema }}.look() IS 'Looks.';
+"""
+TRIGGER = """\
+CREATE TRIGGER places_look
+BEFORE INSERT ON {{ schema }}.places FOR EACH ROW EXECUTE FUNCTION {{ schema }}.look();
+"""
+DROP_TRIGGER = "DROP TRIGGER places_look ON {{ schema }}.places;"
 # What every chain of ticketdb begins with; the rest is the test's.
 FOUNDATION = (
     "schemas/monitoring.sql",
@@ -107,3 +129,15 @@ def sections(text: str) -> list[str]:
 def gaps(text: str) -> list[str]:
     """What people are asked to write."""
     return re.findall(r"^-- FILL IN: (.*); then remove this line$", text, re.MULTILINE)
+
+
+def proven(workshop: Workshop) -> Revision:
+    """What was frozen, if it leads up to what sql/ makes, down, and up again."""
+    revision = written(workshop.freeze())
+    assert wrong(workshop) == []
+    return revision
+
+
+def wrong(workshop: Workshop) -> list[str]:
+    assert workshop.cluster is not None
+    return check(workshop.tree, workshop.cluster)
