@@ -4,8 +4,9 @@ SHELL := /bin/bash
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.made-from-lock
-# More workers than this gain nothing: they share one server.
-WORKERS ?= --numprocesses auto --maxprocesses 4 --dist loadgroup
+# One more than there are processors, since one waits for pg_cron's clock. More than four gain
+# nothing: they share one server.
+WORKERS ?= --numprocesses $(shell n=$$(nproc); echo $$((n < 3 ? n + 1 : 4))) --dist loadgroup
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 MAJORS ?= 15 16 17 18

@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -17,6 +19,15 @@ def check(folder: Path) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
     )
+
+
+def loaded(script: Path) -> ModuleType:
+    """The script, which has no suffix, as a module."""
+    loader = SourceFileLoader("readme_session", str(script))
+    module = ModuleType(loader.name)
+    module.__file__ = str(script)
+    loader.exec_module(module)
+    return module
 
 
 @pytest.fixture
@@ -38,10 +49,23 @@ def test_what_the_readme_shows_is_what_a_server_and_the_demo_answer(copy: Path) 
     [(" t       | paid ", " f       | paid "), ("overdue holds", "forgotten holds")],
     ids=["session", "demo"],
 )
-def test_a_readme_that_shows_something_else_is_told(copy: Path, shown: str, edited: str) -> None:
+def test_a_readme_that_shows_something_else_is_told(
+    copy: Path,
+    shown: str,
+    edited: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What a server and the demo answer is what the README shows: the test before has seen it."""
+    script = loaded(copy / "scripts" / SCRIPT.name)
     readme = copy / "README.md"
+    text = readme.read_text()
+    answers = {name: text[slice(*place)] for name, place in script.places_of(text).items()}
+    monkeypatch.setattr(script, "run", lambda _block: answers["psql"])
+    monkeypatch.setattr(script, "demonstrate", lambda *_options: answers["demo"])
+    monkeypatch.setattr(sys, "argv", [SCRIPT.name, "--check"])
+    assert script.main() == 0
     assert shown in readme.read_text()
     readme.write_text(readme.read_text().replace(shown, edited))
-    done = check(copy)
-    assert done.returncode == 1
-    assert "run `make readme`" in done.stderr
+    assert script.main() == 1
+    assert "run `make readme`" in capsys.readouterr().err
