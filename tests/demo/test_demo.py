@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,9 +18,15 @@ from psycopg import sql
 from rich.console import Console
 
 import ticketdb_demo
+from tests.behaviour.racing import await_true
 from tests.behaviour.test_private_cluster import is_running
 from tests.conftest import Connect, Database
+from ticketdb.config import Variables
+from ticketdb.migrate import apply, revert
+from ticketdb.resources import shipped_tree
+from ticketdb.revision import read_chain
 from ticketdb_demo import Reckoning, look
+from ticketdb_demo.buyers import Sale
 
 # The demo makes a database of its own, with the names as shipped.
 pytestmark = pytest.mark.default_names
@@ -141,9 +148,9 @@ SABOTAGE = {
 }
 
 
-def sell(database: Database, seconds: float = 1.5) -> Reckoning:
+def sell(database: Database, seconds: float = 1.5, buyers: int = 12) -> Reckoning:
     """Run the demo's sale in a database at head."""
-    return asyncio.run(ticketdb_demo.sell(database.dsn, 12, seconds, 7, Console(quiet=True)))
+    return asyncio.run(ticketdb_demo.sell(database.dsn, buyers, seconds, 7, Console(quiet=True)))
 
 
 def test_buyers_and_database_agree_on_every_number(database: Database) -> None:
@@ -158,6 +165,44 @@ def test_buyers_and_database_agree_on_every_number(database: Database) -> None:
     # How much had been rolled up at the first look is for the transactions of others on this server
     # to say, which hold it back; at the last look it was everything.
     assert reckoning.rolled_up_before + reckoning.rolled_up_after > 0
+
+
+def test_buyers_do_not_notice_that_revisions_come_and_go(
+    database: Database, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What they call stays: up to there, revisions come and go in schemas beside theirs."""
+    over = threading.Event()
+    monkeypatch.setattr(Sale, "seconds_left", property(lambda _: 0.0 if over.is_set() else 60.0))
+    beside = Variables(schema="beside", monitoring_schema="dials_beside", manage_roles=False)
+    chain = read_chain(shipped_tree())
+    needed = max(r.revision for r in chain if "functions/roll_up_metrics.sql" in r.up)
+
+    def up(variables: Variables) -> list[str]:
+        result = apply(database.dsn, variables, lock_timeout=0.2)
+        return [step.revision for step in result.applied]
+
+    def down(variables: Variables, to: str) -> list[str]:
+        steps = revert(database.dsn, variables, to, allow_data_loss=True, lock_timeout=0.2)
+        return [step.revision for step in steps]
+
+    def come_and_go() -> list[list[str]]:
+        try:
+            await_true(connect(), "SELECT count(*) > 0 FROM public.tickets")
+            return [up(beside), down(beside, "base"), down(Variables(), needed), up(Variables())]
+        finally:
+            over.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        changing = pool.submit(come_and_go)
+        reckoning = sell(database, seconds=1, buyers=60)
+    came, went, reverted, applied = changing.result()
+    assert came == went[::-1] == [r.revision for r in chain]
+    assert applied == reverted[::-1] == [r.revision for r in chain if r.revision > needed]
+    assert reckoning.differing == []  # nobody got an answer that was not expected, or none
+    ((calls, longest),) = connect().execute(
+        "SELECT count(*), max(duration_ms) FROM public.api_request_log"
+    )
+    print(f"{calls} calls while revisions came and went, the longest took {longest:.0f} ms")
 
 
 def test_whatever_number_a_view_shows_wrongly_is_found_out(
