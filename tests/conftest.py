@@ -240,14 +240,20 @@ def empty_database(cluster: Cluster) -> Iterator[Database]:
     yield from throw_away_database(cluster, None)
 
 
-@pytest.fixture
-def cron_database(cluster: Cluster) -> Iterator[Database]:
-    """The empty database that pg_cron serves: one test at a time may have it."""
-    if not cluster.binaries.has_pg_cron:
-        reason = f"the server in {cluster.binaries.bindir} has no pg_cron"
+def skip_without(binaries: ServerBinaries, *extensions: str) -> None:
+    """Skip this test where the server lacks one of these, or fail it where they are required."""
+    lacking = [name for name in extensions if not getattr(binaries, f"has_{name}")]
+    if lacking:
+        reason = f"the server in {binaries.bindir} has no {' and no '.join(lacking)}"
         if os.environ.get(REQUIRE_PG_CRON) == "1":
             pytest.fail(f"{reason}, and {REQUIRE_PG_CRON} is 1", pytrace=False)
         pytest.skip(reason)
+
+
+@pytest.fixture
+def cron_database(cluster: Cluster) -> Iterator[Database]:
+    """The empty database that pg_cron serves: one test at a time may have it."""
+    skip_without(cluster.binaries, "pg_cron")
     database = Database(cluster, CRON_DATABASE)
     with psycopg.connect(cluster.dsn(), autocommit=True) as turn:
         turn.execute("SELECT pg_advisory_lock(%s)", [CRON_LOCK])

@@ -5,7 +5,6 @@ database as it is, and about one that something was done to, since a question th
 might not be looking.
 """
 
-import os
 import re
 from collections.abc import Callable
 
@@ -14,7 +13,7 @@ import pytest
 from psycopg import sql
 
 from tests.behaviour.conftest import NAMES, Connection, Hall
-from tests.conftest import REQUIRE_PG_CRON, Database, quoted
+from tests.conftest import Database, quoted, skip_without
 from ticketdb import migrate
 from ticketdb_develop.lint import plpgsql_findings
 
@@ -474,11 +473,7 @@ def updates(connection: Connection) -> tuple[int, int]:
 
 def test_plpgsql_check_finds_nothing_in_any_function(cron_database: Database) -> None:
     """In the database of pg_cron: some statements are about its tables."""
-    if not cron_database.cluster.binaries.has_plpgsql_check:
-        reason = f"the server in {cron_database.cluster.binaries.bindir} has no plpgsql_check"
-        if os.environ.get(REQUIRE_PG_CRON) == "1":
-            pytest.fail(f"{reason}, and {REQUIRE_PG_CRON} is 1", pytrace=False)
-        pytest.skip(reason)
+    skip_without(cron_database.cluster.binaries, "plpgsql_check")
     migrate.apply(cron_database.dsn, NAMES)
     with psycopg.connect(cron_database.dsn) as connection:
         connection.execute("CREATE EXTENSION plpgsql_check")

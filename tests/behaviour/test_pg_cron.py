@@ -4,7 +4,6 @@ Its clock strikes once a minute, so all that is to be seen here waits for it tog
 installations, under names of their own, in the one database that pg_cron serves.
 """
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -17,7 +16,7 @@ from psycopg.rows import namedtuple_row
 
 from tests.behaviour.conftest import Connection, Row
 from tests.behaviour.racing import await_true
-from tests.conftest import CRON_DATABASE, CRON_LOCK, REQUIRE_PG_CRON, Database, empty
+from tests.conftest import CRON_DATABASE, CRON_LOCK, Database, empty, skip_without
 from ticketdb import migrate
 from ticketdb.cluster import Cluster
 from ticketdb.config import Variables
@@ -60,11 +59,7 @@ WORKING = [pytest.param(DEFAULT, id="superuser"), pytest.param(MODEST, id="ordin
 @pytest.fixture(scope="module")
 def cron_database(cluster: Cluster) -> Iterator[Database]:
     """As the fixture that this one hides, but for all tests here: they wait for the clock once."""
-    if not cluster.binaries.has_pg_cron:
-        reason = f"the server in {cluster.binaries.bindir} has no pg_cron"
-        if os.environ.get(REQUIRE_PG_CRON) == "1":
-            pytest.fail(f"{reason}, and {REQUIRE_PG_CRON} is 1", pytrace=False)
-        pytest.skip(reason)
+    skip_without(cluster.binaries, "pg_cron")
     database = Database(cluster, CRON_DATABASE)
     with psycopg.connect(cluster.dsn(), autocommit=True) as turn:
         turn.execute("SELECT pg_advisory_lock(%s)", [CRON_LOCK])

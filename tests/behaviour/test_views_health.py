@@ -23,7 +23,7 @@ from tests.behaviour.conftest import (
 from tests.behaviour.monitoring import CONSTRAINT, Events, Run, one, roll_up_all, write
 from tests.behaviour.racing import await_true
 from tests.behaviour.test_partitions_and_purge import drop_month, first_instant, log_at, month
-from tests.conftest import CRON_DATABASE, Connect, Database
+from tests.conftest import CRON_DATABASE, Connect, Database, skip_without
 from ticketdb import migrate
 from ticketdb.cluster import Cluster, private_cluster
 
@@ -453,8 +453,7 @@ def test_the_pool_shows_each_state_and_adds_up(small_server: Database, watcher: 
 
 @pytest.fixture
 def pg_cron(small_server: Database) -> None:
-    if not small_server.cluster.binaries.has_pg_cron:
-        pytest.skip(f"the server in {small_server.cluster.binaries.bindir} has no pg_cron")
+    skip_without(small_server.cluster.binaries, "pg_cron")
 
 
 @pytest.mark.usefixtures("pg_cron")

@@ -3,7 +3,6 @@
 The jobs of pg_cron wait for its clock, which strikes once a minute: one wait serves all tests.
 """
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from psycopg.rows import namedtuple_row
 
 from tests.behaviour.conftest import Connection, Hall, Row, enter, make_hall, tables, value
 from tests.behaviour.racing import await_true
-from tests.conftest import REQUIRE_PG_CRON, Database
+from tests.conftest import Database, skip_without
 from tests.migration.conftest import Program
 from tests.restoring import copy, copy_roles, run
 from ticketdb import SUPPORTED_MAJORS, migrate
@@ -139,11 +138,7 @@ def test_a_copy_on_a_server_without_the_roles_does_not_pass(
 @pytest.fixture(scope="module")
 def cron_database(cluster: Cluster) -> Iterator[Database]:
     """The original, on a server of its own. The name has its tests begin early: they wait."""
-    if not cluster.binaries.has_pg_cron:
-        reason = f"the server in {cluster.binaries.bindir} has no pg_cron"
-        if os.environ.get(REQUIRE_PG_CRON) == "1":
-            pytest.fail(f"{reason}, and {REQUIRE_PG_CRON} is 1", pytrace=False)
-        pytest.skip(reason)
+    skip_without(cluster.binaries, "pg_cron")
     with private_cluster(cluster.binaries, cron_database=NAME) as server:
         server.create_database(NAME)
         original = Database(server, NAME)

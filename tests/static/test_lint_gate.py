@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import REQUIRE_PG_CRON
+from tests.conftest import REQUIRE_PG_CRON, skip_without
 from ticketdb.cluster import Cluster
 from ticketdb.config import Variables
 from ticketdb.database import own_sql
@@ -221,8 +221,7 @@ def test_functions_are_checked_on_a_server_of_the_gates_own(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    if not (cluster.binaries.has_plpgsql_check and cluster.binaries.has_pg_cron):
-        pytest.skip(f"the server in {cluster.binaries.bindir} lacks plpgsql_check or pg_cron")
+    skip_without(cluster.binaries, "plpgsql_check", "pg_cron")
     add_function(
         "DECLARE\n    v_unused bigint;\nBEGIN\n"
         "    RETURN (SELECT s.nonsense FROM public.shows AS s);\nEND;"
@@ -245,8 +244,7 @@ def test_what_only_a_server_can_refuse_is_told_with_file_and_line(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    if not (cluster.binaries.has_plpgsql_check and cluster.binaries.has_pg_cron):
-        pytest.skip(f"the server in {cluster.binaries.bindir} lacks plpgsql_check or pg_cron")
+    skip_without(cluster.binaries, "plpgsql_check", "pg_cron")
     monkeypatch.setattr(lint, "shipped_tree", lambda: tree)
     monkeypatch.setattr(lint, "find_server_binaries", lambda: cluster.binaries)
     view = tree.sql / "views" / "alerts.sql"
@@ -286,8 +284,7 @@ def test_where_the_extension_is_missing_the_reason_is_printed(
 def test_a_finding_that_is_known_but_gone_is_one(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not (cluster.binaries.has_plpgsql_check and cluster.binaries.has_pg_cron):
-        pytest.skip(f"the server in {cluster.binaries.bindir} lacks plpgsql_check or pg_cron")
+    skip_without(cluster.binaries, "plpgsql_check", "pg_cron")
     monkeypatch.setattr(lint, "find_server_binaries", lambda: cluster.binaries)
     monkeypatch.setitem(lint.FINDINGS, ("reserve_seats", "is slow"), "for a test")
     (finding,) = examine_functions(TREE)
