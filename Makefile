@@ -95,6 +95,10 @@ verify-golden: $(STAMP) ## Check that sql/, the chain and the golden files agree
 	@scripts/ensure-postgres --majors "$(MAJORS)" $(BIN)/python
 	@$(BIN)/python -m ticketdb_develop.golden --check --majors $(MAJORS)
 
+.PHONY: recut
+recut: $(STAMP) ## Cut the chain of revisions anew from sql/ (until the first release)
+	@$(BIN)/python -m ticketdb_develop.recut
+
 .PHONY: lock
 lock: ## Write requirements-dev.lock anew with the newest versions allowed
 	@scripts/make-lock

@@ -103,7 +103,11 @@ objects AS (
             CASE WHEN a.attnotnull THEN 'NOT NULL' END,
             'default', pg_get_expr(d.adbin, d.adrelid),
             'generated', NULLIF(a.attgenerated, ''), 'identity', NULLIF(a.attidentity, ''),
-            'storage', a.attstorage, a.attcompression, a.attoptions, NULLIF(a.attcollation, 0)::regcollation
+            'storage', a.attstorage, a.attcompression, (
+                -- What ALTER COLUMN … SET can set. A server may keep notes of its own there, as 15.20 does.
+                SELECT array_agg(o.declared ORDER BY o.declared) FROM unnest(a.attoptions) AS o (declared)
+                WHERE o.declared ~ '^n_distinct(_inherited)?='
+            ), NULLIF(a.attcollation, 0)::regcollation
         )
     FROM relations AS r
     INNER JOIN pg_attribute AS a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
