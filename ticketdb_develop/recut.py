@@ -1,10 +1,10 @@
-"""Cuts the chain anew from ``sql/``: allowed until the first release, and refused for what has been released.
+"""Cuts the chain anew from ``sql/``, which may be done until the first release.
 
     python -m ticketdb_develop.recut
 
-Each object stays in the revision that it is in; a new one joins the revision of the object before it in the
-manifest; one that is gone leaves. Within a revision the order is the manifest's. Afterwards the chain holds no
-ALTER, as if the database had always been what it is today.
+Each object stays in the revision that it is in; a new one joins the revision of the object before
+it in the manifest; one that is gone leaves. Within a revision the order is the manifest's.
+Afterwards the chain holds no ALTER, as if the database had always been what it is today.
 """
 
 import sys
@@ -45,7 +45,10 @@ def memberships(
 
 
 def recut() -> list[str]:
-    """Write every revision anew. Returns the names of those that changed. Raises E_MANIFEST, E_CHAIN, E_REVISION."""
+    """Write every revision anew, and return the names of the files that changed.
+
+    Raises E_MANIFEST, E_CHAIN, E_REVISION.
+    """
     tree = shipped_tree()
     chain = read_chain(tree)
     changed = []
