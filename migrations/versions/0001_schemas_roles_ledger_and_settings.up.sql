@@ -188,7 +188,7 @@ COMMENT ON FUNCTION {{ schema }}.revoke_default_privileges() IS
 'Takes away what default privileges gave to strangers on objects created by the current '
 'transaction. For migrations.';
 
--- object: functions/uuid_v7.sql sha256=d499148ae16d1a54eef37aac924a3431f62feea87a35cbfaeb83429fb05b752c
+-- object: functions/uuid_v7.sql sha256=275cdc0693ee3844808b8b30ef84a0a83f9e7a0969b49132846bb0a643cb5686
 -- Default of every id. Time-ordered keys fill B-tree pages from left to right: a twentieth of the
 -- WAL of random ones.
 CREATE OR REPLACE FUNCTION {{ schema }}.uuid_v7()
@@ -196,27 +196,20 @@ RETURNS uuid
 LANGUAGE sql
 VOLATILE
 PARALLEL SAFE
-AS $body$
--- RFC 9562: 48 bits of milliseconds laid over a random version 4, whose version nibble 0100 becomes
--- 0111.
-SELECT
-    encode(
+-- RFC 9562: 48 bits of milliseconds in front of a random version 4, whose version nibble 0100
+-- becomes 0111.
+RETURN
+encode(
+    set_bit(
         set_bit(
-            set_bit(
-                overlay(
-                    uuid_send(gen_random_uuid())
-                    PLACING substring(
-                        int8send((extract(EPOCH FROM clock_timestamp()) * 1000)::bigint) FROM 3
-                    )
-                    FROM 1 FOR 6
-                ),
-                52, 1
-            ),
-            53, 1
+            substring(int8send((extract(EPOCH FROM clock_timestamp()) * 1000)::bigint), 3)
+            || substring(uuid_send(gen_random_uuid()), 7),
+            52, 1
         ),
-        'hex'
-    )::uuid;
-$body$;
+        53, 1
+    ),
+    'hex'
+)::uuid;
 
 COMMENT ON FUNCTION {{ schema }}.uuid_v7() IS
 'A new time-ordered UUID, version 7: 48 bits of Unix milliseconds, 74 random bits.';
@@ -309,7 +302,7 @@ COMMENT ON CONSTRAINT ticketdb_migrations_rendered_sha256_check
 ON {{ schema }}.ticketdb_migrations IS
 '64 hex digits.';
 
--- object: tables/ticketing_settings.sql sha256=3d3b5cd69d885015f219a61c7d240af0401bb03c7b08937fa46a22c7ca93d644
+-- object: tables/ticketing_settings.sql sha256=0fc465d8e922d4a4ec9469c1315d10f0227ef09ba6d11e47b70842f84e88397f
 -- Policy that a DBA changes with UPDATE, in force from the next call on. Identifiers are template
 -- variables instead.
 CREATE TABLE {{ schema }}.ticketing_settings (
@@ -318,9 +311,11 @@ CREATE TABLE {{ schema }}.ticketing_settings (
     extension_minutes integer NOT NULL DEFAULT 5,
     max_extensions integer NOT NULL DEFAULT 3,
     max_hold_minutes integer NOT NULL DEFAULT 60,
+    order_minutes integer NOT NULL DEFAULT 5,
     max_seats_per_reservation integer NOT NULL DEFAULT 10,
     audit_retention_days integer NOT NULL DEFAULT 90,
     run_history_days integer NOT NULL DEFAULT 14,
+    personal_data_retention_days integer NOT NULL DEFAULT 400,
     business_time_zone text NOT NULL DEFAULT 'UTC',
     async_conflict_log boolean NOT NULL DEFAULT false,
     CONSTRAINT ticketing_settings_pkey PRIMARY KEY (singleton),
@@ -331,6 +326,8 @@ CREATE TABLE {{ schema }}.ticketing_settings (
     CONSTRAINT ticketing_settings_max_extensions_check CHECK (max_extensions BETWEEN 0 AND 100),
     CONSTRAINT ticketing_settings_max_hold_minutes_check
     CHECK (max_hold_minutes BETWEEN hold_minutes AND 10080),
+    CONSTRAINT ticketing_settings_order_minutes_check
+    CHECK (order_minutes BETWEEN 1 AND 1440),
     CONSTRAINT ticketing_settings_max_seats_per_reservation_check
     CHECK (max_seats_per_reservation BETWEEN 1 AND 1000),
     -- The longest window that a dashboard looks back on is a week.
@@ -338,6 +335,8 @@ CREATE TABLE {{ schema }}.ticketing_settings (
     CHECK (audit_retention_days BETWEEN 8 AND 36500),
     CONSTRAINT ticketing_settings_run_history_days_check
     CHECK (run_history_days BETWEEN 2 AND 3650),
+    CONSTRAINT ticketing_settings_personal_data_retention_days_check
+    CHECK (personal_data_retention_days BETWEEN 1 AND 36500),
     CONSTRAINT ticketing_settings_business_time_zone_check
     CHECK ({{ schema }}.is_time_zone(business_time_zone))
 );
@@ -360,6 +359,8 @@ COMMENT ON COLUMN {{ schema }}.ticketing_settings.max_extensions IS
 'How often a hold may be extended.';
 COMMENT ON COLUMN {{ schema }}.ticketing_settings.max_hold_minutes IS
 'The longest that a hold may last from its creation, extensions included, in minutes.';
+COMMENT ON COLUMN {{ schema }}.ticketing_settings.order_minutes IS
+'How long a hold lasts at least from when it is ordered, in minutes: time to pay.';
 COMMENT ON COLUMN {{ schema }}.ticketing_settings.max_seats_per_reservation IS
 'The most seats that one call of reserve_seats may hold.';
 COMMENT ON COLUMN {{ schema }}.ticketing_settings.audit_retention_days IS
@@ -367,6 +368,8 @@ COMMENT ON COLUMN {{ schema }}.ticketing_settings.audit_retention_days IS
 'purge_history().';
 COMMENT ON COLUMN {{ schema }}.ticketing_settings.run_history_days IS
 'For how many days the history of scheduled jobs is kept.';
+COMMENT ON COLUMN {{ schema }}.ticketing_settings.personal_data_retention_days IS
+'For how many days after their end holds and orders keep personal data.';
 COMMENT ON COLUMN {{ schema }}.ticketing_settings.business_time_zone IS
 'IANA time zone in which "today" begins on the dashboards.';
 COMMENT ON COLUMN {{ schema }}.ticketing_settings.async_conflict_log IS
@@ -385,6 +388,8 @@ COMMENT ON CONSTRAINT ticketing_settings_max_extensions_check ON {{ schema }}.ti
 COMMENT ON CONSTRAINT ticketing_settings_max_hold_minutes_check
 ON {{ schema }}.ticketing_settings IS
 'Not shorter than a hold without extensions, at most a week.';
+COMMENT ON CONSTRAINT ticketing_settings_order_minutes_check ON {{ schema }}.ticketing_settings IS
+'From a minute to a day.';
 COMMENT ON CONSTRAINT ticketing_settings_max_seats_per_reservation_check
 ON {{ schema }}.ticketing_settings IS
 'Bounds the work of one call.';
@@ -394,6 +399,9 @@ ON {{ schema }}.ticketing_settings IS
 COMMENT ON CONSTRAINT ticketing_settings_run_history_days_check
 ON {{ schema }}.ticketing_settings IS
 'Not shorter than the 24 hours that cleanup health looks back on.';
+COMMENT ON CONSTRAINT ticketing_settings_personal_data_retention_days_check
+ON {{ schema }}.ticketing_settings IS
+'From a day to a century.';
 COMMENT ON CONSTRAINT ticketing_settings_business_time_zone_check
 ON {{ schema }}.ticketing_settings IS
 'A zone that the server knows.';

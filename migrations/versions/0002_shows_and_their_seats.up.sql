@@ -1,7 +1,7 @@
 -- 0002: Shows and their seats.
 -- A template, frozen by `ticketdb revision`.
 
--- object: tables/shows.sql sha256=43d0a1d81fac6d881082f5785973f7dd8c448966a503804c24cc93d137078960
+-- object: tables/shows.sql sha256=488f204ca3d3bef3465477b7f2b62b3c33c994359a6579196e11bb8efc3c06e6
 -- What is sold: one performance in one hall. Written by the shop's back office.
 CREATE TABLE {{ schema }}.shows (
     id uuid NOT NULL DEFAULT {{ schema }}.uuid_v7(),
@@ -13,7 +13,7 @@ CREATE TABLE {{ schema }}.shows (
     status text NOT NULL DEFAULT 'draft',
     created_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT shows_pkey PRIMARY KEY (id),
-    CONSTRAINT shows_name_check CHECK (name ~ '\S'),
+    CONSTRAINT shows_name_check CHECK (name ~ '[^[:space:]]'),
     CONSTRAINT shows_starts_at_check CHECK (isfinite(starts_at)),
     CONSTRAINT shows_time_zone_check CHECK ({{ schema }}.is_time_zone(time_zone)),
     CONSTRAINT shows_currency_check CHECK (currency ~ '^[A-Z]{3}$'),

@@ -1,7 +1,7 @@
 -- 0003: Reservations and their claims on seats.
 -- A template, frozen by `ticketdb revision`.
 
--- object: tables/seat_reservations.sql sha256=033709589bc44c4013d308d1a6e74d84c438a745bc7aba3c2152230aeabf2ac2
+-- object: tables/seat_reservations.sql sha256=16682f1ab8732c5c6aa629a86a3d9c23e2f68af058bb9a5035275556585c24d3
 -- Holds. A hold lives from reserve_seats until it is completed, released, or over.
 CREATE TABLE {{ schema }}.seat_reservations (
     id uuid NOT NULL DEFAULT {{ schema }}.uuid_v7(),
@@ -26,7 +26,7 @@ CREATE TABLE {{ schema }}.seat_reservations (
     CONSTRAINT seat_reservations_reservation_token_show_id_key UNIQUE (reservation_token, show_id),
     CONSTRAINT seat_reservations_show_id_fkey
     FOREIGN KEY (show_id) REFERENCES {{ schema }}.shows (id),
-    CONSTRAINT seat_reservations_session_id_check CHECK (session_id ~ '\S'),
+    CONSTRAINT seat_reservations_session_id_check CHECK (session_id ~ '[^[:space:]]'),
     CONSTRAINT seat_reservations_status_check
     CHECK (status IN ('active', 'completed', 'released', 'expired')),
     CONSTRAINT seat_reservations_expires_at_check CHECK (isfinite(expires_at)),

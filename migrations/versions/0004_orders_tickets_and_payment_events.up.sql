@@ -1,7 +1,7 @@
 -- 0004: Orders, tickets and payment events.
 -- A template, frozen by `ticketdb revision`.
 
--- object: tables/ticket_orders.sql sha256=8e3400eee064cde07ce93d2c90ed4ec92bbf0ad5af5c5f3b3d0f85b1a7cde9ad
+-- object: tables/ticket_orders.sql sha256=fe1111c80199115a15670d38b86b77dc3bd05b8e3a0c136cb982f62e2b3f2e21
 -- Orders: what a buyer is to pay for the seats that a reservation holds.
 CREATE TABLE {{ schema }}.ticket_orders (
     id uuid NOT NULL DEFAULT {{ schema }}.uuid_v7(),
@@ -32,7 +32,7 @@ CREATE TABLE {{ schema }}.ticket_orders (
     ),
     CONSTRAINT ticket_orders_currency_check CHECK (currency ~ '^[A-Z]{3}$'),
     CONSTRAINT ticket_orders_idempotency_key_check CHECK (
-        length(idempotency_key) <= 200 AND idempotency_key ~ '\S'
+        length(idempotency_key) <= 200 AND idempotency_key ~ '[^[:space:]]'
     ),
     CONSTRAINT ticket_orders_payment_provider_check CHECK (length(payment_provider) <= 200),
     CONSTRAINT ticket_orders_payment_intent_id_check CHECK (length(payment_intent_id) <= 200),
@@ -180,7 +180,7 @@ GRANT SELECT (id, show_id, order_id, show_seat_id, price_in_cents, currency, sta
 ON TABLE {{ schema }}.tickets TO {{ monitor_role }};
 {% endif %}
 
--- object: tables/payment_events.sql sha256=4ca7353bdf2d0695acb0ab4e9774c2f3ea42e42959d1e88a957a09bfc6095cdc
+-- object: tables/payment_events.sql sha256=45654e44f07bc8bd92c5333ff4655f74ced77b79ff75881b7db3e1695e9a5c96
 -- What payment providers told us, and what we answered: a webhook that is repeated gets the first
 -- answer again.
 CREATE TABLE {{ schema }}.payment_events (
@@ -200,9 +200,9 @@ CREATE TABLE {{ schema }}.payment_events (
     CONSTRAINT payment_events_order_id_show_id_fkey
     FOREIGN KEY (order_id, show_id) REFERENCES {{ schema }}.ticket_orders (id, show_id),
     CONSTRAINT payment_events_provider_check
-    CHECK (length(provider) <= 200 AND provider ~ '\S'),
+    CHECK (length(provider) <= 200 AND provider ~ '[^[:space:]]'),
     CONSTRAINT payment_events_event_id_check
-    CHECK (length(event_id) <= 200 AND event_id ~ '\S'),
+    CHECK (length(event_id) <= 200 AND event_id ~ '[^[:space:]]'),
     CONSTRAINT payment_events_kind_check CHECK (kind IN ('payment', 'failure')),
     CONSTRAINT payment_events_error_code_check CHECK (success = (error_code IS NULL)),
     CONSTRAINT payment_events_created_at_check CHECK (isfinite(created_at))

@@ -314,12 +314,13 @@ COMMENT ON TRIGGER api_request_log_no_truncate ON {{ schema }}.api_request_log I
 GRANT SELECT ON TABLE {{ schema }}.api_request_log TO {{ monitor_role }};
 {% endif %}
 
--- object: functions/partitioned_logs.sql sha256=355f556a9ea75afdf731f23d1aa5831451ef659924519a162fb09e30b30f31e4
+-- object: functions/partitioned_logs.sql sha256=e2185baba0b44c3b7823c9ab365fc12141526f6ee6a3c12224413572e50ed92e
 -- The tables that are cut by month. One list for making partitions and for dropping them.
 CREATE OR REPLACE FUNCTION {{ schema }}.partitioned_logs()
 RETURNS SETOF text
 LANGUAGE sql
 IMMUTABLE
+SET search_path = pg_catalog, pg_temp
 ROWS 3
 AS $body$
 VALUES ('seat_reservation_audit_log'), ('ticket_order_audit_log'), ('api_request_log');
@@ -483,7 +484,7 @@ COMMENT ON FUNCTION {{ schema }}.maintain_partitions() IS
 -- Partitions of the logs from the day of installation on; the daily job goes on from there.
 SELECT {{ schema }}.maintain_partitions();
 
--- object: functions/log_api_request.sql sha256=5a816e8727d7982b2a91b996a5beca2d76e061c91ed692066c7b23e5d73437e7
+-- object: functions/log_api_request.sql sha256=176e9f07657ae88283bc4b48bdee9f97cb3e6b1cc3e82a21d1eb12d80748d69f
 -- The shop reports how its endpoints answer. Values that a log would refuse are bent, not refused:
 -- monitoring must not break what it watches.
 CREATE OR REPLACE FUNCTION {{ schema }}.log_api_request(
@@ -496,7 +497,7 @@ RETURNS void
 LANGUAGE sql
 VOLATILE
 SECURITY DEFINER
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 AS $body$
 INSERT INTO {{ schema }}.api_request_log (endpoint, method, status_code, duration_ms)
 VALUES (

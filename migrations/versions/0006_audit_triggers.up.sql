@@ -1,13 +1,13 @@
 -- 0006: Audit triggers.
 -- A template, frozen by `ticketdb revision`.
 
--- object: functions/audit_seat_reservation.sql sha256=3ea66a2e673be3c2495436a7ba49ba803e196ba4a58c7b4ee644b49d6549fac9
+-- object: functions/audit_seat_reservation.sql sha256=190d59abb0d8fa98d427d6e85674c5108b5eee6a15b59a5f573169673a95a3d4
 -- Trigger function: whoever changes a hold, by whatever statement, leaves a line; who may not write
--- the log may not change a hold. It runs as the caller and needs no
--- setting: every name in it is qualified.
+-- the log may not change a hold. It runs as the caller.
 CREATE OR REPLACE FUNCTION {{ schema }}.audit_seat_reservation()
 RETURNS trigger
 LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
     v_event_type text := CASE WHEN NEW.status = 'active' THEN 'created' ELSE NEW.status END;
@@ -79,12 +79,13 @@ ON {{ schema }}.seat_reservations IS 'Logs each new hold.';
 COMMENT ON TRIGGER seat_reservations_audit_update ON {{ schema }}.seat_reservations IS
 'Logs how a hold is extended and how it ends.';
 
--- object: functions/audit_ticket_order.sql sha256=ac0bea06319eda0c893eac8e13b09fcc0aeded9714fd766653f457e98efb414e
+-- object: functions/audit_ticket_order.sql sha256=00f21396b17c4791e3489ec23fb9c068d30ec0db9ac16ec99eb53c743b6efc1b
 -- Trigger function: whoever changes an order, by whatever statement, leaves a line. Runs as the
 -- caller: who may not write the log may not change an order.
 CREATE OR REPLACE FUNCTION {{ schema }}.audit_ticket_order()
 RETURNS trigger
 LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
 AS $body$
 BEGIN
     INSERT INTO {{ schema }}.ticket_order_audit_log (
@@ -132,14 +133,14 @@ ON {{ schema }}.ticket_orders IS 'Logs each new order.';
 COMMENT ON TRIGGER ticket_orders_audit_update
 ON {{ schema }}.ticket_orders IS 'Logs each change of status.';
 
--- object: functions/sync_reserved_until.sql sha256=69a82aae035fc459004a4ccc9998511d69bdef906904544cdef4df84600b8299
+-- object: functions/sync_reserved_until.sql sha256=77501022e907202d44403cf55d92577bbe76f398695fdd4e75dc57476caddb1d
 -- Trigger function: seat_reservations.expires_at decides, and a DBA may move it by hand; a copy on
 -- the seats spares each buyer the look at the reservations behind them.
 CREATE OR REPLACE FUNCTION {{ schema }}.sync_reserved_until()
 RETURNS trigger
 LANGUAGE plpgsql
 SECURITY DEFINER
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 AS $body$

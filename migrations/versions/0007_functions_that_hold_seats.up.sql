@@ -1,44 +1,44 @@
 -- 0007: Functions that hold seats.
 -- A template, frozen by `ticketdb revision`.
 
--- object: functions/error_message.sql sha256=e783f669f2807ccc156e7cb071cc02c6c95d097959334e9fcece94027b140649
+-- object: functions/error_message.sql sha256=c39d3acb254624c5603aa17f7baba75fe75749d837093355f7393a8fa25562f2
 -- What the caller reads, written once. The guide's queries search for the words of the first two.
 CREATE OR REPLACE FUNCTION {{ schema }}.error_message(p_error_code text)
 RETURNS text
 LANGUAGE sql
 IMMUTABLE
-AS $body$
-SELECT
-    CASE p_error_code
-        WHEN 'SEATS_UNAVAILABLE' THEN 'One or more seats were taken by another customer'
-        WHEN 'DOUBLE_BOOKING_PREVENTED'
-            THEN 'Database constraint prevented double-booking: reservation_seats_no_double_booking'
-        WHEN 'INVALID_INPUT' THEN 'The input is not valid'
-        WHEN 'SHOW_NOT_ON_SALE' THEN 'The show does not exist or is not on sale'
-        WHEN 'TOO_MANY_SEATS' THEN 'More seats than one reservation may hold'
-        WHEN 'DUPLICATE_RESERVATION' THEN 'The session already holds seats of this show'
-        WHEN 'SEATS_NOT_FOUND' THEN 'One or more seats are not part of this show or reservation'
-        WHEN 'NOT_FOUND' THEN 'There is no such reservation or order'
-        WHEN 'PERMISSION_DENIED' THEN 'The reservation belongs to another session'
-        WHEN 'RESERVATION_INACTIVE' THEN 'The reservation has ended'
-        WHEN 'RESERVATION_EXPIRED' THEN 'The reservation is over'
-        WHEN 'MAX_EXTENSIONS_REACHED' THEN 'The reservation cannot be extended any further'
-        WHEN 'IDEMPOTENCY_KEY_REUSED' THEN 'The idempotency key was used for another reservation'
-        WHEN 'AMOUNT_MISMATCH' THEN 'The amount paid is not the amount of the order'
-        WHEN 'ORDER_NOT_PAYABLE' THEN 'The order can no longer be paid'
-        WHEN 'ORDER_NOT_REFUNDABLE' THEN 'The order has not been paid or was refunded before'
-        -- Not the words of the server: dashboards count errors that say constraint as prevented
-        -- double bookings.
-        WHEN 'INTERNAL_ERROR' THEN 'Unexpected error, see metadata of the audit log'
-    END;
-$body$;
+RETURN
+CASE p_error_code
+    WHEN 'SEATS_UNAVAILABLE' THEN 'One or more seats were taken by another customer'
+    WHEN 'DOUBLE_BOOKING_PREVENTED'
+        THEN 'Database constraint prevented double-booking: reservation_seats_no_double_booking'
+    WHEN 'INVALID_INPUT' THEN 'The input is not valid'
+    WHEN 'SHOW_NOT_ON_SALE' THEN 'The show does not exist or is not on sale'
+    WHEN 'TOO_MANY_SEATS' THEN 'More seats than one reservation may hold'
+    WHEN 'DUPLICATE_RESERVATION' THEN 'The session already holds seats of this show'
+    WHEN 'SEATS_NOT_FOUND' THEN 'One or more seats are not part of this show or reservation'
+    WHEN 'NOT_FOUND' THEN 'There is no such reservation or order'
+    WHEN 'PERMISSION_DENIED' THEN 'The reservation belongs to another session'
+    WHEN 'RESERVATION_INACTIVE' THEN 'The reservation has ended'
+    WHEN 'RESERVATION_EXPIRED' THEN 'The reservation is over'
+    WHEN 'MAX_EXTENSIONS_REACHED' THEN 'The reservation cannot be extended any further'
+    WHEN 'IDEMPOTENCY_KEY_REUSED' THEN 'The idempotency key was used for another reservation'
+    WHEN 'AMOUNT_MISMATCH' THEN 'The amount paid is not the amount of the order'
+    WHEN 'ORDER_NOT_PAYABLE' THEN 'The order can no longer be paid'
+    WHEN 'ORDER_NOT_REFUNDABLE' THEN 'The order has not been paid or was refunded before'
+    WHEN 'EVENT_MISMATCH' THEN 'The event came before with another amount'
+    WHEN 'BUSY' THEN 'Somebody else is working on it at this moment, try again'
+    -- Not the words of the server: dashboards count errors that say constraint as prevented
+    -- double bookings.
+    WHEN 'INTERNAL_ERROR' THEN 'Unexpected error, see metadata of the audit log'
+END;
 
 COMMENT ON FUNCTION {{ schema }}.error_message(text) IS
 'The sentence that goes with an error code of the functions that sell.';
 
--- object: functions/log_reservation_failure.sql sha256=9eac93b8dd07929d8d40d41cdd3702bc058765678ee32723148701a223e49a11
+-- object: functions/log_reservation_failure.sql sha256=870c0e9502c393de6955d1632f1fd2c0c9820f007671a5cf042dd361093e772a
 -- For the functions that sell: a refused call is a row, since an exception would undo the line
--- that records it. Called with their search_path, which is pinned.
+-- that records it.
 CREATE OR REPLACE FUNCTION {{ schema }}.log_reservation_failure(
     p_function text,
     p_error_code text,
@@ -53,6 +53,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.log_reservation_failure(
 )
 RETURNS void
 LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
 AS $body$
 BEGIN
     INSERT INTO {{ schema }}.seat_reservation_audit_log (
@@ -79,7 +80,7 @@ COMMENT ON FUNCTION {{ schema }}.log_reservation_failure(
     text, text, text, uuid, uuid, text, uuid[], text, inet, jsonb
 ) IS 'Writes a refused call about a hold into seat_reservation_audit_log. Internal.';
 
--- object: functions/end_holds.sql sha256=9dcbee22beb9b677df12f5d736347823fcf77121951d2bb8765aec342252628e
+-- object: functions/end_holds.sql sha256=d4c18dfce29f212d564c918d5d51bf14881fb25b8e2ee9249c77ecf431c8fbe0
 -- Ends holds of one show and frees their seats: the one way in which seats come back from a hold.
 -- The caller has locked the reservations and seen that they are active. Driven from arrays: index
 -- scans, whatever the statistics say.
@@ -91,7 +92,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.end_holds(
 )
 RETURNS integer
 LANGUAGE plpgsql
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 SET enable_bitmapscan = off
@@ -154,7 +155,7 @@ COMMENT ON FUNCTION {{ schema }}.end_holds(uuid, uuid[], text, uuid[]) IS
 'Ends locked, active reservations of a show as expired or released, frees their seats, and '
 'returns how many. Also locks p_lock_seat_ids, in one order with the rest. Internal.';
 
--- object: functions/expire_holds.sql sha256=cc9613c1a24b1e0f2d05958c79004ef9d309e0856e9ba7f6787f05a8951ee6f6
+-- object: functions/expire_holds.sql sha256=1bdfc8af7c6171450183c50af8f09340ff2948e42f35125f405306d2002e348e
 -- For a buyer who finds the wanted seats under holds that are over: ends those, without waiting for
 -- the cleanup job.
 CREATE OR REPLACE FUNCTION {{ schema }}.expire_holds(
@@ -164,7 +165,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.expire_holds(
 )
 RETURNS void
 LANGUAGE plpgsql
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 AS $body$
@@ -190,13 +191,13 @@ COMMENT ON FUNCTION {{ schema }}.expire_holds(uuid, uuid[], uuid[]) IS
 'Ends those of these reservations that are over, and locks p_lock_seat_ids for the caller. '
 'Internal.';
 
--- object: functions/lock_reservation.sql sha256=8762605ecf70e2a74dd0ff1349ebef45a88ec3d9c52b7a364e207cbe7c8b3afd
+-- object: functions/lock_reservation.sql sha256=54260cab9d249e3a5ee0e1e884a255c7704fbde6bba26d791d681fdeb91c020a
 -- The first step of every call that shows a token. Resolved without a lock, then locked by both
 -- keys: a lock without an equality on the show could not be routed on a distributed table.
 CREATE OR REPLACE FUNCTION {{ schema }}.lock_reservation(p_reservation_token text)
 RETURNS {{ schema }}.seat_reservations
 LANGUAGE plpgsql
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
     v_show_id uuid;
@@ -227,7 +228,7 @@ COMMENT ON FUNCTION {{ schema }}.lock_reservation(text) IS
 'Locks the reservation with this token and returns it as it is then; a row of NULLs when there is '
 'none. Internal.';
 
--- object: functions/reserve_seats.sql sha256=0999f324747d833c5b2ca73513aa5ec32119f0d51755961559ab2b9efdb8d533
+-- object: functions/reserve_seats.sql sha256=ec621001102c20a37ee2f0bf6f8eba77fa4b6312c36042fa0fad89bd8e3f1d5c
 -- Holds seats for a session: all of them or none. The hot path. Three statements and no more: a
 -- look that locks nothing, so that losing is cheap; (seldom) ending holds that are over; and one
 -- that locks the seats in id order and writes.
@@ -251,7 +252,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.reserve_seats(
 )
 LANGUAGE plpgsql
 SECURITY DEFINER
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 -- A custom plan for = ANY(p_seat_ids) always looks cheaper, and making it anew costs more than the
 -- statement.
 SET plan_cache_mode = 'force_generic_plan'
@@ -270,7 +271,7 @@ BEGIN
         OR v_wanted IS NULL
         OR v_wanted = 0
         OR p_session_id IS NULL
-        OR p_session_id !~ '\S'
+        OR p_session_id !~ '[^[:space:]]'
         OR length(p_session_id) > 200
         OR length(p_user_id) > 200
         OR length(p_email) > 320
@@ -462,7 +463,7 @@ GRANT EXECUTE ON FUNCTION {{ schema }}.reserve_seats(uuid, uuid[], text, text, t
 TO {{ app_role }};
 {% endif %}
 
--- object: functions/extend_reservation.sql sha256=91ac2acf942dc633160161317a489b61de617a8eb1b4ea3c981efab6b3d89230
+-- object: functions/extend_reservation.sql sha256=6a5e3d309cbd743290a70f204e5813b51b3ec2c3c27ebf0093a4dfe564b00fac
 -- Gives a buyer who is still busy more time.
 CREATE OR REPLACE FUNCTION {{ schema }}.extend_reservation(
     p_reservation_token text,
@@ -476,7 +477,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.extend_reservation(
 )
 LANGUAGE plpgsql
 SECURITY DEFINER
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 AS $body$
@@ -547,7 +548,7 @@ COMMENT ON FUNCTION {{ schema }}.extend_reservation(text, text) IS
 GRANT EXECUTE ON FUNCTION {{ schema }}.extend_reservation(text, text) TO {{ app_role }};
 {% endif %}
 
--- object: functions/release_reservation.sql sha256=7a701c554f0ec4b73215e20eb4957ae3e236b2a7e244a1abe00d23a2fb94c7cc
+-- object: functions/release_reservation.sql sha256=6e4c5ee68b3873a36ee79fda8540bee8184a97bca09bfc0b97ab635a4a3ec4f6
 -- Gives seats back before the hold is over: all of them, or some.
 CREATE OR REPLACE FUNCTION {{ schema }}.release_reservation(
     p_reservation_token text,
@@ -561,7 +562,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.release_reservation(
 )
 LANGUAGE plpgsql
 SECURITY DEFINER
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 AS $body$

@@ -1,9 +1,9 @@
 -- 0008: Functions that sell tickets.
 -- A template, frozen by `ticketdb revision`.
 
--- object: functions/log_order_failure.sql sha256=7a27c937787444b2db6208135afbad94cf2f2ede6bb0fc2f8d9839462169177f
+-- object: functions/log_order_failure.sql sha256=f7c2cbc2575155b2ad6b0391421dbd503a052b26344c8cd2a2b1a26c5813ba86
 -- For the functions that sell: a refused call is a row, since an exception would undo the line
--- that records it. Called with their search_path, which is pinned.
+-- that records it.
 CREATE OR REPLACE FUNCTION {{ schema }}.log_order_failure(
     p_function text,
     p_error_code text,
@@ -19,6 +19,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.log_order_failure(
 )
 RETURNS void
 LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
 AS $body$
 BEGIN
     INSERT INTO {{ schema }}.ticket_order_audit_log (
@@ -44,13 +45,13 @@ COMMENT ON FUNCTION {{ schema }}.log_order_failure(
     text, text, text, uuid, uuid, uuid, text, text, bigint, text, jsonb
 ) IS 'Writes a refused call about an order into ticket_order_audit_log. Internal.';
 
--- object: functions/lock_order.sql sha256=b7a0bb4a402b78be1617d5a378346d771419cc0f304042ac28f12c35dda34002
+-- object: functions/lock_order.sql sha256=01273171cb568b5320034ed97fb476c794cfdcbe362e99eba1b0c046c5a712c1
 -- The first step of every call about an order. Everybody locks the reservation, then its order,
 -- then seats.
 CREATE OR REPLACE FUNCTION {{ schema }}.lock_order(p_show_id uuid, p_order_id uuid)
 RETURNS {{ schema }}.ticket_orders
 LANGUAGE plpgsql
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
     v_order {{ schema }}.ticket_orders;
@@ -84,7 +85,7 @@ COMMENT ON FUNCTION {{ schema }}.lock_order(uuid, uuid) IS
 'Locks an order and its reservation and returns the order as it is then; a row of NULLs when '
 'there is none. Internal.';
 
--- object: functions/retake_seats.sql sha256=51ecd95921c252a7d4f89921a3ac9bed844f640ae0114a807b02957e711ada1d
+-- object: functions/retake_seats.sql sha256=e22e5845a435a9ddc7cf6ba12c511fb1285b4b6cf985364ab34fea2274c5f402
 -- For a payment that comes when the hold is over: takes the same seats again if every one of them
 -- is free.
 CREATE OR REPLACE FUNCTION {{ schema }}.retake_seats(
@@ -94,7 +95,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.retake_seats(
 )
 RETURNS boolean
 LANGUAGE plpgsql
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 AS $body$
@@ -138,7 +139,7 @@ COMMENT ON FUNCTION {{ schema }}.retake_seats(uuid, uuid, uuid[]) IS
 'Makes the claims of a locked reservation that is over live again if all seats are free; returns '
 'whether. The seats stay locked. Internal.';
 
--- object: functions/create_ticket_order.sql sha256=624d862b0d141d6f5df89d069eedac5fd610a09231b5641004f3c595ecba2343
+-- object: functions/create_ticket_order.sql sha256=7fdddebb60f262da562b07793c3c379bdfcda2dc9ae0dcad70511c9c7093ef29
 -- Turns a hold into an order to be paid. A reservation has one order at a time: asking again
 -- returns it.
 CREATE OR REPLACE FUNCTION {{ schema }}.create_ticket_order(
@@ -157,7 +158,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.create_ticket_order(
 )
 LANGUAGE plpgsql
 SECURITY DEFINER
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 AS $body$
@@ -179,7 +180,7 @@ BEGIN
         error_code := CASE
             WHEN v_hold.id IS NULL THEN 'NOT_FOUND'
             WHEN v_hold.session_id IS DISTINCT FROM p_session_id THEN 'PERMISSION_DENIED'
-            WHEN p_idempotency_key !~ '\S'
+            WHEN p_idempotency_key !~ '[^[:space:]]'
                 OR GREATEST(
                     length(p_idempotency_key), length(p_payment_provider),
                     length(p_payment_intent_id)
@@ -265,7 +266,7 @@ GRANT EXECUTE ON FUNCTION {{ schema }}.create_ticket_order(text, text, text, tex
 TO {{ app_role }};
 {% endif %}
 
--- object: functions/confirm_payment.sql sha256=7c4620f4c107c5f063c5dd7dc119bd326e53b7b338befff6d664551cdce189fd
+-- object: functions/confirm_payment.sql sha256=056c05f735dcded188da6f24ebe5a42a00350acf464a3abd7cbc768a3a4ac089
 -- The provider says that money has come. Whatever happens here, it is on record, and none of it is
 -- lost: tickets, or refund_due. Safe to repeat.
 CREATE OR REPLACE FUNCTION {{ schema }}.confirm_payment(
@@ -283,7 +284,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.confirm_payment(
 )
 LANGUAGE plpgsql
 SECURITY DEFINER
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 AS $body$
@@ -295,8 +296,8 @@ DECLARE
     v_detail jsonb := jsonb_build_object('event_id', left(p_event_id, 200));
 BEGIN
     ticket_ids := '{}';
-    IF COALESCE(p_provider, '') !~ '\S'
-        OR COALESCE(p_event_id, '') !~ '\S'
+    IF COALESCE(p_provider, '') !~ '[^[:space:]]'
+        OR COALESCE(p_event_id, '') !~ '[^[:space:]]'
         OR GREATEST(length(p_provider), length(p_event_id)) > 200
     THEN
         error_code := 'INVALID_INPUT';
@@ -472,7 +473,7 @@ GRANT EXECUTE ON FUNCTION {{ schema }}.confirm_payment(uuid, uuid, text, text, b
 TO {{ app_role }};
 {% endif %}
 
--- object: functions/fail_payment.sql sha256=e6383dd93ed925f015cb309fa9e8b1b8fe44e1cada95688f4453470070194ef4
+-- object: functions/fail_payment.sql sha256=10d809b05cfb478db61b05dc8fa1d72a45285d429c2fcb5efeb7171db366f6b0
 -- The provider says that a payment did not succeed. The hold goes on: the buyer may try again until
 -- it is over.
 CREATE OR REPLACE FUNCTION {{ schema }}.fail_payment(
@@ -489,7 +490,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.fail_payment(
 )
 LANGUAGE plpgsql
 SECURITY DEFINER
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 AS $body$
@@ -498,8 +499,8 @@ DECLARE
     v_event {{ schema }}.payment_events;
     v_detail jsonb := jsonb_build_object('event_id', left(p_event_id, 200));
 BEGIN
-    IF COALESCE(p_provider, '') !~ '\S'
-        OR COALESCE(p_event_id, '') !~ '\S'
+    IF COALESCE(p_provider, '') !~ '[^[:space:]]'
+        OR COALESCE(p_event_id, '') !~ '[^[:space:]]'
         OR GREATEST(length(p_provider), length(p_event_id)) > 200
     THEN
         error_code := 'INVALID_INPUT';
@@ -580,7 +581,7 @@ COMMENT ON FUNCTION {{ schema }}.fail_payment(uuid, uuid, text, text, text) IS
 GRANT EXECUTE ON FUNCTION {{ schema }}.fail_payment(uuid, uuid, text, text, text) TO {{ app_role }};
 {% endif %}
 
--- object: functions/refund_order.sql sha256=a2773aac0c5224743aea5051baf1d1e88988dad28072f94ddf27b06ba327107c
+-- object: functions/refund_order.sql sha256=809338d4d802e257cb4cb44dbd7a549a8ab65a75c1a5eed5828ce061f720005b
 -- Records that the money was given back. Seats that were sold can be sold again.
 CREATE OR REPLACE FUNCTION {{ schema }}.refund_order(
     p_show_id uuid,
@@ -594,7 +595,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.refund_order(
 )
 LANGUAGE plpgsql
 SECURITY DEFINER
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 AS $body$

@@ -67,7 +67,7 @@ ON {{ schema }}.reservation_cleanup_runs IS
 GRANT SELECT ON TABLE {{ schema }}.reservation_cleanup_runs TO {{ monitor_role }};
 {% endif %}
 
--- object: functions/overdue_holds.sql sha256=ff070e505b0336011963a4d714c6e74fdc2d4e83a6abaa1cec9bce2991837c35
+-- object: functions/overdue_holds.sql sha256=98c68453cfaf513684965188deacd5b76d4de0ad88c4e4ecfc871aa4ba7181f8
 -- What there is for the cleanup to do: the oldest holds that are over, in portions of one show
 -- each. Goes on from where the caller has come to, so that what somebody holds locked is looked at
 -- once.
@@ -85,7 +85,7 @@ RETURNS TABLE (
 )
 LANGUAGE plpgsql
 STABLE
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 -- The oldest come from the end of an index: not from collecting all and sorting them.
@@ -148,7 +148,7 @@ COMMENT ON FUNCTION {{ schema }}.overdue_holds(integer, integer, timestamptz, uu
 'The oldest p_limit active reservations that are over, beyond the given one, in portions of at '
 'most p_portion_size of one show; each row repeats which was the last of all. Internal.';
 
--- object: functions/end_overdue_holds.sql sha256=d999f072fbf4ae25502d8b30ffddce7f352aac0828ad9ae3a716759c57317413
+-- object: functions/end_overdue_holds.sql sha256=aece3857ab16cbf6aa9ca789756e1ca9f3253ca7e2c2b0c3ae5526ec7d09033e
 -- One step of the cleanup. What somebody holds locked is being dealt with by somebody, and is left
 -- for the next run.
 CREATE OR REPLACE FUNCTION {{ schema }}.end_overdue_holds(
@@ -158,7 +158,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.end_overdue_holds(
     OUT seats_released integer
 )
 LANGUAGE plpgsql
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 -- The arrays would be planned anew each time, and for their present length.
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
@@ -184,7 +184,7 @@ COMMENT ON FUNCTION {{ schema }}.end_overdue_holds(uuid, uuid[]) IS
 'Ends those of these reservations of a show that are over and that nobody holds locked, and frees '
 'their seats; returns which, and how many seats. Internal.';
 
--- object: functions/cleanup_expired_seat_reservations.sql sha256=c33841db12b2a04d0215750e7e238353a6dcbf2ed4952350c73d227147f0f010
+-- object: functions/cleanup_expired_seat_reservations.sql sha256=499af194f831fe57748819adfcd5fe2ac793bb8442cc127e49d390aa279f2253
 -- Ends holds that are over, oldest first. Sales do not depend on it: it keeps tables and dashboards
 -- tidy.
 CREATE OR REPLACE FUNCTION {{ schema }}.cleanup_expired_seat_reservations(
@@ -194,7 +194,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.cleanup_expired_seat_reservations(
     OUT reservation_ids uuid[]
 )
 LANGUAGE plpgsql
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
     v_portion record;

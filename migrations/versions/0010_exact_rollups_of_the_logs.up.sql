@@ -362,16 +362,14 @@ COMMENT ON CONSTRAINT metric_watermarks_rolled_up_at_check ON {{ schema }}.metri
 COMMENT ON CONSTRAINT metric_watermarks_advanced_at_check ON {{ schema }}.metric_watermarks IS
 'Finite.';
 
--- object: functions/duration_bucket_growth.sql sha256=29d51f0769e6f1a11f55095f7a1a903fdb0a81c7fce4e2a68dce7a3e1e09675d
+-- object: functions/duration_bucket_growth.sql sha256=e813c592281fac222d294f50bcc993e0c3769c7fac81fa0c9ed6e2080dfedea8
 -- How wide the buckets of durations are, for those who fill them and those who read them. Rows of
 -- api_duration_minutes bear its powers: another value needs another table.
 CREATE OR REPLACE FUNCTION {{ schema }}.duration_bucket_growth()
 RETURNS double precision
 LANGUAGE sql
 IMMUTABLE
-AS $body$
-SELECT 1.04::double precision;
-$body$;
+RETURN 1.04::double precision;
 
 COMMENT ON FUNCTION {{ schema }}.duration_bucket_growth() IS
 'Each bucket of durations ends at so many times the end of the one before: what is read from them '
@@ -381,16 +379,14 @@ COMMENT ON FUNCTION {{ schema }}.duration_bucket_growth() IS
 GRANT EXECUTE ON FUNCTION {{ schema }}.duration_bucket_growth() TO {{ monitor_role }};
 {% endif %}
 
--- object: functions/window_start.sql sha256=1736796741f5b5bad1fc8ebc06063c3a573e144531a1c307d72408d1dd1fcf86
+-- object: functions/window_start.sql sha256=f4e6e94fc8177d57a3c46e9afc3be3ef58b4f69f0e995be226545b63149e4b30
 -- Windows begin at whole minutes: those are what the rollups can tell apart. Not date_trunc():
 -- there are time zones whose minutes begin elsewhere, and a session may be in one.
 CREATE OR REPLACE FUNCTION {{ schema }}.window_start(p_length interval)
 RETURNS timestamptz
 LANGUAGE sql
 STABLE
-AS $body$
-SELECT date_bin('1 minute', now() - p_length, '2000-01-01 00:00+00');
-$body$;
+RETURN date_bin('1 minute', now() - p_length, '2000-01-01 00:00+00');
 
 COMMENT ON FUNCTION {{ schema }}.window_start(interval) IS
 'Beginning of the window of this length up to now, in a view of the metrics.';
@@ -399,13 +395,13 @@ COMMENT ON FUNCTION {{ schema }}.window_start(interval) IS
 GRANT EXECUTE ON FUNCTION {{ schema }}.window_start(interval) TO {{ monitor_role }};
 {% endif %}
 
--- object: functions/next_xact_id.sql sha256=603a054df4f338a940a807c789259e373ca4ccf39b8ec5dc58e15d28a835bb2d
+-- object: functions/next_xact_id.sql sha256=35e5fe0fa05956b1d7c9b3c17909d606c51c107278fce37b9e32cceebf1547b9
 -- There is no arithmetic for xid8.
 CREATE OR REPLACE FUNCTION {{ schema }}.next_xact_id(p_xact_id xid8)
 RETURNS xid8
 LANGUAGE sql
 IMMUTABLE
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 AS $body$
 SELECT (p_xact_id::text::numeric + 1)::text::xid8;
 $body$;
@@ -413,7 +409,7 @@ $body$;
 COMMENT ON FUNCTION {{ schema }}.next_xact_id(xid8) IS
 'The transaction number after this one. Internal.';
 
--- object: functions/nth_xact_id.sql sha256=ab712df7901c9d476e9baf028087cff8aade6db0e65b48d90382e699ebf280cd
+-- object: functions/nth_xact_id.sql sha256=7d6af564eee6233860a298812501132c3082ff8b15a19fc87797f5ccc5ae1303
 -- For the bound of what one run of roll_up_metrics() takes on.
 CREATE OR REPLACE FUNCTION {{ schema }}.nth_xact_id(
     p_log text,
@@ -425,7 +421,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.nth_xact_id(
 RETURNS xid8
 LANGUAGE plpgsql
 STABLE
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
     v_xact_id xid8;
@@ -447,7 +443,7 @@ COMMENT ON FUNCTION {{ schema }}.nth_xact_id(text, xid8, xid8, bigint, integer) 
 'Transaction of the row that has so many before it among the transactions from p_from to below '
 'p_below of a log, rows beyond p_after_id; NULL where there are fewer. Internal.';
 
--- object: functions/is_restored_log.sql sha256=b13e872036f849ddee60a677a4c9efd73ed7a87cd0612b1178ecd155485003dd
+-- object: functions/is_restored_log.sql sha256=438d1804e07eae1c9d5c86a89f514fa54f2660ab7399e489ea76e422bc190972
 -- Whether the watermark is another server's. Until roll_up_metrics() has seen to it, new events may
 -- be missing from the views.
 CREATE OR REPLACE FUNCTION {{ schema }}.is_restored_log(p_log text)
@@ -455,7 +451,7 @@ RETURNS boolean
 LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 -- What is not rolled up is found by its ids.
 SET enable_seqscan = off
 AS $body$
@@ -496,7 +492,7 @@ COMMENT ON FUNCTION {{ schema }}.is_restored_log(text) IS
 GRANT EXECUTE ON FUNCTION {{ schema }}.is_restored_log(text) TO {{ monitor_role }};
 {% endif %}
 
--- object: functions/log_tail.sql sha256=d374c1b5d6013dd81748fa95a67e10d85daac121a32abe69dfa61d05dd556d77
+-- object: functions/log_tail.sql sha256=a78b18aea2d31e7060e3196173ee82cc39166edb6aae94d14151bfc392fecfa7
 -- What of a log is not rolled up yet, as the snapshot of the caller's statement has it.
 CREATE OR REPLACE FUNCTION {{ schema }}.log_tail(
     p_log text,
@@ -506,7 +502,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.log_tail(
 )
 LANGUAGE sql
 STABLE
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 AS $body$
 SELECT
     mark.watermark,
@@ -526,7 +522,7 @@ COMMENT ON FUNCTION {{ schema }}.log_tail(text) IS
 'The part of a log that is not rolled up yet: transactions from from_xact_id to below '
 'below_xact_id, rows beyond after_id. Internal.';
 
--- object: functions/reservation_events.sql sha256=90628223f9eb5d6f8f8a2fd069046a4f924e32f42c0da19324e2e11a4b433115
+-- object: functions/reservation_events.sql sha256=c7ea8d9fa2b21c29a906345d425953d62bb259784477fa2babf2ca62c67067c2
 -- What a range of the log comes to: for the rollup, and for those who read what is not rolled up
 -- yet. Both count by this one definition.
 CREATE OR REPLACE FUNCTION {{ schema }}.reservation_events(
@@ -552,7 +548,7 @@ RETURNS TABLE (
 )
 LANGUAGE plpgsql
 STABLE
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 ROWS 100
 AS $body$
 BEGIN
@@ -601,7 +597,7 @@ COMMENT ON FUNCTION {{ schema }}.reservation_events(xid8, xid8, bigint) IS
 'Events of holds a show and minute, of the transactions from p_from to below p_below, rows beyond '
 'p_after_id. Internal.';
 
--- object: functions/error_events.sql sha256=df9966e29b5702961b716052f04b36abc2fcec5508806e590dc444526432c12b
+-- object: functions/error_events.sql sha256=813796dd25310508ba9512ad8b6ab9bca462ce1bfccfde7ff07cbf95c62e7182
 -- What a range of the log comes to: for the rollup, and for those who read what is not rolled up
 -- yet.
 CREATE OR REPLACE FUNCTION {{ schema }}.error_events(
@@ -618,7 +614,7 @@ RETURNS TABLE (
 )
 LANGUAGE plpgsql
 STABLE
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 ROWS 100
 AS $body$
 BEGIN
@@ -652,7 +648,7 @@ COMMENT ON FUNCTION {{ schema }}.error_events(xid8, xid8, bigint) IS
 'Refused calls about holds a minute and message, of the transactions from p_from to below '
 'p_below, rows beyond p_after_id. Internal.';
 
--- object: functions/extension_events.sql sha256=be65ef94b718ebf02e1975b195110931af67e8f1e9e56f9b5648b1606b88ecd2
+-- object: functions/extension_events.sql sha256=95449e121db33151cf6ab310d0bae84992a2f546b19be5c043f048f8a91f2c9f
 -- What a range of the log comes to: for the rollup, and for those who read what is not rolled up
 -- yet.
 CREATE OR REPLACE FUNCTION {{ schema }}.extension_events(
@@ -666,7 +662,7 @@ RETURNS TABLE (
 )
 LANGUAGE plpgsql
 STABLE
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 ROWS 100
 AS $body$
 BEGIN
@@ -688,7 +684,7 @@ COMMENT ON FUNCTION {{ schema }}.extension_events(xid8, xid8, bigint) IS
 'Reservations extended, a quarter of an hour, of the transactions from p_from to below p_below, '
 'rows beyond p_after_id. Internal.';
 
--- object: functions/order_events.sql sha256=0e798c783efdc6750dbf51a3e4e17715d6d945b87554b72666892a329aaba9bd
+-- object: functions/order_events.sql sha256=c0a1abbbdd0ad9e2ab76a116f0a78d35b35bc89227afbec8696e816a0563b3e3
 -- What a range of the log comes to: for the rollup, and for those who read what is not rolled up
 -- yet.
 CREATE OR REPLACE FUNCTION {{ schema }}.order_events(
@@ -707,7 +703,7 @@ RETURNS TABLE (
 )
 LANGUAGE plpgsql
 STABLE
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 ROWS 100
 AS $body$
 BEGIN
@@ -757,7 +753,7 @@ COMMENT ON FUNCTION {{ schema }}.order_events(xid8, xid8, bigint) IS
 'Orders and tickets a minute and currency, of the transactions from p_from to below p_below, rows '
 'beyond p_after_id. Internal.';
 
--- object: functions/api_request_events.sql sha256=add5425ee861ad5701ba0bee343298c5a2d24e96b890b91a7410bcb9fd196f9d
+-- object: functions/api_request_events.sql sha256=c3d33261a217e2c89804defe3ecccc1bcc63f1e74088d71e396885c0d3f79800
 -- What a range of the log comes to: for the rollup, and for those who read what is not rolled up
 -- yet.
 CREATE OR REPLACE FUNCTION {{ schema }}.api_request_events(
@@ -775,7 +771,7 @@ RETURNS TABLE (
 )
 LANGUAGE plpgsql
 STABLE
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 ROWS 100
 AS $body$
 BEGIN
@@ -808,7 +804,7 @@ COMMENT ON FUNCTION {{ schema }}.api_request_events(xid8, xid8, bigint) IS
 'Requests a minute, endpoint and logarithmic bucket of durations, of the transactions from p_from '
 'to below p_below, rows beyond p_after_id. Internal.';
 
--- object: functions/fold_reservation_events.sql sha256=066562376b30a6951d2746bfc0b2cf1c70555a73079648097d5c17925f218c41
+-- object: functions/fold_reservation_events.sql sha256=ce30c129bcc6ebd29fad3f0f621994fab6437848309f7948c6ce13c5b7195329
 -- Adds a range of the log to its rollups. Nobody but roll_up_metrics() calls this: it knows which
 -- ranges are final and have not been added yet.
 CREATE OR REPLACE FUNCTION {{ schema }}.fold_reservation_events(
@@ -818,7 +814,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.fold_reservation_events(
 )
 RETURNS void
 LANGUAGE plpgsql
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 AS $body$
 BEGIN
     WITH events AS MATERIALIZED (
@@ -981,7 +977,7 @@ $body$;
 COMMENT ON FUNCTION {{ schema }}.fold_reservation_events(xid8, xid8, bigint) IS
 'Adds a part of seat_reservation_audit_log to its rollups. Internal.';
 
--- object: functions/fold_order_events.sql sha256=2e9d51a616d93ac5be6c74d2162f47052cc0dc04fe6a73b48c527ff7801adfa0
+-- object: functions/fold_order_events.sql sha256=5901da2979ae86785fc7bc2aeb3a83bbda7e1830673c2070269e0e3277be24e3
 -- Adds a range of the log to its rollup. Nobody but roll_up_metrics() calls this: it knows which
 -- ranges are final and have not been added yet.
 CREATE OR REPLACE FUNCTION {{ schema }}.fold_order_events(
@@ -991,7 +987,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.fold_order_events(
 )
 RETURNS void
 LANGUAGE sql
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 AS $body$
 INSERT INTO {{ schema }}.order_minutes (
     minute, currency, orders, failed_orders, paid_orders, revenue_in_cents, tickets
@@ -1019,7 +1015,7 @@ $body$;
 COMMENT ON FUNCTION {{ schema }}.fold_order_events(xid8, xid8, bigint) IS
 'Adds a part of ticket_order_audit_log to its rollup. Internal.';
 
--- object: functions/fold_api_request_events.sql sha256=f273ab0b533f0c6760aa04ec4dae5d921304475ed86606b29aa5a7b3acb25751
+-- object: functions/fold_api_request_events.sql sha256=5691567e5baf08025dcd0b4040c206853820cb738cace70107cb37d9313e06ed
 -- Adds a range of the log to its rollups. Nobody but roll_up_metrics() calls this: it knows which
 -- ranges are final and have not been added yet.
 CREATE OR REPLACE FUNCTION {{ schema }}.fold_api_request_events(
@@ -1029,7 +1025,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.fold_api_request_events(
 )
 RETURNS void
 LANGUAGE sql
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 AS $body$
 WITH events AS MATERIALIZED (
     SELECT
@@ -1084,7 +1080,7 @@ $body$;
 COMMENT ON FUNCTION {{ schema }}.fold_api_request_events(xid8, xid8, bigint) IS
 'Adds a part of api_request_log to its rollups. Internal.';
 
--- object: functions/fold_events.sql sha256=e817037416b7f659fee9a101f209b496fa6e2241288d57720b6951d8ceb8c386
+-- object: functions/fold_events.sql sha256=076497505af10936691688d6c6b0c8d8511a2864d08b47f4dbadd37d38f3eb89
 -- Which log is folded by what.
 CREATE OR REPLACE FUNCTION {{ schema }}.fold_events(
     p_log text,
@@ -1094,7 +1090,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.fold_events(
 )
 RETURNS void
 LANGUAGE plpgsql
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 AS $body$
 BEGIN
     CASE p_log
@@ -1112,14 +1108,14 @@ COMMENT ON FUNCTION {{ schema }}.fold_events(text, xid8, xid8, bigint) IS
 'Adds the transactions from p_from to below p_below of a log, rows beyond p_after_id, to its '
 'rollups. Internal.';
 
--- object: functions/adopt_restored_log.sql sha256=62c196f704a4b257b3a276a34f39a0a1e05010874e7abec29677239d270d5512
+-- object: functions/adopt_restored_log.sql sha256=4ffcecd2369b7cf79a01b1d9cbaf57cb96550a006944f4f1749628aff93a6003
 -- A restored database brings rows that bear another server's transaction numbers, and a watermark
 -- among those. The dump was one snapshot, so what is in the rollups is right. What is not in them
 -- is what the watermark says, and whatever was written here since. From here on that is told by id.
 CREATE OR REPLACE FUNCTION {{ schema }}.adopt_restored_log(p_log text)
 RETURNS bigint
 LANGUAGE plpgsql
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 -- While it is locked nobody sells; behind a long transaction we give up, and try again next time.
 SET lock_timeout = '1s'
 AS $body$
@@ -1165,14 +1161,14 @@ COMMENT ON FUNCTION {{ schema }}.adopt_restored_log(text) IS
 'Makes the rollup of a log that came with a dump of another server go on from here; returns how '
 'many rows were not in it yet. Locks the log against writers for a moment. Internal.';
 
--- object: functions/roll_up_metrics.sql sha256=c8fccf72705fa8c2d9b8a56dc3b678080f9860a182664b8f791b0d1549fd5f1c
+-- object: functions/roll_up_metrics.sql sha256=7ecdba2871998e6b22f7667900e1a2a284e19ec04e248a702b0387fad4b3c09f
 -- Scheduled every minute. Adds what is final to the rollups: rows of transactions that every
 -- snapshot from now on sees as ended. Everything is one transaction; if it fails nothing has
 -- happened, and the views read a longer tail of the log.
 CREATE OR REPLACE FUNCTION {{ schema }}.roll_up_metrics(p_max_events integer DEFAULT 500000)
 RETURNS TABLE (log text, events_folded bigint, is_behind boolean)
 LANGUAGE plpgsql
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 -- The planner would not know that what is new is little. What is restored is folded by its actual
 -- values: it may be most of the log, or next to nothing.
 SET enable_seqscan = off
@@ -1253,7 +1249,7 @@ COMMENT ON FUNCTION {{ schema }}.roll_up_metrics(integer) IS
 'Adds new rows of the logs to the tables that the monitoring views read, at most about '
 'p_max_events of each log; returns how many of which, and whether there are more.';
 
--- object: functions/reservation_metrics.sql sha256=37530bd42f456f015f6b5f100c3831b7a4cc82236e3c9a602de32d4e7716ba33
+-- object: functions/reservation_metrics.sql sha256=70bdf37667464044cb17ebb4cc5ca81c3b30317aea157ca3d3db9dcf0bd28781
 -- What the views of reservations read: minutes that are rolled up, and the rest of the log. Called
 -- within one statement, both come from its snapshot: no event is missed or counted twice.
 CREATE OR REPLACE FUNCTION {{ schema }}.reservation_metrics(
@@ -1278,7 +1274,7 @@ RETURNS TABLE (
 LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 -- The planner knows nothing of a range between two parameters, and would read the whole log.
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
@@ -1358,7 +1354,7 @@ COMMENT ON FUNCTION {{ schema }}.reservation_metrics(timestamptz, uuid) IS
 GRANT EXECUTE ON FUNCTION {{ schema }}.reservation_metrics(timestamptz, uuid) TO {{ monitor_role }};
 {% endif %}
 
--- object: functions/order_metrics.sql sha256=ccab25e1d3ebc38d3f4708acf18e1ad42dc623dbebbb6f736d0b78a1bcc63dc0
+-- object: functions/order_metrics.sql sha256=524287353fe7078a0d22c4e8283cc03fb228385aa2f6fbd67f0660185e145c24
 -- What the views of orders read: minutes that are rolled up, and the rest of the log, in one
 -- snapshot.
 CREATE OR REPLACE FUNCTION {{ schema }}.order_metrics(p_since timestamptz)
@@ -1374,7 +1370,7 @@ RETURNS TABLE (
 LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 -- The planner knows nothing of a range between two parameters, and would read the whole log.
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
@@ -1419,7 +1415,7 @@ COMMENT ON FUNCTION {{ schema }}.order_metrics(timestamptz) IS
 GRANT EXECUTE ON FUNCTION {{ schema }}.order_metrics(timestamptz) TO {{ monitor_role }};
 {% endif %}
 
--- object: functions/api_metrics.sql sha256=4cc8d33ff77dc18d1e0c4129b9448a0abf3fb79624d65a5d5d571dd4bc682401
+-- object: functions/api_metrics.sql sha256=f8e6155e3047bb55aee5b747fe22e8be46cebd4fd3f6b1c593a11af0274d6f0a
 -- What the views of endpoints read: minutes that are rolled up, and the rest of the log, in one
 -- snapshot.
 CREATE OR REPLACE FUNCTION {{ schema }}.api_metrics(p_since timestamptz)
@@ -1432,7 +1428,7 @@ RETURNS TABLE (
 LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 -- The planner knows nothing of a range between two parameters, and would read the whole log.
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
@@ -1478,7 +1474,7 @@ COMMENT ON FUNCTION {{ schema }}.api_metrics(timestamptz) IS
 GRANT EXECUTE ON FUNCTION {{ schema }}.api_metrics(timestamptz) TO {{ monitor_role }};
 {% endif %}
 
--- object: functions/api_durations.sql sha256=e29f99deadc24edf302b2c54a9cc31006cee4fa26dcbc6c0c6bb8f2fe88d3dc0
+-- object: functions/api_durations.sql sha256=73eba27ddd41fd4a1c887c2834901291bc1686370cf18355008cb24dad760c01
 -- What percentiles of durations are made from: minutes that are rolled up, and the rest of the log,
 -- in one snapshot.
 CREATE OR REPLACE FUNCTION {{ schema }}.api_durations(p_since timestamptz)
@@ -1490,7 +1486,7 @@ RETURNS TABLE (
 LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 -- The planner knows nothing of a range between two parameters, and would read the whole log.
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
@@ -1536,7 +1532,7 @@ COMMENT ON FUNCTION {{ schema }}.api_durations(timestamptz) IS
 GRANT EXECUTE ON FUNCTION {{ schema }}.api_durations(timestamptz) TO {{ monitor_role }};
 {% endif %}
 
--- object: functions/error_metrics.sql sha256=299d1ac5702e781cc96c15e506c565dceb389e74a4aa71967e8c73ead2cf8002
+-- object: functions/error_metrics.sql sha256=9ed77da72656ec35588c524276fa25e1933da1d944e3d54fbdc65f70f2900fa3
 -- What the views of errors read: minutes that are rolled up, and the rest of the log, in one
 -- snapshot.
 CREATE OR REPLACE FUNCTION {{ schema }}.error_metrics(p_since timestamptz, p_limit integer)
@@ -1548,7 +1544,7 @@ RETURNS TABLE (
 LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 -- The planner knows nothing of a range between two parameters, and would read the whole log.
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
@@ -1608,7 +1604,7 @@ COMMENT ON FUNCTION {{ schema }}.error_metrics(timestamptz, integer) IS
 GRANT EXECUTE ON FUNCTION {{ schema }}.error_metrics(timestamptz, integer) TO {{ monitor_role }};
 {% endif %}
 
--- object: functions/extension_metrics.sql sha256=f92e8b76bc821dfa229eedaeb182dd645235eb6328197d33267185fc5edca179
+-- object: functions/extension_metrics.sql sha256=cebe37d64c8f5aba1c5d535b6760eec2e1a4d8d56046e911f41ef0fbe3425c21
 -- What the views of extensions read: minutes that are rolled up, and the rest of the log, in one
 -- snapshot.
 CREATE OR REPLACE FUNCTION {{ schema }}.extension_metrics(p_days integer)
@@ -1620,7 +1616,7 @@ RETURNS TABLE (
 LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 -- The planner knows nothing of a range between two parameters, and would read the whole log.
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
@@ -1717,7 +1713,7 @@ COMMENT ON FUNCTION {{ schema }}.extension_metrics(integer) IS
 GRANT EXECUTE ON FUNCTION {{ schema }}.extension_metrics(integer) TO {{ monitor_role }};
 {% endif %}
 
--- object: functions/get_reservation_statistics.sql sha256=395938909d9d9388de94fc3db41f68737dea5e88e3df72efda5efd9f30c3d8cf
+-- object: functions/get_reservation_statistics.sql sha256=427590b26a1328eabef71664b9088a1213c7c190fd0ba39403409a98254340a7
 -- Counts of the last hours, for one show or all.
 CREATE OR REPLACE FUNCTION {{ schema }}.get_reservation_statistics(
     p_show_id uuid DEFAULT NULL,
@@ -1738,7 +1734,7 @@ RETURNS TABLE (
 LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 ROWS 1
 AS $body$
 BEGIN

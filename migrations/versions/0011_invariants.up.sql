@@ -1,7 +1,7 @@
 -- 0011: Invariants.
 -- A template, frozen by `ticketdb revision`.
 
--- object: functions/count_violations.sql sha256=8d9a1d17f93911105f660b3e60c37b74d9bf0f5ca47c442b92aa9ad19bd9bc35
+-- object: functions/count_violations.sql sha256=5b37431329be04423f13a873bc6eedaf3b9f9fd2dee083eea51c9c77b38dfdb2
 -- What must hold whatever happens, each as a count of what breaks it. For the view
 -- invariant_violations. Every table is read once and hashed, in the order written here: with the
 -- statistics of a quiet night the planner would compare every hold with every seat.
@@ -10,7 +10,7 @@ RETURNS TABLE (invariant text, violations bigint, description text)
 LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 SET enable_nestloop = off
 SET enable_mergejoin = off
 SET join_collapse_limit = 1

@@ -1,7 +1,7 @@
 -- 0012: Metrics and dashboards.
 -- A template, frozen by `ticketdb revision`.
 
--- object: functions/active_reservation_totals.sql sha256=148c766dac1ace1030b81060fdfc93281a2a14733bb990466236b38850de0537
+-- object: functions/active_reservation_totals.sql sha256=cf173c3762271959b7b82331d085f14be000b039c627e42487c52536827f1a76
 -- For the view active_reservations and the dashboards. A function, because the plan must not depend
 -- on statistics of a quiet night: live holds are few, the tables are not.
 CREATE OR REPLACE FUNCTION {{ schema }}.active_reservation_totals(
@@ -12,7 +12,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.active_reservation_totals(
 LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 SET enable_hashjoin = off
 SET enable_mergejoin = off
@@ -50,7 +50,7 @@ COMMENT ON FUNCTION {{ schema }}.active_reservation_totals() IS
 GRANT EXECUTE ON FUNCTION {{ schema }}.active_reservation_totals() TO {{ monitor_role }};
 {% endif %}
 
--- object: functions/overdue_hold_totals.sql sha256=4a707fde50235aefda3b5b6c2f52a8ccd9cf3d8660e6fb529ea50b71d7c98f15
+-- object: functions/overdue_hold_totals.sql sha256=02919d1a07acf5f3fdf6c1717457ede88c342bc0c55826324302a44f81a2e048
 -- For cleanup_job_health: what the cleanup has left undone.
 CREATE OR REPLACE FUNCTION {{ schema }}.overdue_hold_totals(
     OUT overdue_holds bigint,
@@ -59,7 +59,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.overdue_hold_totals(
 LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 AS $body$
 BEGIN
@@ -214,7 +214,7 @@ COMMENT ON FUNCTION {{ schema }}.connections_by_state() IS
 GRANT EXECUTE ON FUNCTION {{ schema }}.connections_by_state() TO {{ monitor_role }};
 {% endif %}
 
--- object: functions/rollup_state.sql sha256=599b7b6d5c3584700db0664ab91dc31c3865acf0047679fffdce777e2862911f
+-- object: functions/rollup_state.sql sha256=6881cbdcd7cda16bca0f11a0011239abc4dae008b0aa348efe9f4432368b098e
 -- For the views health and system_health. A rollup that runs and gets nowhere, because of an open
 -- transaction, is told by what waits for it.
 CREATE OR REPLACE FUNCTION {{ schema }}.rollup_state()
@@ -227,7 +227,7 @@ RETURNS TABLE (
 LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 SET jit = off
 ROWS 3
@@ -264,7 +264,7 @@ COMMENT ON FUNCTION {{ schema }}.rollup_state() IS
 GRANT EXECUTE ON FUNCTION {{ schema }}.rollup_state() TO {{ monitor_role }};
 {% endif %}
 
--- object: functions/log_partitions.sql sha256=556924c950d8a9f9c9902f0234caca0713115b955584e409ba41607b09ac1bcd
+-- object: functions/log_partitions.sql sha256=0274f1b1330837b88e5b3f288ef5219ce19b2bf85eb9cfc0a19c82c2818a18bd
 -- For the view health, whose readers may not look into the partitions.
 CREATE OR REPLACE FUNCTION {{ schema }}.log_partitions()
 RETURNS TABLE (log text, ends_at timestamptz, has_strays boolean)
@@ -284,7 +284,7 @@ BEGIN
         FROM pg_inherits AS link
         INNER JOIN pg_class AS child ON child.oid = link.inhrelid
         CROSS JOIN LATERAL substring(
-            pg_get_expr(child.relpartbound, child.oid) FROM 'TO \(''([^'']+)''\)'
+            pg_get_expr(child.relpartbound, child.oid) FROM 'TO [(]''([^'']+)''[)]'
         ) AS upper_bound (value)
         WHERE link.inhparent = to_regclass(format('%I.%I', {{ schema | literal }}, log));
 

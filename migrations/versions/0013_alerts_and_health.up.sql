@@ -318,12 +318,12 @@ COMMENT ON CONSTRAINT invariant_checks_pkey ON {{ schema }}.invariant_checks IS
 COMMENT ON CONSTRAINT invariant_checks_checked_at_check ON {{ schema }}.invariant_checks IS
 'Finite.';
 
--- object: functions/check_invariants.sql sha256=0a2a9f7068b099c94416d6488d70720adb55a6b0f201ccdb89081a5f05387b65
+-- object: functions/check_invariants.sql sha256=c3ca69bb0ea3936e7beaecf0a614961d719f332a25dee3f0fde44ab361e716b4
 -- Scheduled. Also callable by hand, after something was mended.
 CREATE OR REPLACE FUNCTION {{ schema }}.check_invariants()
 RETURNS TABLE (broken_invariant text, found_violations bigint)
 LANGUAGE plpgsql
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 AS $body$
 BEGIN
     WITH found AS MATERIALIZED (
@@ -363,7 +363,7 @@ COMMENT ON FUNCTION {{ schema }}.check_invariants() IS
 'Reads the view invariant_violations and keeps what it says for the view health; returns those '
 'that are broken.';
 
--- object: views/health.sql sha256=5e613364eb950654006dfcff079a0709f37f4760b3939747b1962d23675f528a
+-- object: views/health.sql sha256=19d89e429ba927a433eb4b9dece1ca2067caa042b0cf4dcfc64ef73925935479
 -- What somebody on call wants to know first: one row a check, always, the worst of its findings.
 -- Thresholds are those of alert_rules, where there is a rule.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.health AS
@@ -406,7 +406,7 @@ findings (check_name, severity, message) AS (
     FROM alert
     CROSS JOIN job
     WHERE
-        alert.alert_name LIKE 'cleanup\_%'
+        starts_with(alert.alert_name, 'cleanup_')
         AND job.scheduler <> 'none'
     UNION ALL
     SELECT

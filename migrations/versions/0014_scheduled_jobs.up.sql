@@ -1,7 +1,7 @@
 -- 0014: Scheduled jobs.
 -- A template, frozen by `ticketdb revision`.
 
--- object: functions/purge_history.sql sha256=c702bc101469232b9c87a5ae539b1a8cab1a5616a56b40ffe289212df5e61699
+-- object: functions/purge_history.sql sha256=8d06b4e4b81d4f030fdca853b2bdb43c608f5361f860ba5014f76bcad2f1675e
 -- Scheduled daily. What has passed its retention goes: months of the logs as whole partitions, runs
 -- of jobs as rows.
 CREATE OR REPLACE FUNCTION {{ schema }}.purge_history()
@@ -119,7 +119,7 @@ BEGIN
             ON link.inhparent = to_regclass(format('%I.%I', v_schema, logs.name))
         INNER JOIN pg_class AS child ON child.oid = link.inhrelid
         CROSS JOIN LATERAL substring(
-            pg_get_expr(child.relpartbound, child.oid) FROM 'TO \(''([^'']+)''\)'
+            pg_get_expr(child.relpartbound, child.oid) FROM 'TO [(]''([^'']+)''[)]'
         ) AS upper_bound (value)
         WHERE
             upper_bound.value::timestamptz
@@ -160,12 +160,13 @@ COMMENT ON FUNCTION {{ schema }}.purge_history() IS
 'Drops partitions of the logs that are past audit_retention_days and rolled up, deletes rollups '
 'that no view reads any more, and runs of jobs past run_history_days. Returns what was removed.';
 
--- object: functions/scheduled_jobs.sql sha256=36af476caeb8bb77936291e4a359ef67b4a15ab83488209769a4b1e64da3e341
+-- object: functions/scheduled_jobs.sql sha256=71baddb9bc49080e2aedcd1157c6c83413b72618e0da174f6123e7756ff964b5
 -- The jobs, once: for scheduling them, unscheduling them, and seeing that they are there.
 CREATE OR REPLACE FUNCTION {{ schema }}.scheduled_jobs()
 RETURNS TABLE (job_name text, schedule text, command text, routine text)
 LANGUAGE sql
 IMMUTABLE
+SET search_path = pg_catalog, pg_temp
 ROWS 5
 AS $body$
 VALUES

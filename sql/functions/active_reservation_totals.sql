@@ -8,7 +8,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.active_reservation_totals(
 LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 SET enable_hashjoin = off
 SET enable_mergejoin = off

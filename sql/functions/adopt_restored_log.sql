@@ -4,7 +4,7 @@
 CREATE OR REPLACE FUNCTION {{ schema }}.adopt_restored_log(p_log text)
 RETURNS bigint
 LANGUAGE plpgsql
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 -- While it is locked nobody sells; behind a long transaction we give up, and try again next time.
 SET lock_timeout = '1s'
 AS $body$

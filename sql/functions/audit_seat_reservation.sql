@@ -1,9 +1,9 @@
 -- Trigger function: whoever changes a hold, by whatever statement, leaves a line; who may not write
--- the log may not change a hold. It runs as the caller and needs no
--- setting: every name in it is qualified.
+-- the log may not change a hold. It runs as the caller.
 CREATE OR REPLACE FUNCTION {{ schema }}.audit_seat_reservation()
 RETURNS trigger
 LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
     v_event_type text := CASE WHEN NEW.status = 'active' THEN 'created' ELSE NEW.status END;

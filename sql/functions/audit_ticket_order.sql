@@ -3,6 +3,7 @@
 CREATE OR REPLACE FUNCTION {{ schema }}.audit_ticket_order()
 RETURNS trigger
 LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
 AS $body$
 BEGIN
     INSERT INTO {{ schema }}.ticket_order_audit_log (

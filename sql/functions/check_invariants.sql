@@ -2,7 +2,7 @@
 CREATE OR REPLACE FUNCTION {{ schema }}.check_invariants()
 RETURNS TABLE (broken_invariant text, found_violations bigint)
 LANGUAGE plpgsql
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 AS $body$
 BEGIN
     WITH found AS MATERIALIZED (

@@ -7,7 +7,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.cleanup_expired_seat_reservations(
     OUT reservation_ids uuid[]
 )
 LANGUAGE plpgsql
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
     v_portion record;

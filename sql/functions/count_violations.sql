@@ -6,7 +6,7 @@ RETURNS TABLE (invariant text, violations bigint, description text)
 LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 SET enable_nestloop = off
 SET enable_mergejoin = off
 SET join_collapse_limit = 1

@@ -16,7 +16,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.create_ticket_order(
 )
 LANGUAGE plpgsql
 SECURITY DEFINER
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 AS $body$
@@ -38,7 +38,7 @@ BEGIN
         error_code := CASE
             WHEN v_hold.id IS NULL THEN 'NOT_FOUND'
             WHEN v_hold.session_id IS DISTINCT FROM p_session_id THEN 'PERMISSION_DENIED'
-            WHEN p_idempotency_key !~ '\S'
+            WHEN p_idempotency_key !~ '[^[:space:]]'
                 OR GREATEST(
                     length(p_idempotency_key), length(p_payment_provider),
                     length(p_payment_intent_id)

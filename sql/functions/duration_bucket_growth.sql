@@ -4,9 +4,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.duration_bucket_growth()
 RETURNS double precision
 LANGUAGE sql
 IMMUTABLE
-AS $body$
-SELECT 1.04::double precision;
-$body$;
+RETURN 1.04::double precision;
 
 COMMENT ON FUNCTION {{ schema }}.duration_bucket_growth() IS
 'Each bucket of durations ends at so many times the end of the one before: what is read from them '

@@ -9,7 +9,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.end_holds(
 )
 RETURNS integer
 LANGUAGE plpgsql
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 SET enable_bitmapscan = off

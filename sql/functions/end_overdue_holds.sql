@@ -7,7 +7,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.end_overdue_holds(
     OUT seats_released integer
 )
 LANGUAGE plpgsql
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 -- The arrays would be planned anew each time, and for their present length.
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off

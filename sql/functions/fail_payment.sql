@@ -14,7 +14,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.fail_payment(
 )
 LANGUAGE plpgsql
 SECURITY DEFINER
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 AS $body$
@@ -23,8 +23,8 @@ DECLARE
     v_event {{ schema }}.payment_events;
     v_detail jsonb := jsonb_build_object('event_id', left(p_event_id, 200));
 BEGIN
-    IF COALESCE(p_provider, '') !~ '\S'
-        OR COALESCE(p_event_id, '') !~ '\S'
+    IF COALESCE(p_provider, '') !~ '[^[:space:]]'
+        OR COALESCE(p_event_id, '') !~ '[^[:space:]]'
         OR GREATEST(length(p_provider), length(p_event_id)) > 200
     THEN
         error_code := 'INVALID_INPUT';

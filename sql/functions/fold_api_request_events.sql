@@ -7,7 +7,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.fold_api_request_events(
 )
 RETURNS void
 LANGUAGE sql
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 AS $body$
 WITH events AS MATERIALIZED (
     SELECT

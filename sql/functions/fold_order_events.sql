@@ -7,7 +7,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.fold_order_events(
 )
 RETURNS void
 LANGUAGE sql
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 AS $body$
 INSERT INTO {{ schema }}.order_minutes (
     minute, currency, orders, failed_orders, paid_orders, revenue_in_cents, tickets

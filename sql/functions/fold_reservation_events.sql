@@ -7,7 +7,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.fold_reservation_events(
 )
 RETURNS void
 LANGUAGE plpgsql
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 AS $body$
 BEGIN
     WITH events AS MATERIALIZED (

@@ -5,7 +5,7 @@ RETURNS boolean
 LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 -- What is not rolled up is found by its ids.
 SET enable_seqscan = off
 AS $body$

@@ -3,7 +3,7 @@
 CREATE OR REPLACE FUNCTION {{ schema }}.lock_order(p_show_id uuid, p_order_id uuid)
 RETURNS {{ schema }}.ticket_orders
 LANGUAGE plpgsql
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
     v_order {{ schema }}.ticket_orders;

@@ -3,7 +3,7 @@
 CREATE OR REPLACE FUNCTION {{ schema }}.lock_reservation(p_reservation_token text)
 RETURNS {{ schema }}.seat_reservations
 LANGUAGE plpgsql
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
     v_show_id uuid;

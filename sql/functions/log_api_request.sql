@@ -10,7 +10,7 @@ RETURNS void
 LANGUAGE sql
 VOLATILE
 SECURITY DEFINER
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 AS $body$
 INSERT INTO {{ schema }}.api_request_log (endpoint, method, status_code, duration_ms)
 VALUES (

@@ -1,5 +1,5 @@
 -- For the functions that sell: a refused call is a row, since an exception would undo the line
--- that records it. Called with their search_path, which is pinned.
+-- that records it.
 CREATE OR REPLACE FUNCTION {{ schema }}.log_order_failure(
     p_function text,
     p_error_code text,
@@ -15,6 +15,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.log_order_failure(
 )
 RETURNS void
 LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
 AS $body$
 BEGIN
     INSERT INTO {{ schema }}.ticket_order_audit_log (

@@ -17,7 +17,7 @@ BEGIN
         FROM pg_inherits AS link
         INNER JOIN pg_class AS child ON child.oid = link.inhrelid
         CROSS JOIN LATERAL substring(
-            pg_get_expr(child.relpartbound, child.oid) FROM 'TO \(''([^'']+)''\)'
+            pg_get_expr(child.relpartbound, child.oid) FROM 'TO [(]''([^'']+)''[)]'
         ) AS upper_bound (value)
         WHERE link.inhparent = to_regclass(format('%I.%I', {{ schema | literal }}, log));
 

@@ -7,7 +7,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.log_tail(
 )
 LANGUAGE sql
 STABLE
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 AS $body$
 SELECT
     mark.watermark,

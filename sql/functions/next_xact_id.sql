@@ -3,7 +3,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.next_xact_id(p_xact_id xid8)
 RETURNS xid8
 LANGUAGE sql
 IMMUTABLE
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 AS $body$
 SELECT (p_xact_id::text::numeric + 1)::text::xid8;
 $body$;

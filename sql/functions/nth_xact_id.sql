@@ -9,7 +9,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.nth_xact_id(
 RETURNS xid8
 LANGUAGE plpgsql
 STABLE
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
     v_xact_id xid8;

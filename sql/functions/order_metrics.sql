@@ -13,7 +13,7 @@ RETURNS TABLE (
 LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 -- The planner knows nothing of a range between two parameters, and would read the whole log.
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off

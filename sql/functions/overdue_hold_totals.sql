@@ -6,7 +6,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.overdue_hold_totals(
 LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 AS $body$
 BEGIN

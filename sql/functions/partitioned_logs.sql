@@ -3,6 +3,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.partitioned_logs()
 RETURNS SETOF text
 LANGUAGE sql
 IMMUTABLE
+SET search_path = pg_catalog, pg_temp
 ROWS 3
 AS $body$
 VALUES ('seat_reservation_audit_log'), ('ticket_order_audit_log'), ('api_request_log');

@@ -115,7 +115,7 @@ BEGIN
             ON link.inhparent = to_regclass(format('%I.%I', v_schema, logs.name))
         INNER JOIN pg_class AS child ON child.oid = link.inhrelid
         CROSS JOIN LATERAL substring(
-            pg_get_expr(child.relpartbound, child.oid) FROM 'TO \(''([^'']+)''\)'
+            pg_get_expr(child.relpartbound, child.oid) FROM 'TO [(]''([^'']+)''[)]'
         ) AS upper_bound (value)
         WHERE
             upper_bound.value::timestamptz

@@ -21,7 +21,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.reserve_seats(
 )
 LANGUAGE plpgsql
 SECURITY DEFINER
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 -- A custom plan for = ANY(p_seat_ids) always looks cheaper, and making it anew costs more than the
 -- statement.
 SET plan_cache_mode = 'force_generic_plan'
@@ -40,7 +40,7 @@ BEGIN
         OR v_wanted IS NULL
         OR v_wanted = 0
         OR p_session_id IS NULL
-        OR p_session_id !~ '\S'
+        OR p_session_id !~ '[^[:space:]]'
         OR length(p_session_id) > 200
         OR length(p_user_id) > 200
         OR length(p_email) > 320

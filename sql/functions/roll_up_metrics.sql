@@ -4,7 +4,7 @@
 CREATE OR REPLACE FUNCTION {{ schema }}.roll_up_metrics(p_max_events integer DEFAULT 500000)
 RETURNS TABLE (log text, events_folded bigint, is_behind boolean)
 LANGUAGE plpgsql
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 -- The planner would not know that what is new is little. What is restored is folded by its actual
 -- values: it may be most of the log, or next to nothing.
 SET enable_seqscan = off

@@ -10,7 +10,7 @@ RETURNS TABLE (
 LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 SET jit = off
 ROWS 3

@@ -3,6 +3,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.scheduled_jobs()
 RETURNS TABLE (job_name text, schedule text, command text, routine text)
 LANGUAGE sql
 IMMUTABLE
+SET search_path = pg_catalog, pg_temp
 ROWS 5
 AS $body$
 VALUES

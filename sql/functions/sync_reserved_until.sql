@@ -4,7 +4,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.sync_reserved_until()
 RETURNS trigger
 LANGUAGE plpgsql
 SECURITY DEFINER
-SET search_path = {{ schema }}, pg_temp
+SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 AS $body$

@@ -5,27 +5,20 @@ RETURNS uuid
 LANGUAGE sql
 VOLATILE
 PARALLEL SAFE
-AS $body$
--- RFC 9562: 48 bits of milliseconds laid over a random version 4, whose version nibble 0100 becomes
--- 0111.
-SELECT
-    encode(
+-- RFC 9562: 48 bits of milliseconds in front of a random version 4, whose version nibble 0100
+-- becomes 0111.
+RETURN
+encode(
+    set_bit(
         set_bit(
-            set_bit(
-                overlay(
-                    uuid_send(gen_random_uuid())
-                    PLACING substring(
-                        int8send((extract(EPOCH FROM clock_timestamp()) * 1000)::bigint) FROM 3
-                    )
-                    FROM 1 FOR 6
-                ),
-                52, 1
-            ),
-            53, 1
+            substring(int8send((extract(EPOCH FROM clock_timestamp()) * 1000)::bigint), 3)
+            || substring(uuid_send(gen_random_uuid()), 7),
+            52, 1
         ),
-        'hex'
-    )::uuid;
-$body$;
+        53, 1
+    ),
+    'hex'
+)::uuid;
 
 COMMENT ON FUNCTION {{ schema }}.uuid_v7() IS
 'A new time-ordered UUID, version 7: 48 bits of Unix milliseconds, 74 random bits.';

@@ -4,9 +4,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.window_start(p_length interval)
 RETURNS timestamptz
 LANGUAGE sql
 STABLE
-AS $body$
-SELECT date_bin('1 minute', now() - p_length, '2000-01-01 00:00+00');
-$body$;
+RETURN date_bin('1 minute', now() - p_length, '2000-01-01 00:00+00');
 
 COMMENT ON FUNCTION {{ schema }}.window_start(interval) IS
 'Beginning of the window of this length up to now, in a view of the metrics.';

@@ -17,9 +17,9 @@ CREATE TABLE {{ schema }}.payment_events (
     CONSTRAINT payment_events_order_id_show_id_fkey
     FOREIGN KEY (order_id, show_id) REFERENCES {{ schema }}.ticket_orders (id, show_id),
     CONSTRAINT payment_events_provider_check
-    CHECK (length(provider) <= 200 AND provider ~ '\S'),
+    CHECK (length(provider) <= 200 AND provider ~ '[^[:space:]]'),
     CONSTRAINT payment_events_event_id_check
-    CHECK (length(event_id) <= 200 AND event_id ~ '\S'),
+    CHECK (length(event_id) <= 200 AND event_id ~ '[^[:space:]]'),
     CONSTRAINT payment_events_kind_check CHECK (kind IN ('payment', 'failure')),
     CONSTRAINT payment_events_error_code_check CHECK (success = (error_code IS NULL)),
     CONSTRAINT payment_events_created_at_check CHECK (isfinite(created_at))

@@ -22,7 +22,7 @@ CREATE TABLE {{ schema }}.seat_reservations (
     CONSTRAINT seat_reservations_reservation_token_show_id_key UNIQUE (reservation_token, show_id),
     CONSTRAINT seat_reservations_show_id_fkey
     FOREIGN KEY (show_id) REFERENCES {{ schema }}.shows (id),
-    CONSTRAINT seat_reservations_session_id_check CHECK (session_id ~ '\S'),
+    CONSTRAINT seat_reservations_session_id_check CHECK (session_id ~ '[^[:space:]]'),
     CONSTRAINT seat_reservations_status_check
     CHECK (status IN ('active', 'completed', 'released', 'expired')),
     CONSTRAINT seat_reservations_expires_at_check CHECK (isfinite(expires_at)),

@@ -9,7 +9,7 @@ CREATE TABLE {{ schema }}.shows (
     status text NOT NULL DEFAULT 'draft',
     created_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT shows_pkey PRIMARY KEY (id),
-    CONSTRAINT shows_name_check CHECK (name ~ '\S'),
+    CONSTRAINT shows_name_check CHECK (name ~ '[^[:space:]]'),
     CONSTRAINT shows_starts_at_check CHECK (isfinite(starts_at)),
     CONSTRAINT shows_time_zone_check CHECK ({{ schema }}.is_time_zone(time_zone)),
     CONSTRAINT shows_currency_check CHECK (currency ~ '^[A-Z]{3}$'),

@@ -28,7 +28,7 @@ CREATE TABLE {{ schema }}.ticket_orders (
     ),
     CONSTRAINT ticket_orders_currency_check CHECK (currency ~ '^[A-Z]{3}$'),
     CONSTRAINT ticket_orders_idempotency_key_check CHECK (
-        length(idempotency_key) <= 200 AND idempotency_key ~ '\S'
+        length(idempotency_key) <= 200 AND idempotency_key ~ '[^[:space:]]'
     ),
     CONSTRAINT ticket_orders_payment_provider_check CHECK (length(payment_provider) <= 200),
     CONSTRAINT ticket_orders_payment_intent_id_check CHECK (length(payment_intent_id) <= 200),

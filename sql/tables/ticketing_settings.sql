@@ -6,9 +6,11 @@ CREATE TABLE {{ schema }}.ticketing_settings (
     extension_minutes integer NOT NULL DEFAULT 5,
     max_extensions integer NOT NULL DEFAULT 3,
     max_hold_minutes integer NOT NULL DEFAULT 60,
+    order_minutes integer NOT NULL DEFAULT 5,
     max_seats_per_reservation integer NOT NULL DEFAULT 10,
     audit_retention_days integer NOT NULL DEFAULT 90,
     run_history_days integer NOT NULL DEFAULT 14,
+    personal_data_retention_days integer NOT NULL DEFAULT 400,
     business_time_zone text NOT NULL DEFAULT 'UTC',
     async_conflict_log boolean NOT NULL DEFAULT false,
     CONSTRAINT ticketing_settings_pkey PRIMARY KEY (singleton),
@@ -19,6 +21,8 @@ CREATE TABLE {{ schema }}.ticketing_settings (
     CONSTRAINT ticketing_settings_max_extensions_check CHECK (max_extensions BETWEEN 0 AND 100),
     CONSTRAINT ticketing_settings_max_hold_minutes_check
     CHECK (max_hold_minutes BETWEEN hold_minutes AND 10080),
+    CONSTRAINT ticketing_settings_order_minutes_check
+    CHECK (order_minutes BETWEEN 1 AND 1440),
     CONSTRAINT ticketing_settings_max_seats_per_reservation_check
     CHECK (max_seats_per_reservation BETWEEN 1 AND 1000),
     -- The longest window that a dashboard looks back on is a week.
@@ -26,6 +30,8 @@ CREATE TABLE {{ schema }}.ticketing_settings (
     CHECK (audit_retention_days BETWEEN 8 AND 36500),
     CONSTRAINT ticketing_settings_run_history_days_check
     CHECK (run_history_days BETWEEN 2 AND 3650),
+    CONSTRAINT ticketing_settings_personal_data_retention_days_check
+    CHECK (personal_data_retention_days BETWEEN 1 AND 36500),
     CONSTRAINT ticketing_settings_business_time_zone_check
     CHECK ({{ schema }}.is_time_zone(business_time_zone))
 );
@@ -48,6 +54,8 @@ COMMENT ON COLUMN {{ schema }}.ticketing_settings.max_extensions IS
 'How often a hold may be extended.';
 COMMENT ON COLUMN {{ schema }}.ticketing_settings.max_hold_minutes IS
 'The longest that a hold may last from its creation, extensions included, in minutes.';
+COMMENT ON COLUMN {{ schema }}.ticketing_settings.order_minutes IS
+'How long a hold lasts at least from when it is ordered, in minutes: time to pay.';
 COMMENT ON COLUMN {{ schema }}.ticketing_settings.max_seats_per_reservation IS
 'The most seats that one call of reserve_seats may hold.';
 COMMENT ON COLUMN {{ schema }}.ticketing_settings.audit_retention_days IS
@@ -55,6 +63,8 @@ COMMENT ON COLUMN {{ schema }}.ticketing_settings.audit_retention_days IS
 'purge_history().';
 COMMENT ON COLUMN {{ schema }}.ticketing_settings.run_history_days IS
 'For how many days the history of scheduled jobs is kept.';
+COMMENT ON COLUMN {{ schema }}.ticketing_settings.personal_data_retention_days IS
+'For how many days after their end holds and orders keep personal data.';
 COMMENT ON COLUMN {{ schema }}.ticketing_settings.business_time_zone IS
 'IANA time zone in which "today" begins on the dashboards.';
 COMMENT ON COLUMN {{ schema }}.ticketing_settings.async_conflict_log IS
@@ -73,6 +83,8 @@ COMMENT ON CONSTRAINT ticketing_settings_max_extensions_check ON {{ schema }}.ti
 COMMENT ON CONSTRAINT ticketing_settings_max_hold_minutes_check
 ON {{ schema }}.ticketing_settings IS
 'Not shorter than a hold without extensions, at most a week.';
+COMMENT ON CONSTRAINT ticketing_settings_order_minutes_check ON {{ schema }}.ticketing_settings IS
+'From a minute to a day.';
 COMMENT ON CONSTRAINT ticketing_settings_max_seats_per_reservation_check
 ON {{ schema }}.ticketing_settings IS
 'Bounds the work of one call.';
@@ -82,6 +94,9 @@ ON {{ schema }}.ticketing_settings IS
 COMMENT ON CONSTRAINT ticketing_settings_run_history_days_check
 ON {{ schema }}.ticketing_settings IS
 'Not shorter than the 24 hours that cleanup health looks back on.';
+COMMENT ON CONSTRAINT ticketing_settings_personal_data_retention_days_check
+ON {{ schema }}.ticketing_settings IS
+'From a day to a century.';
 COMMENT ON CONSTRAINT ticketing_settings_business_time_zone_check
 ON {{ schema }}.ticketing_settings IS
 'A zone that the server knows.';

@@ -40,7 +40,7 @@ findings (check_name, severity, message) AS (
     FROM alert
     CROSS JOIN job
     WHERE
-        alert.alert_name LIKE 'cleanup\_%'
+        starts_with(alert.alert_name, 'cleanup_')
         AND job.scheduler <> 'none'
     UNION ALL
     SELECT

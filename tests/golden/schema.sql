@@ -35,7 +35,7 @@ COMMENT ON SCHEMA monitoring IS 'ticketdb: views for dashboards and alerts. Read
 
 CREATE FUNCTION public.active_reservation_totals(OUT active_reservations bigint, OUT expiring_soon bigint, OUT total_seats_held bigint) RETURNS record
     LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
@@ -79,7 +79,7 @@ COMMENT ON FUNCTION public.active_reservation_totals(OUT active_reservations big
 
 CREATE FUNCTION public.adopt_restored_log(p_log text) RETURNS bigint
     LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '1s'
     AS $_$
 DECLARE
@@ -134,7 +134,7 @@ COMMENT ON FUNCTION public.adopt_restored_log(p_log text) IS 'Makes the rollup o
 
 CREATE FUNCTION public.api_durations(p_since timestamp with time zone) RETURNS TABLE(endpoint text, duration_bucket smallint, requests bigint)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     SET jit TO 'off'
@@ -183,7 +183,7 @@ COMMENT ON FUNCTION public.api_durations(p_since timestamp with time zone) IS 'R
 
 CREATE FUNCTION public.api_metrics(p_since timestamp with time zone) RETURNS TABLE(endpoint text, requests bigint, errors bigint, duration_microseconds bigint)
     LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 100
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     SET jit TO 'off'
@@ -233,7 +233,7 @@ COMMENT ON FUNCTION public.api_metrics(p_since timestamp with time zone) IS 'Req
 
 CREATE FUNCTION public.api_request_events(p_from xid8, p_below xid8, p_after_id bigint) RETURNS TABLE(minute timestamp with time zone, endpoint text, duration_bucket smallint, requests bigint, errors bigint, duration_microseconds bigint)
     LANGUAGE plpgsql STABLE ROWS 100
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
     RETURN QUERY
@@ -275,6 +275,7 @@ COMMENT ON FUNCTION public.api_request_events(p_from xid8, p_below xid8, p_after
 
 CREATE FUNCTION public.audit_seat_reservation() RETURNS trigger
     LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 DECLARE
     v_event_type text := CASE WHEN NEW.status = 'active' THEN 'created' ELSE NEW.status END;
@@ -332,6 +333,7 @@ COMMENT ON FUNCTION public.audit_seat_reservation() IS 'Trigger: writes what hap
 
 CREATE FUNCTION public.audit_ticket_order() RETURNS trigger
     LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
     INSERT INTO "public".ticket_order_audit_log (
@@ -397,7 +399,7 @@ COMMENT ON FUNCTION public.can_use_pg_cron() IS 'Whether pg_cron is installed in
 
 CREATE FUNCTION public.check_invariants() RETURNS TABLE(broken_invariant text, found_violations bigint)
     LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
     WITH found AS MATERIALIZED (
@@ -447,7 +449,7 @@ COMMENT ON FUNCTION public.check_invariants() IS 'Reads the view invariant_viola
 
 CREATE FUNCTION public.cleanup_expired_seat_reservations(p_batch_size integer DEFAULT 5000, OUT total_reservations_expired integer, OUT total_seats_released integer, OUT reservation_ids uuid[]) RETURNS record
     LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 DECLARE
     v_portion record;
@@ -578,7 +580,7 @@ COMMENT ON FUNCTION public.cleanup_job_state(OUT scheduler text, OUT last_run_ag
 
 CREATE FUNCTION public.confirm_payment(p_show_id uuid, p_order_id uuid, p_provider text, p_event_id text, p_amount_in_cents bigint, OUT success boolean, OUT order_id uuid, OUT status text, OUT ticket_ids uuid[], OUT error_code text, OUT error_message text) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     AS $$
@@ -590,8 +592,8 @@ DECLARE
     v_detail jsonb := jsonb_build_object('event_id', left(p_event_id, 200));
 BEGIN
     ticket_ids := '{}';
-    IF COALESCE(p_provider, '') !~ '\S'
-        OR COALESCE(p_event_id, '') !~ '\S'
+    IF COALESCE(p_provider, '') !~ '[^[:space:]]'
+        OR COALESCE(p_event_id, '') !~ '[^[:space:]]'
         OR GREATEST(length(p_provider), length(p_event_id)) > 200
     THEN
         error_code := 'INVALID_INPUT';
@@ -812,7 +814,7 @@ COMMENT ON FUNCTION public.connections_by_state() IS 'Connections of clients to 
 
 CREATE FUNCTION public.count_violations() RETURNS TABLE(invariant text, violations bigint, description text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 10
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_nestloop TO 'off'
     SET enable_mergejoin TO 'off'
     SET join_collapse_limit TO '1'
@@ -1068,7 +1070,7 @@ COMMENT ON FUNCTION public.create_log_partition(p_table text, p_month date) IS '
 
 CREATE FUNCTION public.create_ticket_order(p_reservation_token text, p_session_id text, p_idempotency_key text DEFAULT NULL::text, p_payment_provider text DEFAULT NULL::text, p_payment_intent_id text DEFAULT NULL::text, OUT success boolean, OUT order_id uuid, OUT status text, OUT total_amount_in_cents bigint, OUT currency text, OUT error_code text, OUT error_message text) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     AS $$
@@ -1090,7 +1092,7 @@ BEGIN
         error_code := CASE
             WHEN v_hold.id IS NULL THEN 'NOT_FOUND'
             WHEN v_hold.session_id IS DISTINCT FROM p_session_id THEN 'PERMISSION_DENIED'
-            WHEN p_idempotency_key !~ '\S'
+            WHEN p_idempotency_key !~ '[^[:space:]]'
                 OR GREATEST(
                     length(p_idempotency_key), length(p_payment_provider),
                     length(p_payment_intent_id)
@@ -1180,9 +1182,7 @@ COMMENT ON FUNCTION public.create_ticket_order(p_reservation_token text, p_sessi
 
 CREATE FUNCTION public.duration_bucket_growth() RETURNS double precision
     LANGUAGE sql IMMUTABLE
-    AS $$
-SELECT 1.04::double precision;
-$$;
+    RETURN (1.04)::double precision;
 
 
 --
@@ -1198,7 +1198,7 @@ COMMENT ON FUNCTION public.duration_bucket_growth() IS 'Each bucket of durations
 
 CREATE FUNCTION public.end_holds(p_show_id uuid, p_reservation_ids uuid[], p_status text, p_lock_seat_ids uuid[] DEFAULT '{}'::uuid[]) RETURNS integer
     LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     SET enable_bitmapscan TO 'off'
@@ -1271,7 +1271,7 @@ COMMENT ON FUNCTION public.end_holds(p_show_id uuid, p_reservation_ids uuid[], p
 
 CREATE FUNCTION public.end_overdue_holds(p_show_id uuid, p_reservation_ids uuid[], OUT ended_ids uuid[], OUT seats_released integer) RETURNS record
     LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     SET enable_bitmapscan TO 'off'
@@ -1306,7 +1306,7 @@ COMMENT ON FUNCTION public.end_overdue_holds(p_show_id uuid, p_reservation_ids u
 
 CREATE FUNCTION public.error_events(p_from xid8, p_below xid8, p_after_id bigint) RETURNS TABLE(minute timestamp with time zone, message_sha256 bytea, error_message text, occurrences bigint, last_seen_at timestamp with time zone)
     LANGUAGE plpgsql STABLE ROWS 100
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
     RETURN QUERY
@@ -1349,31 +1349,7 @@ COMMENT ON FUNCTION public.error_events(p_from xid8, p_below xid8, p_after_id bi
 
 CREATE FUNCTION public.error_message(p_error_code text) RETURNS text
     LANGUAGE sql IMMUTABLE
-    AS $$
-SELECT
-    CASE p_error_code
-        WHEN 'SEATS_UNAVAILABLE' THEN 'One or more seats were taken by another customer'
-        WHEN 'DOUBLE_BOOKING_PREVENTED'
-            THEN 'Database constraint prevented double-booking: reservation_seats_no_double_booking'
-        WHEN 'INVALID_INPUT' THEN 'The input is not valid'
-        WHEN 'SHOW_NOT_ON_SALE' THEN 'The show does not exist or is not on sale'
-        WHEN 'TOO_MANY_SEATS' THEN 'More seats than one reservation may hold'
-        WHEN 'DUPLICATE_RESERVATION' THEN 'The session already holds seats of this show'
-        WHEN 'SEATS_NOT_FOUND' THEN 'One or more seats are not part of this show or reservation'
-        WHEN 'NOT_FOUND' THEN 'There is no such reservation or order'
-        WHEN 'PERMISSION_DENIED' THEN 'The reservation belongs to another session'
-        WHEN 'RESERVATION_INACTIVE' THEN 'The reservation has ended'
-        WHEN 'RESERVATION_EXPIRED' THEN 'The reservation is over'
-        WHEN 'MAX_EXTENSIONS_REACHED' THEN 'The reservation cannot be extended any further'
-        WHEN 'IDEMPOTENCY_KEY_REUSED' THEN 'The idempotency key was used for another reservation'
-        WHEN 'AMOUNT_MISMATCH' THEN 'The amount paid is not the amount of the order'
-        WHEN 'ORDER_NOT_PAYABLE' THEN 'The order can no longer be paid'
-        WHEN 'ORDER_NOT_REFUNDABLE' THEN 'The order has not been paid or was refunded before'
-        -- Not the words of the server: dashboards count errors that say constraint as prevented
-        -- double bookings.
-        WHEN 'INTERNAL_ERROR' THEN 'Unexpected error, see metadata of the audit log'
-    END;
-$$;
+    RETURN CASE p_error_code WHEN 'SEATS_UNAVAILABLE'::text THEN 'One or more seats were taken by another customer'::text WHEN 'DOUBLE_BOOKING_PREVENTED'::text THEN 'Database constraint prevented double-booking: reservation_seats_no_double_booking'::text WHEN 'INVALID_INPUT'::text THEN 'The input is not valid'::text WHEN 'SHOW_NOT_ON_SALE'::text THEN 'The show does not exist or is not on sale'::text WHEN 'TOO_MANY_SEATS'::text THEN 'More seats than one reservation may hold'::text WHEN 'DUPLICATE_RESERVATION'::text THEN 'The session already holds seats of this show'::text WHEN 'SEATS_NOT_FOUND'::text THEN 'One or more seats are not part of this show or reservation'::text WHEN 'NOT_FOUND'::text THEN 'There is no such reservation or order'::text WHEN 'PERMISSION_DENIED'::text THEN 'The reservation belongs to another session'::text WHEN 'RESERVATION_INACTIVE'::text THEN 'The reservation has ended'::text WHEN 'RESERVATION_EXPIRED'::text THEN 'The reservation is over'::text WHEN 'MAX_EXTENSIONS_REACHED'::text THEN 'The reservation cannot be extended any further'::text WHEN 'IDEMPOTENCY_KEY_REUSED'::text THEN 'The idempotency key was used for another reservation'::text WHEN 'AMOUNT_MISMATCH'::text THEN 'The amount paid is not the amount of the order'::text WHEN 'ORDER_NOT_PAYABLE'::text THEN 'The order can no longer be paid'::text WHEN 'ORDER_NOT_REFUNDABLE'::text THEN 'The order has not been paid or was refunded before'::text WHEN 'EVENT_MISMATCH'::text THEN 'The event came before with another amount'::text WHEN 'BUSY'::text THEN 'Somebody else is working on it at this moment, try again'::text WHEN 'INTERNAL_ERROR'::text THEN 'Unexpected error, see metadata of the audit log'::text ELSE NULL::text END;
 
 
 --
@@ -1389,7 +1365,7 @@ COMMENT ON FUNCTION public.error_message(p_error_code text) IS 'The sentence tha
 
 CREATE FUNCTION public.error_metrics(p_since timestamp with time zone, p_limit integer) RETURNS TABLE(error_message text, occurrences bigint, last_seen_at timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 10
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     SET jit TO 'off'
@@ -1452,7 +1428,7 @@ COMMENT ON FUNCTION public.error_metrics(p_since timestamp with time zone, p_lim
 
 CREATE FUNCTION public.expire_holds(p_show_id uuid, p_reservation_ids uuid[], p_lock_seat_ids uuid[]) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     AS $$
@@ -1488,7 +1464,7 @@ COMMENT ON FUNCTION public.expire_holds(p_show_id uuid, p_reservation_ids uuid[]
 
 CREATE FUNCTION public.extend_reservation(p_reservation_token text, p_session_id text, OUT success boolean, OUT reservation_id uuid, OUT expires_at timestamp with time zone, OUT extensions_remaining integer, OUT error_code text, OUT error_message text) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     AS $$
@@ -1564,7 +1540,7 @@ COMMENT ON FUNCTION public.extend_reservation(p_reservation_token text, p_sessio
 
 CREATE FUNCTION public.extension_events(p_from xid8, p_below xid8, p_after_id bigint) RETURNS TABLE(reservation_id uuid, quarter timestamp with time zone)
     LANGUAGE plpgsql STABLE ROWS 100
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
     RETURN QUERY
@@ -1595,7 +1571,7 @@ COMMENT ON FUNCTION public.extension_events(p_from xid8, p_below xid8, p_after_i
 
 CREATE FUNCTION public.extension_metrics(p_days integer) RETURNS TABLE(day date, extensions bigint, unique_reservations bigint)
     LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 7
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     SET jit TO 'off'
@@ -1695,7 +1671,7 @@ COMMENT ON FUNCTION public.extension_metrics(p_days integer) IS 'Extensions of t
 
 CREATE FUNCTION public.fail_payment(p_show_id uuid, p_order_id uuid, p_provider text, p_event_id text, p_error_message text, OUT success boolean, OUT order_id uuid, OUT status text, OUT error_code text, OUT error_message text) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     AS $$
@@ -1704,8 +1680,8 @@ DECLARE
     v_event "public".payment_events;
     v_detail jsonb := jsonb_build_object('event_id', left(p_event_id, 200));
 BEGIN
-    IF COALESCE(p_provider, '') !~ '\S'
-        OR COALESCE(p_event_id, '') !~ '\S'
+    IF COALESCE(p_provider, '') !~ '[^[:space:]]'
+        OR COALESCE(p_event_id, '') !~ '[^[:space:]]'
         OR GREATEST(length(p_provider), length(p_event_id)) > 200
     THEN
         error_code := 'INVALID_INPUT';
@@ -1792,7 +1768,7 @@ COMMENT ON FUNCTION public.fail_payment(p_show_id uuid, p_order_id uuid, p_provi
 
 CREATE FUNCTION public.fold_api_request_events(p_from xid8, p_below xid8, p_after_id bigint) RETURNS void
     LANGUAGE sql
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 WITH events AS MATERIALIZED (
     SELECT
@@ -1858,7 +1834,7 @@ COMMENT ON FUNCTION public.fold_api_request_events(p_from xid8, p_below xid8, p_
 
 CREATE FUNCTION public.fold_events(p_log text, p_from xid8, p_below xid8, p_after_id bigint) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
     CASE p_log
@@ -1886,7 +1862,7 @@ COMMENT ON FUNCTION public.fold_events(p_log text, p_from xid8, p_below xid8, p_
 
 CREATE FUNCTION public.fold_order_events(p_from xid8, p_below xid8, p_after_id bigint) RETURNS void
     LANGUAGE sql
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 INSERT INTO "public".order_minutes (
     minute, currency, orders, failed_orders, paid_orders, revenue_in_cents, tickets
@@ -1925,7 +1901,7 @@ COMMENT ON FUNCTION public.fold_order_events(p_from xid8, p_below xid8, p_after_
 
 CREATE FUNCTION public.fold_reservation_events(p_from xid8, p_below xid8, p_after_id bigint) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
     WITH events AS MATERIALIZED (
@@ -2099,7 +2075,7 @@ COMMENT ON FUNCTION public.fold_reservation_events(p_from xid8, p_below xid8, p_
 
 CREATE FUNCTION public.get_reservation_statistics(p_show_id uuid DEFAULT NULL::uuid, p_hours integer DEFAULT 24) RETURNS TABLE(total_created bigint, total_completed bigint, total_expired bigint, total_released bigint, total_extended bigint, total_failed bigint, avg_hold_seconds double precision, expiration_rate double precision)
     LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 1
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
     IF p_hours IS NULL OR p_hours NOT BETWEEN 1 AND 8760 THEN
@@ -2179,7 +2155,7 @@ COMMENT ON FUNCTION public.is_own_work(p_xmin xid) IS 'Whether the row with this
 
 CREATE FUNCTION public.is_restored_log(p_log text) RETURNS boolean
     LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
     AS $_$
 DECLARE
@@ -2253,27 +2229,7 @@ COMMENT ON FUNCTION public.is_time_zone(p_name text) IS 'Whether the server know
 
 CREATE FUNCTION public.uuid_v7() RETURNS uuid
     LANGUAGE sql PARALLEL SAFE
-    AS $$
--- RFC 9562: 48 bits of milliseconds laid over a random version 4, whose version nibble 0100 becomes
--- 0111.
-SELECT
-    encode(
-        set_bit(
-            set_bit(
-                overlay(
-                    uuid_send(gen_random_uuid())
-                    PLACING substring(
-                        int8send((extract(EPOCH FROM clock_timestamp()) * 1000)::bigint) FROM 3
-                    )
-                    FROM 1 FOR 6
-                ),
-                52, 1
-            ),
-            53, 1
-        ),
-        'hex'
-    )::uuid;
-$$;
+    RETURN (encode(set_bit(set_bit(("substring"(int8send(((EXTRACT(epoch FROM clock_timestamp()) * (1000)::numeric))::bigint), 3) || "substring"(uuid_send(gen_random_uuid()), 7)), (52)::bigint, 1), (53)::bigint, 1), 'hex'::text))::uuid;
 
 
 --
@@ -2307,7 +2263,7 @@ CREATE TABLE public.ticket_orders (
     paid_at timestamp with time zone,
     CONSTRAINT ticket_orders_created_at_check CHECK (isfinite(created_at)),
     CONSTRAINT ticket_orders_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
-    CONSTRAINT ticket_orders_idempotency_key_check CHECK (((length(idempotency_key) <= 200) AND (idempotency_key ~ '\S'::text))),
+    CONSTRAINT ticket_orders_idempotency_key_check CHECK (((length(idempotency_key) <= 200) AND (idempotency_key ~ '[^[:space:]]'::text))),
     CONSTRAINT ticket_orders_paid_at_check CHECK ((((status = ANY (ARRAY['paid'::text, 'refund_due'::text, 'refunded'::text])) = (paid_at IS NOT NULL)) AND isfinite(paid_at))),
     CONSTRAINT ticket_orders_payment_intent_id_check CHECK ((length(payment_intent_id) <= 200)),
     CONSTRAINT ticket_orders_payment_provider_check CHECK ((length(payment_provider) <= 200)),
@@ -2484,7 +2440,7 @@ COMMENT ON CONSTRAINT ticket_orders_total_amount_in_cents_check ON public.ticket
 
 CREATE FUNCTION public.lock_order(p_show_id uuid, p_order_id uuid) RETURNS public.ticket_orders
     LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 DECLARE
     v_order "public".ticket_orders;
@@ -2545,7 +2501,7 @@ CREATE TABLE public.seat_reservations (
     CONSTRAINT seat_reservations_ended_at_check CHECK ((((status = 'active'::text) = (ended_at IS NULL)) AND isfinite(ended_at))),
     CONSTRAINT seat_reservations_expires_at_check CHECK (isfinite(expires_at)),
     CONSTRAINT seat_reservations_extension_count_check CHECK ((extension_count >= 0)),
-    CONSTRAINT seat_reservations_session_id_check CHECK (((session_id)::text ~ '\S'::text)),
+    CONSTRAINT seat_reservations_session_id_check CHECK (((session_id)::text ~ '[^[:space:]]'::text)),
     CONSTRAINT seat_reservations_status_check CHECK ((status = ANY (ARRAY['active'::text, 'completed'::text, 'released'::text, 'expired'::text])))
 );
 
@@ -2703,7 +2659,7 @@ COMMENT ON CONSTRAINT seat_reservations_status_check ON public.seat_reservations
 
 CREATE FUNCTION public.lock_reservation(p_reservation_token text) RETURNS public.seat_reservations
     LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 DECLARE
     v_show_id uuid;
@@ -2744,7 +2700,7 @@ COMMENT ON FUNCTION public.lock_reservation(p_reservation_token text) IS 'Locks 
 
 CREATE FUNCTION public.log_api_request(p_endpoint text, p_method text, p_status_code integer, p_duration_ms double precision) RETURNS void
     LANGUAGE sql SECURITY DEFINER
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 INSERT INTO "public".api_request_log (endpoint, method, status_code, duration_ms)
 VALUES (
@@ -2770,6 +2726,7 @@ COMMENT ON FUNCTION public.log_api_request(p_endpoint text, p_method text, p_sta
 
 CREATE FUNCTION public.log_order_failure(p_function text, p_error_code text, p_error_message text, p_show_id uuid, p_order_id uuid DEFAULT NULL::uuid, p_reservation_id uuid DEFAULT NULL::uuid, p_session_id text DEFAULT NULL::text, p_old_status text DEFAULT NULL::text, p_amount_in_cents bigint DEFAULT NULL::bigint, p_payment_provider text DEFAULT NULL::text, p_detail jsonb DEFAULT '{}'::jsonb) RETURNS void
     LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
     INSERT INTO "public".ticket_order_audit_log (
@@ -2816,7 +2773,7 @@ BEGIN
         FROM pg_inherits AS link
         INNER JOIN pg_class AS child ON child.oid = link.inhrelid
         CROSS JOIN LATERAL substring(
-            pg_get_expr(child.relpartbound, child.oid) FROM 'TO \(''([^'']+)''\)'
+            pg_get_expr(child.relpartbound, child.oid) FROM 'TO [(]''([^'']+)''[)]'
         ) AS upper_bound (value)
         WHERE link.inhparent = to_regclass(format('%I.%I', 'public', log));
 
@@ -2846,6 +2803,7 @@ COMMENT ON FUNCTION public.log_partitions() IS 'Up to when each log has partitio
 
 CREATE FUNCTION public.log_reservation_failure(p_function text, p_error_code text, p_error_message text, p_show_id uuid, p_reservation_id uuid, p_session_id text, p_seat_ids uuid[] DEFAULT NULL::uuid[], p_user_agent text DEFAULT NULL::text, p_ip_address inet DEFAULT NULL::inet, p_detail jsonb DEFAULT '{}'::jsonb) RETURNS void
     LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
     INSERT INTO "public".seat_reservation_audit_log (
@@ -2882,7 +2840,7 @@ COMMENT ON FUNCTION public.log_reservation_failure(p_function text, p_error_code
 
 CREATE FUNCTION public.log_tail(p_log text, OUT from_xact_id xid8, OUT below_xact_id xid8, OUT after_id bigint) RETURNS record
     LANGUAGE sql STABLE
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 SELECT
     mark.watermark,
@@ -3000,7 +2958,7 @@ COMMENT ON FUNCTION public.maintain_partitions() IS 'Makes the partitions of the
 
 CREATE FUNCTION public.next_xact_id(p_xact_id xid8) RETURNS xid8
     LANGUAGE sql IMMUTABLE
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 SELECT (p_xact_id::text::numeric + 1)::text::xid8;
 $$;
@@ -3019,7 +2977,7 @@ COMMENT ON FUNCTION public.next_xact_id(p_xact_id xid8) IS 'The transaction numb
 
 CREATE FUNCTION public.nth_xact_id(p_log text, p_from xid8, p_below xid8, p_after_id bigint, p_rows_before integer) RETURNS xid8
     LANGUAGE plpgsql STABLE
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 DECLARE
     v_xact_id xid8;
@@ -3051,7 +3009,7 @@ COMMENT ON FUNCTION public.nth_xact_id(p_log text, p_from xid8, p_below xid8, p_
 
 CREATE FUNCTION public.order_events(p_from xid8, p_below xid8, p_after_id bigint) RETURNS TABLE(minute timestamp with time zone, currency text, orders bigint, failed_orders bigint, paid_orders bigint, revenue_in_cents bigint, tickets bigint)
     LANGUAGE plpgsql STABLE ROWS 100
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
     RETURN QUERY
@@ -3110,7 +3068,7 @@ COMMENT ON FUNCTION public.order_events(p_from xid8, p_below xid8, p_after_id bi
 
 CREATE FUNCTION public.order_metrics(p_since timestamp with time zone) RETURNS TABLE(minute timestamp with time zone, currency text, orders bigint, failed_orders bigint, paid_orders bigint, revenue_in_cents bigint, tickets bigint)
     LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 1500
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     SET jit TO 'off'
@@ -3158,7 +3116,7 @@ COMMENT ON FUNCTION public.order_metrics(p_since timestamp with time zone) IS 'O
 
 CREATE FUNCTION public.overdue_hold_totals(OUT overdue_holds bigint, OUT oldest_overdue_seconds double precision) RETURNS record
     LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
     AS $$
 BEGIN
@@ -3189,7 +3147,7 @@ COMMENT ON FUNCTION public.overdue_hold_totals(OUT overdue_holds bigint, OUT old
 
 CREATE FUNCTION public.overdue_holds(p_limit integer, p_portion_size integer, p_after_expires_at timestamp with time zone, p_after_id uuid) RETURNS TABLE(show_id uuid, reservation_ids uuid[], last_expires_at timestamp with time zone, last_id uuid)
     LANGUAGE plpgsql STABLE
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     SET enable_bitmapscan TO 'off'
@@ -3261,6 +3219,7 @@ COMMENT ON FUNCTION public.overdue_holds(p_limit integer, p_portion_size integer
 
 CREATE FUNCTION public.partitioned_logs() RETURNS SETOF text
     LANGUAGE sql IMMUTABLE ROWS 3
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 VALUES ('seat_reservation_audit_log'), ('ticket_order_audit_log'), ('api_request_log');
 $$;
@@ -3388,7 +3347,7 @@ BEGIN
             ON link.inhparent = to_regclass(format('%I.%I', v_schema, logs.name))
         INNER JOIN pg_class AS child ON child.oid = link.inhrelid
         CROSS JOIN LATERAL substring(
-            pg_get_expr(child.relpartbound, child.oid) FROM 'TO \(''([^'']+)''\)'
+            pg_get_expr(child.relpartbound, child.oid) FROM 'TO [(]''([^'']+)''[)]'
         ) AS upper_bound (value)
         WHERE
             upper_bound.value::timestamptz
@@ -3439,7 +3398,7 @@ COMMENT ON FUNCTION public.purge_history() IS 'Drops partitions of the logs that
 
 CREATE FUNCTION public.refund_order(p_show_id uuid, p_order_id uuid, OUT success boolean, OUT order_id uuid, OUT status text, OUT seats_released integer, OUT error_code text, OUT error_message text) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     AS $$
@@ -3560,7 +3519,7 @@ COMMENT ON FUNCTION public.refuse_change() IS 'Trigger: raises restrict_violatio
 
 CREATE FUNCTION public.release_reservation(p_reservation_token text, p_session_id text, p_seat_ids uuid[] DEFAULT NULL::uuid[], OUT success boolean, OUT reservation_id uuid, OUT seats_released integer, OUT error_code text, OUT error_message text) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     AS $$
@@ -3757,7 +3716,7 @@ COMMENT ON FUNCTION public.reservation_cleanup_job_runs(p_limit integer) IS 'The
 
 CREATE FUNCTION public.reservation_events(p_from xid8, p_below xid8, p_after_id bigint) RETURNS TABLE(show_id uuid, minute timestamp with time zone, created bigint, completed bigint, expired bigint, released bigint, extended bigint, failed bigint, race_conditions bigint, constraint_violations bigint, holds_ended bigint, hold_microseconds bigint, releases_ended bigint, release_microseconds bigint)
     LANGUAGE plpgsql STABLE ROWS 100
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
     RETURN QUERY
@@ -3815,7 +3774,7 @@ COMMENT ON FUNCTION public.reservation_events(p_from xid8, p_below xid8, p_after
 
 CREATE FUNCTION public.reservation_metrics(p_since timestamp with time zone, p_show_id uuid DEFAULT NULL::uuid) RETURNS TABLE(minute timestamp with time zone, created bigint, completed bigint, expired bigint, released bigint, extended bigint, failed bigint, race_conditions bigint, constraint_violations bigint, holds_ended bigint, hold_microseconds bigint, releases_ended bigint, release_microseconds bigint)
     LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 1500
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     SET jit TO 'off'
@@ -3898,7 +3857,7 @@ COMMENT ON FUNCTION public.reservation_metrics(p_since timestamp with time zone,
 
 CREATE FUNCTION public.reserve_seats(p_show_id uuid, p_seat_ids uuid[], p_session_id text, p_user_id text DEFAULT NULL::text, p_email text DEFAULT NULL::text, p_user_agent text DEFAULT NULL::text, p_ip_address inet DEFAULT NULL::inet, OUT success boolean, OUT reservation_id uuid, OUT reservation_token text, OUT expires_at timestamp with time zone, OUT seat_count integer, OUT total_amount_in_cents bigint, OUT currency text, OUT error_code text, OUT error_message text) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     AS $$
@@ -3913,7 +3872,7 @@ BEGIN
         OR v_wanted IS NULL
         OR v_wanted = 0
         OR p_session_id IS NULL
-        OR p_session_id !~ '\S'
+        OR p_session_id !~ '[^[:space:]]'
         OR length(p_session_id) > 200
         OR length(p_user_id) > 200
         OR length(p_email) > 320
@@ -4108,7 +4067,7 @@ COMMENT ON FUNCTION public.reserve_seats(p_show_id uuid, p_seat_ids uuid[], p_se
 
 CREATE FUNCTION public.retake_seats(p_show_id uuid, p_reservation_id uuid, p_seat_ids uuid[]) RETURNS boolean
     LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     AS $$
@@ -4240,7 +4199,7 @@ COMMENT ON FUNCTION public.revoke_default_privileges() IS 'Takes away what defau
 
 CREATE FUNCTION public.roll_up_metrics(p_max_events integer DEFAULT 500000) RETURNS TABLE(log text, events_folded bigint, is_behind boolean)
     LANGUAGE plpgsql ROWS 3
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
     AS $_$
 DECLARE
@@ -4328,7 +4287,7 @@ COMMENT ON FUNCTION public.roll_up_metrics(p_max_events integer) IS 'Adds new ro
 
 CREATE FUNCTION public.rollup_state() RETURNS TABLE(log text, is_restored boolean, age_seconds double precision, waiting_seconds double precision)
     LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 3
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
     SET jit TO 'off'
     AS $_$
@@ -4604,6 +4563,7 @@ COMMENT ON FUNCTION public.schedule_jobs() IS 'Schedules the jobs of scheduled_j
 
 CREATE FUNCTION public.scheduled_jobs() RETURNS TABLE(job_name text, schedule text, command text, routine text)
     LANGUAGE sql IMMUTABLE ROWS 5
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 VALUES
 (
@@ -4643,7 +4603,7 @@ COMMENT ON FUNCTION public.scheduled_jobs() IS 'The jobs that keep ticketdb tidy
 
 CREATE FUNCTION public.sync_reserved_until() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     AS $$
@@ -4754,9 +4714,7 @@ COMMENT ON FUNCTION public.unschedule_jobs() IS 'Takes the jobs of scheduled_job
 
 CREATE FUNCTION public.window_start(p_length interval) RETURNS timestamp with time zone
     LANGUAGE sql STABLE
-    AS $$
-SELECT date_bin('1 minute', now() - p_length, '2000-01-01 00:00+00');
-$$;
+    RETURN date_bin('00:01:00'::interval, (now() - p_length), '2000-01-01 00:00:00+00'::timestamp with time zone);
 
 
 --
@@ -5475,9 +5433,11 @@ CREATE TABLE public.ticketing_settings (
     extension_minutes integer DEFAULT 5 NOT NULL,
     max_extensions integer DEFAULT 3 NOT NULL,
     max_hold_minutes integer DEFAULT 60 NOT NULL,
+    order_minutes integer DEFAULT 5 NOT NULL,
     max_seats_per_reservation integer DEFAULT 10 NOT NULL,
     audit_retention_days integer DEFAULT 90 NOT NULL,
     run_history_days integer DEFAULT 14 NOT NULL,
+    personal_data_retention_days integer DEFAULT 400 NOT NULL,
     business_time_zone text DEFAULT 'UTC'::text NOT NULL,
     async_conflict_log boolean DEFAULT false NOT NULL,
     CONSTRAINT ticketing_settings_audit_retention_days_check CHECK (((audit_retention_days >= 8) AND (audit_retention_days <= 36500))),
@@ -5487,6 +5447,8 @@ CREATE TABLE public.ticketing_settings (
     CONSTRAINT ticketing_settings_max_extensions_check CHECK (((max_extensions >= 0) AND (max_extensions <= 100))),
     CONSTRAINT ticketing_settings_max_hold_minutes_check CHECK (((max_hold_minutes >= hold_minutes) AND (max_hold_minutes <= 10080))),
     CONSTRAINT ticketing_settings_max_seats_per_reservation_check CHECK (((max_seats_per_reservation >= 1) AND (max_seats_per_reservation <= 1000))),
+    CONSTRAINT ticketing_settings_order_minutes_check CHECK (((order_minutes >= 1) AND (order_minutes <= 1440))),
+    CONSTRAINT ticketing_settings_personal_data_retention_days_check CHECK (((personal_data_retention_days >= 1) AND (personal_data_retention_days <= 36500))),
     CONSTRAINT ticketing_settings_run_history_days_check CHECK (((run_history_days >= 2) AND (run_history_days <= 3650))),
     CONSTRAINT ticketing_settings_singleton_check CHECK (singleton)
 );
@@ -5535,6 +5497,13 @@ COMMENT ON COLUMN public.ticketing_settings.max_hold_minutes IS 'The longest tha
 
 
 --
+-- Name: COLUMN ticketing_settings.order_minutes; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticketing_settings.order_minutes IS 'How long a hold lasts at least from when it is ordered, in minutes: time to pay.';
+
+
+--
 -- Name: COLUMN ticketing_settings.max_seats_per_reservation; Type: COMMENT; Schema: public; Owner: -
 --
 
@@ -5553,6 +5522,13 @@ COMMENT ON COLUMN public.ticketing_settings.audit_retention_days IS 'For how man
 --
 
 COMMENT ON COLUMN public.ticketing_settings.run_history_days IS 'For how many days the history of scheduled jobs is kept.';
+
+
+--
+-- Name: COLUMN ticketing_settings.personal_data_retention_days; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticketing_settings.personal_data_retention_days IS 'For how many days after their end holds and orders keep personal data.';
 
 
 --
@@ -5616,6 +5592,20 @@ COMMENT ON CONSTRAINT ticketing_settings_max_hold_minutes_check ON public.ticket
 --
 
 COMMENT ON CONSTRAINT ticketing_settings_max_seats_per_reservation_check ON public.ticketing_settings IS 'Bounds the work of one call.';
+
+
+--
+-- Name: CONSTRAINT ticketing_settings_order_minutes_check ON ticketing_settings; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT ticketing_settings_order_minutes_check ON public.ticketing_settings IS 'From a minute to a day.';
+
+
+--
+-- Name: CONSTRAINT ticketing_settings_personal_data_retention_days_check ON ticketing_settings; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT ticketing_settings_personal_data_retention_days_check ON public.ticketing_settings IS 'From a day to a century.';
 
 
 --
@@ -5785,7 +5775,7 @@ CREATE VIEW monitoring.health AS
                 END AS format
            FROM (alert
              CROSS JOIN job)
-          WHERE ((alert.alert_name ~~ 'cleanup\_%'::text) AND (job.scheduler <> 'none'::text))
+          WHERE (starts_with(alert.alert_name, 'cleanup_'::text) AND (job.scheduler <> 'none'::text))
         UNION ALL
          SELECT 'cleanup'::text AS check_name,
             2,
@@ -6378,7 +6368,7 @@ CREATE TABLE public.shows (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT shows_created_at_check CHECK (isfinite(created_at)),
     CONSTRAINT shows_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
-    CONSTRAINT shows_name_check CHECK ((name ~ '\S'::text)),
+    CONSTRAINT shows_name_check CHECK ((name ~ '[^[:space:]]'::text)),
     CONSTRAINT shows_starts_at_check CHECK (isfinite(starts_at)),
     CONSTRAINT shows_status_check CHECK ((status = ANY (ARRAY['draft'::text, 'on_sale'::text, 'closed'::text, 'cancelled'::text]))),
     CONSTRAINT shows_time_zone_check CHECK (public.is_time_zone(time_zone))
@@ -7461,9 +7451,9 @@ CREATE TABLE public.payment_events (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT payment_events_created_at_check CHECK (isfinite(created_at)),
     CONSTRAINT payment_events_error_code_check CHECK ((success = (error_code IS NULL))),
-    CONSTRAINT payment_events_event_id_check CHECK (((length(event_id) <= 200) AND (event_id ~ '\S'::text))),
+    CONSTRAINT payment_events_event_id_check CHECK (((length(event_id) <= 200) AND (event_id ~ '[^[:space:]]'::text))),
     CONSTRAINT payment_events_kind_check CHECK ((kind = ANY (ARRAY['payment'::text, 'failure'::text]))),
-    CONSTRAINT payment_events_provider_check CHECK (((length(provider) <= 200) AND (provider ~ '\S'::text)))
+    CONSTRAINT payment_events_provider_check CHECK (((length(provider) <= 200) AND (provider ~ '[^[:space:]]'::text)))
 );
 
 
