@@ -9,6 +9,7 @@ CREATE TABLE {{ schema }}.shows (
     status text NOT NULL DEFAULT 'draft',
     created_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT shows_pkey PRIMARY KEY (id),
+    CONSTRAINT shows_currency_fkey FOREIGN KEY (currency) REFERENCES {{ schema }}.currencies (code),
     CONSTRAINT shows_name_check CHECK (name ~ '[^[:space:]]'),
     CONSTRAINT shows_starts_at_check CHECK (isfinite(starts_at)),
     CONSTRAINT shows_time_zone_check CHECK ({{ schema }}.is_time_zone(time_zone)),
@@ -25,12 +26,15 @@ COMMENT ON COLUMN {{ schema }}.shows.name IS 'Title, as printed on the ticket.';
 COMMENT ON COLUMN {{ schema }}.shows.venue IS 'Where it takes place.';
 COMMENT ON COLUMN {{ schema }}.shows.starts_at IS 'When it begins.';
 COMMENT ON COLUMN {{ schema }}.shows.time_zone IS 'IANA time zone of the venue.';
-COMMENT ON COLUMN {{ schema }}.shows.currency IS 'ISO 4217 code of all prices of this show.';
+COMMENT ON COLUMN {{ schema }}.shows.currency IS
+'ISO 4217 code of all prices of this show, which are in its minor unit.';
 COMMENT ON COLUMN {{ schema }}.shows.status IS
 'draft: being set up; on_sale: seats can be held; closed: sale is over, holds may still be paid; '
 'cancelled: nothing is sold any more, payments that arrive become refund_due.';
 COMMENT ON COLUMN {{ schema }}.shows.created_at IS 'When the row was created.';
 COMMENT ON CONSTRAINT shows_pkey ON {{ schema }}.shows IS 'One row a show.';
+COMMENT ON CONSTRAINT shows_currency_fkey ON {{ schema }}.shows IS
+'The currency is known, and with it how to read prices.';
 COMMENT ON CONSTRAINT shows_name_check ON {{ schema }}.shows IS 'Not blank.';
 COMMENT ON CONSTRAINT shows_starts_at_check ON {{ schema }}.shows IS 'Finite.';
 COMMENT ON CONSTRAINT shows_time_zone_check

@@ -72,7 +72,7 @@ COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.old_status IS
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.new_status IS
 'Status after; NULL where the call was refused.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.amount_in_cents IS
-'The amount of the order, or the amount that was refused, in hundredths of the currency.';
+'The amount of the order, or the amount that was refused, in the minor unit of the currency.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.currency IS 'ISO 4217 code.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.seat_count IS
 'How many seats the order is about; NULL where a call was refused.';

@@ -11,6 +11,8 @@ CREATE TABLE {{ schema }}.ticket_orders (
     payment_provider text,
     payment_intent_id text,
     error_message text,
+    cancel_reason text,
+    refunded_amount_in_cents bigint NOT NULL DEFAULT 0,
     created_at timestamptz NOT NULL DEFAULT now(),
     paid_at timestamptz,
     CONSTRAINT ticket_orders_pkey PRIMARY KEY (id, show_id),
@@ -25,6 +27,12 @@ CREATE TABLE {{ schema }}.ticket_orders (
     ),
     CONSTRAINT ticket_orders_total_amount_in_cents_check CHECK (
         total_amount_in_cents BETWEEN 0 AND 100000000000000
+    ),
+    CONSTRAINT ticket_orders_cancel_reason_check CHECK (
+        cancel_reason IN ('released', 'superseded', 'overdue')
+    ),
+    CONSTRAINT ticket_orders_refunded_amount_in_cents_check CHECK (
+        refunded_amount_in_cents BETWEEN 0 AND GREATEST(total_amount_in_cents, 0)
     ),
     CONSTRAINT ticket_orders_currency_check CHECK (currency ~ '^[A-Z]{3}$'),
     CONSTRAINT ticket_orders_idempotency_key_check CHECK (
@@ -55,18 +63,26 @@ COMMENT ON COLUMN {{ schema }}.ticket_orders.seat_ids IS
 'The seats when it was ordered, in order. A late payment takes exactly these again, or none.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.status IS
 'pending: waits for payment; paid: tickets issued; failed: the provider refused, another try may '
-'succeed; cancelled: seats were given back; refund_due: paid, but the seats are gone, owe the '
+'succeed; cancelled: see cancel_reason; refund_due: paid, but the seats are gone, owe the '
 'money; refunded: given back.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.total_amount_in_cents IS
-'What is to be paid, in hundredths of the currency.';
+'What is to be paid, in the minor unit of the currency.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.currency IS 'ISO 4217 code.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.idempotency_key IS
-'The caller''s name for the attempt: the same key returns the same order.';
+'The caller''s name for the attempt that made the order. All keys that name it are in '
+'ticket_order_keys.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.payment_provider IS
-'Who takes the money, such as stripe.';
+'Who takes the money, such as stripe: the last that was named until money comes, then the one '
+'that it came from.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.payment_intent_id IS
-'The provider''s id of the payment.';
+'The provider''s id of the payment: the last that was named until money comes, then the one that '
+'it came with. Earlier ones are in payment_intents.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.error_message IS 'Why the last payment failed.';
+COMMENT ON COLUMN {{ schema }}.ticket_orders.cancel_reason IS
+'Why it was cancelled: released (seats were given back), superseded (another order of the hold was '
+'paid), overdue (the hold ran out unpaid). Only what is overdue can still be paid, late.';
+COMMENT ON COLUMN {{ schema }}.ticket_orders.refunded_amount_in_cents IS
+'How much of what was paid for it has been given back, in the minor unit of the currency.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.created_at IS 'When it was ordered.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.paid_at IS
 'When the money came; also where it is to be given back.';
@@ -82,6 +98,10 @@ COMMENT ON CONSTRAINT ticket_orders_status_check
 ON {{ schema }}.ticket_orders IS 'The statuses there are.';
 COMMENT ON CONSTRAINT ticket_orders_total_amount_in_cents_check ON {{ schema }}.ticket_orders IS
 'A thousand seats of the highest price.';
+COMMENT ON CONSTRAINT ticket_orders_cancel_reason_check
+ON {{ schema }}.ticket_orders IS 'The reasons there are.';
+COMMENT ON CONSTRAINT ticket_orders_refunded_amount_in_cents_check ON {{ schema }}.ticket_orders IS
+'Not more than was paid.';
 COMMENT ON CONSTRAINT ticket_orders_currency_check
 ON {{ schema }}.ticket_orders IS 'Three capital letters.';
 COMMENT ON CONSTRAINT ticket_orders_idempotency_key_check ON {{ schema }}.ticket_orders IS
@@ -103,6 +123,6 @@ COMMENT ON INDEX {{ schema }}.ticket_orders_created_at_idx IS
 {% if manage_roles %}
 GRANT SELECT (
     id, show_id, reservation_id, seat_ids, status, total_amount_in_cents, currency,
-    payment_provider, error_message, created_at, paid_at
+    payment_provider, error_message, cancel_reason, refunded_amount_in_cents, created_at, paid_at
 ) ON TABLE {{ schema }}.ticket_orders TO {{ monitor_role }};
 {% endif %}

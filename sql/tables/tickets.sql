@@ -35,7 +35,7 @@ COMMENT ON COLUMN {{ schema }}.tickets.show_id IS 'The show; distribution column
 COMMENT ON COLUMN {{ schema }}.tickets.order_id IS 'The order that paid for it.';
 COMMENT ON COLUMN {{ schema }}.tickets.show_seat_id IS 'The seat.';
 COMMENT ON COLUMN {{ schema }}.tickets.price_in_cents IS
-'What was paid, in hundredths of the currency.';
+'What was paid, in the minor unit of the currency.';
 COMMENT ON COLUMN {{ schema }}.tickets.currency IS 'ISO 4217 code.';
 COMMENT ON COLUMN {{ schema }}.tickets.ticket_code IS
 'Secret printed on the ticket, 122 random bits: whoever shows it gets in.';

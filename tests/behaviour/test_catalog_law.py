@@ -36,6 +36,9 @@ ALEMBIC_NAMES = {"ticketdb_alembic_version_pkc"}
 UNBOUNDED_MONEY = {
     "payment_events.amount_in_cents",
     "ticket_order_audit_log.amount_in_cents",
+    "refunds.amount_in_cents",
+    # By the amount of the order, which is.
+    "ticket_orders.refunded_amount_in_cents",
     "order_minutes.revenue_in_cents",
 }
 

@@ -203,6 +203,15 @@ def test_what_has_a_history_cannot_be_deleted(hall: Hall) -> None:
 
 
 # Statements on a hall in which seat 0 is held, seat 1 is sold and nothing else has happened.
+EVENT = (
+    "INSERT INTO payment_events (provider, event_id, kind, error_code, success, order_status,"
+    " ticket_ids, show_id, order_id)"
+    " SELECT {}, {}, {}, {}, true, status, '{{}}', show_id, id FROM ticket_orders"
+)
+REFUND = (
+    "INSERT INTO refunds (amount_in_cents, currency, reason, status, done_at, show_id, order_id)"
+    " SELECT {}, {}, {}, {}, {}, show_id, id FROM ticket_orders"
+)
 REFUSED = [
     # A reserved seat is reserved by somebody until some time, and no other seat is.
     (
@@ -291,17 +300,46 @@ REFUSED = [
     ("UPDATE tickets SET price_in_cents = -1", "tickets_price_in_cents_check"),
     ("UPDATE tickets SET ticket_code = '1234'", "tickets_ticket_code_check"),
     ("UPDATE tickets SET currency = ''", "tickets_currency_check"),
-    # Events
-    ("UPDATE payment_events SET provider = ' '", "payment_events_provider_check"),
-    ("UPDATE payment_events SET event_id = repeat('x', 201)", "payment_events_event_id_check"),
-    ("UPDATE payment_events SET kind = 'rumour'", "payment_events_kind_check"),
-    ("UPDATE payment_events SET error_code = 'NOT_FOUND'", "payment_events_error_code_check"),
+    (
+        "UPDATE ticket_orders SET refunded_amount_in_cents = -1",
+        "ticket_orders_refunded_amount_in_cents_check",
+    ),
+    (
+        "UPDATE ticket_orders SET refunded_amount_in_cents = total_amount_in_cents + 1",
+        "ticket_orders_refunded_amount_in_cents_check",
+    ),
+    ("UPDATE ticket_orders SET cancel_reason = 'bored'", "ticket_orders_cancel_reason_check"),
+    # Events: a row that was stored cannot be changed at all
+    (EVENT.format("' '", "'1'", "'payment'", "NULL"), "payment_events_provider_check"),
+    (
+        EVENT.format("'stripe'", "repeat('x', 201)", "'payment'", "NULL"),
+        "payment_events_event_id_check",
+    ),
+    (EVENT.format("'stripe'", "'1'", "'rumour'", "NULL"), "payment_events_kind_check"),
+    (
+        EVENT.format("'stripe'", "'1'", "'payment'", "'NOT_FOUND'"),
+        "payment_events_error_code_check",
+    ),
+    # Refunds
+    (REFUND.format("0", "'EUR'", "'dispute'", "'due'", "NULL"), "refunds_amount_in_cents_check"),
+    (REFUND.format("1", "'eur'", "'dispute'", "'due'", "NULL"), "refunds_currency_check"),
+    (REFUND.format("1", "'EUR'", "'remorse'", "'due'", "NULL"), "refunds_reason_check"),
+    (REFUND.format("1", "'EUR'", "'dispute'", "'lost'", "NULL"), "refunds_status_check"),
+    (REFUND.format("1", "'EUR'", "'dispute'", "'due'", "now()"), "refunds_done_at_check"),
+    (REFUND.format("1", "'EUR'", "'dispute'", "'done'", "NULL"), "refunds_done_at_check"),
+    (REFUND.format("1", "'EUR'", "'dispute'", "'done'", "'infinity'"), "refunds_done_at_check"),
+    # Currencies
+    ("INSERT INTO currencies VALUES ('eur', 2)", "currencies_code_check"),
+    ("INSERT INTO currencies VALUES ('XYZ', 1)", "currencies_decimals_check"),
+    ("INSERT INTO currencies VALUES ('EUR', 2)", "currencies_pkey"),
+    ("DELETE FROM currencies", "shows_currency_fkey"),
     # Shows
     ("UPDATE shows SET name = ' '", "shows_name_check"),
     ("UPDATE shows SET starts_at = 'infinity'", "shows_starts_at_check"),
     ("UPDATE shows SET time_zone = 'Mars/Olympus'", "shows_time_zone_check"),
     ("UPDATE shows SET time_zone = 'Foo/Bar+3'", "shows_time_zone_check"),
     ("UPDATE shows SET currency = 'eur'", "shows_currency_check"),
+    ("UPDATE shows SET currency = 'ZZZ'", "shows_currency_fkey"),
     ("UPDATE shows SET status = 'sold out'", "shows_status_check"),
 ]
 
