@@ -1,6 +1,9 @@
 -- 0001: Schemas, roles, ledger and settings.
 -- A template, frozen by `ticketdb revision`.
 
+-- drop: tables/currencies.sql
+DROP TABLE {{ schema }}.currencies;
+
 -- drop: tables/ticketing_settings.sql
 DROP TABLE {{ schema }}.ticketing_settings;
 

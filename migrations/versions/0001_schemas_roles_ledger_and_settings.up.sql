@@ -408,5 +408,58 @@ ON {{ schema }}.ticketing_settings IS
 COMMENT ON TRIGGER ticketing_settings_keep_row ON {{ schema }}.ticketing_settings IS
 'Refuses DELETE and TRUNCATE.';
 
+-- object: tables/currencies.sql sha256=5052deadf099f89caf559069b9847051b9223729a9c190b1da3abab7a000e4c8
+-- What an amount means. Amounts are stored in the minor unit that payment providers charge in, and
+-- how many of those make one unit differs: 100 cents a euro, no smaller unit of the yen, 1,000 fils
+-- a dinar.
+CREATE TABLE {{ schema }}.currencies (
+    code text NOT NULL,
+    decimals smallint NOT NULL,
+    CONSTRAINT currencies_pkey PRIMARY KEY (code),
+    CONSTRAINT currencies_code_check CHECK (code ~ '^[A-Z]{3}$'),
+    CONSTRAINT currencies_decimals_check CHECK (decimals IN (0, 2, 3))
+);
+
+-- ISO 4217 without funds, metals and codes for testing. A DBA adds what is new.
+INSERT INTO {{ schema }}.currencies (code, decimals)
+SELECT
+    listed.code,
+    listing.decimals
+FROM (
+    VALUES
+    (0, '
+        BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF
+    '),
+    (2, '
+        AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BRL BSD BTN BWP BYN
+        BZD CAD CDF CHF CNY COP CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS
+        GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR
+        LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD
+        PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN
+        SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VED VES WST XCD XCG YER ZAR
+        ZMW ZWG
+    '),
+    (3, '
+        BHD IQD JOD KWD LYD OMR TND
+    ')
+) AS listing (decimals, codes)
+CROSS JOIN LATERAL regexp_split_to_table(listing.codes, '[[:space:]]+') AS listed (code)
+WHERE listed.code <> '';
+
+COMMENT ON TABLE {{ schema }}.currencies IS
+'Currencies that a show can be sold in (ISO 4217), and how to read amounts of them.';
+COMMENT ON COLUMN {{ schema }}.currencies.code IS 'ISO 4217 code.';
+COMMENT ON COLUMN {{ schema }}.currencies.decimals IS
+'Decimals of the currency: an amount is divided by ten to the power of this to show it to people. '
+'0: JPY; 2: EUR; 3: KWD.';
+COMMENT ON CONSTRAINT currencies_pkey ON {{ schema }}.currencies IS 'A currency is listed once.';
+COMMENT ON CONSTRAINT currencies_code_check ON {{ schema }}.currencies IS 'Three capital letters.';
+COMMENT ON CONSTRAINT currencies_decimals_check ON {{ schema }}.currencies IS
+'As many decimals as currencies have that providers charge in.';
+
+{% if manage_roles %}
+GRANT SELECT ON TABLE {{ schema }}.currencies TO {{ app_role }}, {{ monitor_role }};
+{% endif %}
+
 -- privileges
 SELECT {{ schema }}.revoke_default_privileges();

@@ -2259,14 +2259,18 @@ CREATE TABLE public.ticket_orders (
     payment_provider text,
     payment_intent_id text,
     error_message text,
+    cancel_reason text,
+    refunded_amount_in_cents bigint DEFAULT 0 NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     paid_at timestamp with time zone,
+    CONSTRAINT ticket_orders_cancel_reason_check CHECK ((cancel_reason = ANY (ARRAY['released'::text, 'superseded'::text, 'overdue'::text]))),
     CONSTRAINT ticket_orders_created_at_check CHECK (isfinite(created_at)),
     CONSTRAINT ticket_orders_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
     CONSTRAINT ticket_orders_idempotency_key_check CHECK (((length(idempotency_key) <= 200) AND (idempotency_key ~ '[^[:space:]]'::text))),
     CONSTRAINT ticket_orders_paid_at_check CHECK ((((status = ANY (ARRAY['paid'::text, 'refund_due'::text, 'refunded'::text])) = (paid_at IS NOT NULL)) AND isfinite(paid_at))),
     CONSTRAINT ticket_orders_payment_intent_id_check CHECK ((length(payment_intent_id) <= 200)),
     CONSTRAINT ticket_orders_payment_provider_check CHECK ((length(payment_provider) <= 200)),
+    CONSTRAINT ticket_orders_refunded_amount_in_cents_check CHECK (((refunded_amount_in_cents >= 0) AND (refunded_amount_in_cents <= GREATEST(total_amount_in_cents, (0)::bigint)))),
     CONSTRAINT ticket_orders_seat_ids_check CHECK (((cardinality(seat_ids) > 0) AND (array_position(seat_ids, NULL::uuid) IS NULL))),
     CONSTRAINT ticket_orders_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'paid'::text, 'failed'::text, 'cancelled'::text, 'refund_due'::text, 'refunded'::text]))),
     CONSTRAINT ticket_orders_total_amount_in_cents_check CHECK (((total_amount_in_cents >= 0) AND (total_amount_in_cents <= '100000000000000'::bigint)))
@@ -2312,14 +2316,14 @@ COMMENT ON COLUMN public.ticket_orders.seat_ids IS 'The seats when it was ordere
 -- Name: COLUMN ticket_orders.status; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.ticket_orders.status IS 'pending: waits for payment; paid: tickets issued; failed: the provider refused, another try may succeed; cancelled: seats were given back; refund_due: paid, but the seats are gone, owe the money; refunded: given back.';
+COMMENT ON COLUMN public.ticket_orders.status IS 'pending: waits for payment; paid: tickets issued; failed: the provider refused, another try may succeed; cancelled: see cancel_reason; refund_due: paid, but the seats are gone, owe the money; refunded: given back.';
 
 
 --
 -- Name: COLUMN ticket_orders.total_amount_in_cents; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.ticket_orders.total_amount_in_cents IS 'What is to be paid, in hundredths of the currency.';
+COMMENT ON COLUMN public.ticket_orders.total_amount_in_cents IS 'What is to be paid, in the minor unit of the currency.';
 
 
 --
@@ -2333,21 +2337,21 @@ COMMENT ON COLUMN public.ticket_orders.currency IS 'ISO 4217 code.';
 -- Name: COLUMN ticket_orders.idempotency_key; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.ticket_orders.idempotency_key IS 'The caller''s name for the attempt: the same key returns the same order.';
+COMMENT ON COLUMN public.ticket_orders.idempotency_key IS 'The caller''s name for the attempt that made the order. All keys that name it are in ticket_order_keys.';
 
 
 --
 -- Name: COLUMN ticket_orders.payment_provider; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.ticket_orders.payment_provider IS 'Who takes the money, such as stripe.';
+COMMENT ON COLUMN public.ticket_orders.payment_provider IS 'Who takes the money, such as stripe: the last that was named until money comes, then the one that it came from.';
 
 
 --
 -- Name: COLUMN ticket_orders.payment_intent_id; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.ticket_orders.payment_intent_id IS 'The provider''s id of the payment.';
+COMMENT ON COLUMN public.ticket_orders.payment_intent_id IS 'The provider''s id of the payment: the last that was named until money comes, then the one that it came with. Earlier ones are in payment_intents.';
 
 
 --
@@ -2355,6 +2359,20 @@ COMMENT ON COLUMN public.ticket_orders.payment_intent_id IS 'The provider''s id 
 --
 
 COMMENT ON COLUMN public.ticket_orders.error_message IS 'Why the last payment failed.';
+
+
+--
+-- Name: COLUMN ticket_orders.cancel_reason; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticket_orders.cancel_reason IS 'Why it was cancelled: released (seats were given back), superseded (another order of the hold was paid), overdue (the hold ran out unpaid). Only what is overdue can still be paid, late.';
+
+
+--
+-- Name: COLUMN ticket_orders.refunded_amount_in_cents; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticket_orders.refunded_amount_in_cents IS 'How much of what was paid for it has been given back, in the minor unit of the currency.';
 
 
 --
@@ -2369,6 +2387,13 @@ COMMENT ON COLUMN public.ticket_orders.created_at IS 'When it was ordered.';
 --
 
 COMMENT ON COLUMN public.ticket_orders.paid_at IS 'When the money came; also where it is to be given back.';
+
+
+--
+-- Name: CONSTRAINT ticket_orders_cancel_reason_check ON ticket_orders; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT ticket_orders_cancel_reason_check ON public.ticket_orders IS 'The reasons there are.';
 
 
 --
@@ -2411,6 +2436,13 @@ COMMENT ON CONSTRAINT ticket_orders_payment_intent_id_check ON public.ticket_ord
 --
 
 COMMENT ON CONSTRAINT ticket_orders_payment_provider_check ON public.ticket_orders IS 'Bounded.';
+
+
+--
+-- Name: CONSTRAINT ticket_orders_refunded_amount_in_cents_check ON ticket_orders; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT ticket_orders_refunded_amount_in_cents_check ON public.ticket_orders IS 'Not more than was paid.';
 
 
 --
@@ -6421,7 +6453,7 @@ COMMENT ON COLUMN public.shows.time_zone IS 'IANA time zone of the venue.';
 -- Name: COLUMN shows.currency; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.shows.currency IS 'ISO 4217 code of all prices of this show.';
+COMMENT ON COLUMN public.shows.currency IS 'ISO 4217 code of all prices of this show, which are in its minor unit.';
 
 
 --
@@ -7077,6 +7109,53 @@ COMMENT ON CONSTRAINT api_request_minutes_minute_check ON public.api_request_min
 
 
 --
+-- Name: currencies; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.currencies (
+    code text NOT NULL,
+    decimals smallint NOT NULL,
+    CONSTRAINT currencies_code_check CHECK ((code ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT currencies_decimals_check CHECK ((decimals = ANY (ARRAY[0, 2, 3])))
+);
+
+
+--
+-- Name: TABLE currencies; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.currencies IS 'Currencies that a show can be sold in (ISO 4217), and how to read amounts of them.';
+
+
+--
+-- Name: COLUMN currencies.code; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.currencies.code IS 'ISO 4217 code.';
+
+
+--
+-- Name: COLUMN currencies.decimals; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.currencies.decimals IS 'Decimals of the currency: an amount is divided by ten to the power of this to show it to people. 0: JPY; 2: EUR; 3: KWD.';
+
+
+--
+-- Name: CONSTRAINT currencies_code_check ON currencies; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT currencies_code_check ON public.currencies IS 'Three capital letters.';
+
+
+--
+-- Name: CONSTRAINT currencies_decimals_check ON currencies; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT currencies_decimals_check ON public.currencies IS 'As many decimals as currencies have that providers charge in.';
+
+
+--
 -- Name: error_messages; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -7452,7 +7531,7 @@ CREATE TABLE public.payment_events (
     CONSTRAINT payment_events_created_at_check CHECK (isfinite(created_at)),
     CONSTRAINT payment_events_error_code_check CHECK ((success = (error_code IS NULL))),
     CONSTRAINT payment_events_event_id_check CHECK (((length(event_id) <= 200) AND (event_id ~ '[^[:space:]]'::text))),
-    CONSTRAINT payment_events_kind_check CHECK ((kind = ANY (ARRAY['payment'::text, 'failure'::text]))),
+    CONSTRAINT payment_events_kind_check CHECK ((kind = ANY (ARRAY['payment'::text, 'failure'::text, 'refund'::text, 'dispute'::text]))),
     CONSTRAINT payment_events_provider_check CHECK (((length(provider) <= 200) AND (provider ~ '[^[:space:]]'::text)))
 );
 
@@ -7461,7 +7540,7 @@ CREATE TABLE public.payment_events (
 -- Name: TABLE payment_events; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON TABLE public.payment_events IS 'Events of payment providers, each stored once with the answer that was given.';
+COMMENT ON TABLE public.payment_events IS 'Events of payment providers, each stored once for each order and kind, with the answer that was given. Append-only.';
 
 
 --
@@ -7496,14 +7575,14 @@ COMMENT ON COLUMN public.payment_events.order_id IS 'The order that it is about.
 -- Name: COLUMN payment_events.kind; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.payment_events.kind IS 'payment (confirm_payment) or failure (fail_payment).';
+COMMENT ON COLUMN public.payment_events.kind IS 'payment (confirm_payment), failure (fail_payment), refund or dispute: the same payment may first fail and then succeed.';
 
 
 --
 -- Name: COLUMN payment_events.amount_in_cents; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.payment_events.amount_in_cents IS 'What was paid, in hundredths of the currency of the order; NULL for a failure.';
+COMMENT ON COLUMN public.payment_events.amount_in_cents IS 'What was paid, in the minor unit of the currency of the order; NULL for a failure.';
 
 
 --
@@ -7581,6 +7660,244 @@ COMMENT ON CONSTRAINT payment_events_kind_check ON public.payment_events IS 'The
 --
 
 COMMENT ON CONSTRAINT payment_events_provider_check ON public.payment_events IS 'Not blank, bounded.';
+
+
+--
+-- Name: payment_intents; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.payment_intents (
+    payment_intent_id text NOT NULL,
+    payment_provider text NOT NULL,
+    order_id uuid NOT NULL,
+    show_id uuid NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT payment_intents_created_at_check CHECK (isfinite(created_at))
+);
+
+
+--
+-- Name: TABLE payment_intents; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.payment_intents IS 'Earlier payments of an order: those that ticket_orders.payment_intent_id no longer names.';
+
+
+--
+-- Name: COLUMN payment_intents.payment_intent_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.payment_intents.payment_intent_id IS 'The provider''s id of the payment.';
+
+
+--
+-- Name: COLUMN payment_intents.payment_provider; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.payment_intents.payment_provider IS 'Who was to take the money; empty where nobody was named.';
+
+
+--
+-- Name: COLUMN payment_intents.order_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.payment_intents.order_id IS 'The order it was begun for.';
+
+
+--
+-- Name: COLUMN payment_intents.show_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.payment_intents.show_id IS 'The show; distribution column.';
+
+
+--
+-- Name: COLUMN payment_intents.created_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.payment_intents.created_at IS 'When another took its place in the order.';
+
+
+--
+-- Name: CONSTRAINT payment_intents_created_at_check ON payment_intents; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT payment_intents_created_at_check ON public.payment_intents IS 'Finite.';
+
+
+--
+-- Name: refunds; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.refunds (
+    id uuid DEFAULT public.uuid_v7() NOT NULL,
+    show_id uuid NOT NULL,
+    order_id uuid NOT NULL,
+    ticket_ids uuid[] DEFAULT '{}'::uuid[] NOT NULL,
+    amount_in_cents bigint NOT NULL,
+    currency text NOT NULL,
+    reason text NOT NULL,
+    status text DEFAULT 'due'::text NOT NULL,
+    payment_provider text,
+    payment_event_id text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    done_at timestamp with time zone,
+    CONSTRAINT refunds_amount_in_cents_check CHECK ((amount_in_cents > 0)),
+    CONSTRAINT refunds_created_at_check CHECK (isfinite(created_at)),
+    CONSTRAINT refunds_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT refunds_done_at_check CHECK ((((status = 'done'::text) = (done_at IS NOT NULL)) AND isfinite(done_at))),
+    CONSTRAINT refunds_payment_event_id_check CHECK ((length(payment_event_id) <= 200)),
+    CONSTRAINT refunds_payment_provider_check CHECK ((length(payment_provider) <= 200)),
+    CONSTRAINT refunds_reason_check CHECK ((reason = ANY (ARRAY['late_payment'::text, 'double_payment'::text, 'amount_mismatch'::text, 'show_cancelled'::text, 'tickets_cancelled'::text, 'dispute'::text]))),
+    CONSTRAINT refunds_status_check CHECK ((status = ANY (ARRAY['due'::text, 'done'::text])))
+);
+
+
+--
+-- Name: TABLE refunds; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.refunds IS 'Money to give back, and whether it has been. Every payment that bought no tickets has a row. refund_order() writes and settles the rows of an order''s own payment; of any other, set status and done_at by hand when the money has gone back.';
+
+
+--
+-- Name: COLUMN refunds.id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.refunds.id IS 'Key, together with the show.';
+
+
+--
+-- Name: COLUMN refunds.show_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.refunds.show_id IS 'The show; distribution column.';
+
+
+--
+-- Name: COLUMN refunds.order_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.refunds.order_id IS 'The order that the money came for.';
+
+
+--
+-- Name: COLUMN refunds.ticket_ids; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.refunds.ticket_ids IS 'The tickets that were taken back for it; empty where the money bought none.';
+
+
+--
+-- Name: COLUMN refunds.amount_in_cents; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.refunds.amount_in_cents IS 'What is to be given back, in the minor unit of the currency.';
+
+
+--
+-- Name: COLUMN refunds.currency; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.refunds.currency IS 'ISO 4217 code.';
+
+
+--
+-- Name: COLUMN refunds.reason; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.refunds.reason IS 'late_payment: the seats were gone; double_payment: the order had its money; amount_mismatch: not the amount of the order; show_cancelled; tickets_cancelled; dispute: the bank took it back.';
+
+
+--
+-- Name: COLUMN refunds.status; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.refunds.status IS 'due: owed to the buyer; done: given back.';
+
+
+--
+-- Name: COLUMN refunds.payment_provider; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.refunds.payment_provider IS 'Who took the money, such as stripe; NULL where none did.';
+
+
+--
+-- Name: COLUMN refunds.payment_event_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.refunds.payment_event_id IS 'The provider''s event that the money came with, as in payment_events.';
+
+
+--
+-- Name: COLUMN refunds.created_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.refunds.created_at IS 'When it was found to be owed.';
+
+
+--
+-- Name: COLUMN refunds.done_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.refunds.done_at IS 'When it was recorded as given back.';
+
+
+--
+-- Name: CONSTRAINT refunds_amount_in_cents_check ON refunds; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT refunds_amount_in_cents_check ON public.refunds IS 'There is something to give back.';
+
+
+--
+-- Name: CONSTRAINT refunds_created_at_check ON refunds; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT refunds_created_at_check ON public.refunds IS 'Finite.';
+
+
+--
+-- Name: CONSTRAINT refunds_currency_check ON refunds; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT refunds_currency_check ON public.refunds IS 'Three capital letters.';
+
+
+--
+-- Name: CONSTRAINT refunds_done_at_check ON refunds; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT refunds_done_at_check ON public.refunds IS 'Set exactly when it has been given back.';
+
+
+--
+-- Name: CONSTRAINT refunds_payment_event_id_check ON refunds; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT refunds_payment_event_id_check ON public.refunds IS 'Bounded.';
+
+
+--
+-- Name: CONSTRAINT refunds_payment_provider_check ON refunds; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT refunds_payment_provider_check ON public.refunds IS 'Bounded.';
+
+
+--
+-- Name: CONSTRAINT refunds_reason_check ON refunds; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT refunds_reason_check ON public.refunds IS 'The reasons there are.';
+
+
+--
+-- Name: CONSTRAINT refunds_status_check ON refunds; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT refunds_status_check ON public.refunds IS 'The statuses there are.';
 
 
 --
@@ -8586,7 +8903,7 @@ COMMENT ON COLUMN public.ticket_order_audit_log.new_status IS 'Status after; NUL
 -- Name: COLUMN ticket_order_audit_log.amount_in_cents; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.ticket_order_audit_log.amount_in_cents IS 'The amount of the order, or the amount that was refused, in hundredths of the currency.';
+COMMENT ON COLUMN public.ticket_order_audit_log.amount_in_cents IS 'The amount of the order, or the amount that was refused, in the minor unit of the currency.';
 
 
 --
@@ -8712,6 +9029,45 @@ ALTER TABLE public.ticket_order_audit_log ALTER COLUMN id ADD GENERATED ALWAYS A
     NO MAXVALUE
     CACHE 1
 );
+
+
+--
+-- Name: ticket_order_keys; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.ticket_order_keys (
+    idempotency_key text NOT NULL,
+    show_id uuid NOT NULL,
+    order_id uuid NOT NULL
+);
+
+
+--
+-- Name: TABLE ticket_order_keys; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.ticket_order_keys IS 'Idempotency keys of create_ticket_order(), each with the one order that it names.';
+
+
+--
+-- Name: COLUMN ticket_order_keys.idempotency_key; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticket_order_keys.idempotency_key IS 'The caller''s name for an attempt to order.';
+
+
+--
+-- Name: COLUMN ticket_order_keys.show_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticket_order_keys.show_id IS 'The show; distribution column.';
+
+
+--
+-- Name: COLUMN ticket_order_keys.order_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticket_order_keys.order_id IS 'The order that it names.';
 
 
 --
@@ -8901,7 +9257,7 @@ COMMENT ON COLUMN public.tickets.show_seat_id IS 'The seat.';
 -- Name: COLUMN tickets.price_in_cents; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.tickets.price_in_cents IS 'What was paid, in hundredths of the currency.';
+COMMENT ON COLUMN public.tickets.price_in_cents IS 'What was paid, in the minor unit of the currency.';
 
 
 --
@@ -9057,6 +9413,21 @@ COMMENT ON CONSTRAINT api_request_minutes_pkey ON public.api_request_minutes IS 
 
 
 --
+-- Name: currencies currencies_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.currencies
+    ADD CONSTRAINT currencies_pkey PRIMARY KEY (code);
+
+
+--
+-- Name: CONSTRAINT currencies_pkey ON currencies; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT currencies_pkey ON public.currencies IS 'A currency is listed once.';
+
+
+--
 -- Name: error_messages error_messages_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -9166,14 +9537,44 @@ COMMENT ON CONSTRAINT order_minutes_pkey ON public.order_minutes IS 'Rows are to
 --
 
 ALTER TABLE ONLY public.payment_events
-    ADD CONSTRAINT payment_events_pkey PRIMARY KEY (provider, event_id, show_id);
+    ADD CONSTRAINT payment_events_pkey PRIMARY KEY (provider, event_id, kind, order_id, show_id);
 
 
 --
 -- Name: CONSTRAINT payment_events_pkey ON payment_events; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON CONSTRAINT payment_events_pkey ON public.payment_events IS 'An event is handled once.';
+COMMENT ON CONSTRAINT payment_events_pkey ON public.payment_events IS 'An event is handled once for each order: one transfer may pay for two.';
+
+
+--
+-- Name: payment_intents payment_intents_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.payment_intents
+    ADD CONSTRAINT payment_intents_pkey PRIMARY KEY (payment_intent_id, payment_provider, order_id, show_id);
+
+
+--
+-- Name: CONSTRAINT payment_intents_pkey ON payment_intents; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT payment_intents_pkey ON public.payment_intents IS 'Remembered once for each order; serves the look-up by the provider''s id.';
+
+
+--
+-- Name: refunds refunds_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.refunds
+    ADD CONSTRAINT refunds_pkey PRIMARY KEY (id, show_id);
+
+
+--
+-- Name: CONSTRAINT refunds_pkey ON refunds; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT refunds_pkey ON public.refunds IS 'The id leads and serves look-ups by id alone; the show makes references across shows impossible.';
 
 
 --
@@ -9358,6 +9759,21 @@ ALTER TABLE ONLY public.ticket_order_audit_log_default
 
 
 --
+-- Name: ticket_order_keys ticket_order_keys_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.ticket_order_keys
+    ADD CONSTRAINT ticket_order_keys_pkey PRIMARY KEY (idempotency_key, show_id);
+
+
+--
+-- Name: CONSTRAINT ticket_order_keys_pkey ON ticket_order_keys; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT ticket_order_keys_pkey ON public.ticket_order_keys IS 'A key names one order within a show.';
+
+
+--
 -- Name: ticket_orders ticket_orders_idempotency_key_show_id_key; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -9533,6 +9949,62 @@ COMMENT ON INDEX public.extended_reservations_quarter_idx IS 'Serves purge_histo
 
 
 --
+-- Name: payment_events_order_id_show_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX payment_events_order_id_show_id_idx ON public.payment_events USING btree (order_id, show_id);
+
+
+--
+-- Name: INDEX payment_events_order_id_show_id_idx; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.payment_events_order_id_show_id_idx IS 'Serves the events of an order.';
+
+
+--
+-- Name: payment_intents_order_id_show_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX payment_intents_order_id_show_id_idx ON public.payment_intents USING btree (order_id, show_id);
+
+
+--
+-- Name: INDEX payment_intents_order_id_show_id_idx; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.payment_intents_order_id_show_id_idx IS 'Serves the payments of an order.';
+
+
+--
+-- Name: refunds_order_id_show_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX refunds_order_id_show_id_idx ON public.refunds USING btree (order_id, show_id);
+
+
+--
+-- Name: INDEX refunds_order_id_show_id_idx; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.refunds_order_id_show_id_idx IS 'Serves the refunds of an order.';
+
+
+--
+-- Name: refunds_reason_currency_created_at_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX refunds_reason_currency_created_at_idx ON public.refunds USING btree (reason, currency, created_at) WHERE (status = 'due'::text);
+
+
+--
+-- Name: INDEX refunds_reason_currency_created_at_idx; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.refunds_reason_currency_created_at_idx IS 'Serves what is due, by reason and currency, and the oldest of it.';
+
+
+--
 -- Name: reservation_seats_no_double_booking; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -9656,6 +10128,20 @@ COMMENT ON INDEX public.ticket_order_audit_log_xact_id_idx IS 'Serves the rollup
 --
 
 CREATE INDEX ticket_order_audit_log_default_xact_id_idx ON public.ticket_order_audit_log_default USING btree (xact_id);
+
+
+--
+-- Name: ticket_order_keys_order_id_show_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX ticket_order_keys_order_id_show_id_idx ON public.ticket_order_keys USING btree (order_id, show_id);
+
+
+--
+-- Name: INDEX ticket_order_keys_order_id_show_id_idx; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.ticket_order_keys_order_id_show_id_idx IS 'Serves the keys of an order.';
 
 
 --
@@ -9844,6 +10330,38 @@ COMMENT ON TRIGGER api_request_log_no_truncate ON public.api_request_log IS 'Ref
 CREATE TRIGGER api_request_log_no_truncate BEFORE TRUNCATE ON public.api_request_log_default FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change('purge_history() drops what is past retention.');
 
 ALTER TABLE public.api_request_log_default ENABLE ALWAYS TRIGGER api_request_log_no_truncate;
+
+
+--
+-- Name: payment_events payment_events_append_only; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER payment_events_append_only BEFORE DELETE OR UPDATE ON public.payment_events FOR EACH ROW EXECUTE FUNCTION public.refuse_change('What a provider has reported stays on record.');
+
+ALTER TABLE public.payment_events ENABLE ALWAYS TRIGGER payment_events_append_only;
+
+
+--
+-- Name: TRIGGER payment_events_append_only ON payment_events; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER payment_events_append_only ON public.payment_events IS 'Refuses UPDATE and DELETE.';
+
+
+--
+-- Name: payment_events payment_events_no_truncate; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER payment_events_no_truncate BEFORE TRUNCATE ON public.payment_events FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change('What a provider has reported stays on record.');
+
+ALTER TABLE public.payment_events ENABLE ALWAYS TRIGGER payment_events_no_truncate;
+
+
+--
+-- Name: TRIGGER payment_events_no_truncate ON payment_events; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER payment_events_no_truncate ON public.payment_events IS 'Refuses TRUNCATE.';
 
 
 --
@@ -10038,6 +10556,36 @@ COMMENT ON CONSTRAINT payment_events_order_id_show_id_fkey ON public.payment_eve
 
 
 --
+-- Name: payment_intents payment_intents_order_id_show_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.payment_intents
+    ADD CONSTRAINT payment_intents_order_id_show_id_fkey FOREIGN KEY (order_id, show_id) REFERENCES public.ticket_orders(id, show_id);
+
+
+--
+-- Name: CONSTRAINT payment_intents_order_id_show_id_fkey ON payment_intents; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT payment_intents_order_id_show_id_fkey ON public.payment_intents IS 'The order exists, and is of the same show.';
+
+
+--
+-- Name: refunds refunds_order_id_show_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.refunds
+    ADD CONSTRAINT refunds_order_id_show_id_fkey FOREIGN KEY (order_id, show_id) REFERENCES public.ticket_orders(id, show_id);
+
+
+--
+-- Name: CONSTRAINT refunds_order_id_show_id_fkey ON refunds; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT refunds_order_id_show_id_fkey ON public.refunds IS 'The order exists, and is of the same show.';
+
+
+--
 -- Name: reservation_seats reservation_seats_reservation_id_show_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -10095,6 +10643,36 @@ ALTER TABLE ONLY public.show_seats
 --
 
 COMMENT ON CONSTRAINT show_seats_show_id_fkey ON public.show_seats IS 'The show exists.';
+
+
+--
+-- Name: shows shows_currency_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.shows
+    ADD CONSTRAINT shows_currency_fkey FOREIGN KEY (currency) REFERENCES public.currencies(code);
+
+
+--
+-- Name: CONSTRAINT shows_currency_fkey ON shows; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT shows_currency_fkey ON public.shows IS 'The currency is known, and with it how to read prices.';
+
+
+--
+-- Name: ticket_order_keys ticket_order_keys_order_id_show_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.ticket_order_keys
+    ADD CONSTRAINT ticket_order_keys_order_id_show_id_fkey FOREIGN KEY (order_id, show_id) REFERENCES public.ticket_orders(id, show_id);
+
+
+--
+-- Name: CONSTRAINT ticket_order_keys_order_id_show_id_fkey ON ticket_order_keys; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT ticket_order_keys_order_id_show_id_fkey ON public.ticket_order_keys IS 'The order exists, and is of the same show.';
 
 
 --
@@ -10486,6 +11064,20 @@ GRANT SELECT(payment_provider) ON TABLE public.ticket_orders TO ticketdb_monitor
 --
 
 GRANT SELECT(error_message) ON TABLE public.ticket_orders TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN ticket_orders.cancel_reason; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(cancel_reason) ON TABLE public.ticket_orders TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN ticket_orders.refunded_amount_in_cents; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(refunded_amount_in_cents) ON TABLE public.ticket_orders TO ticketdb_monitor;
 
 
 --
@@ -10963,6 +11555,14 @@ GRANT SELECT ON TABLE public.api_request_log TO ticketdb_monitor;
 
 
 --
+-- Name: TABLE currencies; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.currencies TO ticketdb_app;
+GRANT SELECT ON TABLE public.currencies TO ticketdb_monitor;
+
+
+--
 -- Name: COLUMN payment_events.provider; Type: ACL; Schema: public; Owner: -
 --
 
@@ -11023,6 +11623,13 @@ GRANT SELECT(error_code) ON TABLE public.payment_events TO ticketdb_monitor;
 --
 
 GRANT SELECT(created_at) ON TABLE public.payment_events TO ticketdb_monitor;
+
+
+--
+-- Name: TABLE refunds; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.refunds TO ticketdb_monitor;
 
 
 --
