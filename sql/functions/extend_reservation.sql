@@ -24,7 +24,9 @@ AS $body$
 DECLARE
     v_since constant timestamptz := clock_timestamp();
     v_settings record;
-    v_hold {{ schema }}.seat_reservations;
+    -- A record: a row type would be looked up, and waited for, before the block begins.
+    v_hold record;
+    v_show_id uuid;
     v_expires_at timestamptz;
     v_is_repeated boolean;
     v_has_waited boolean := false;
@@ -33,6 +35,8 @@ BEGIN
     LOOP
         BEGIN
             v_hold := {{ schema }}.lock_reservation(p_reservation_token);
+            reservation_id := v_hold.id;
+            v_show_id := v_hold.show_id;
             SELECT
                 policy.extension_minutes,
                 policy.max_extensions,
@@ -91,7 +95,6 @@ BEGIN
 
     success := error_code IS NULL;
     IF success THEN
-        reservation_id := v_hold.id;
         expires_at := v_hold.expires_at;
         extensions_remaining := GREATEST(
             0, v_settings.max_extensions - v_hold.extension_count
@@ -104,9 +107,10 @@ BEGIN
         END IF;
         error_message := {{ schema }}.error_message(error_code);
         PERFORM {{ schema }}.log_reservation_failure(
-            'extend_reservation', error_code, error_message, v_hold.show_id, v_hold.id,
+            'extend_reservation', error_code, error_message, v_show_id, reservation_id,
             p_session_id, p_detail => v_detail
         );
+        reservation_id := NULL;
     END IF;
     RETURN NEXT;
 END;

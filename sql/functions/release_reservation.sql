@@ -22,7 +22,9 @@ SET enable_seqscan = off
 AS $body$
 DECLARE
     v_since constant timestamptz := clock_timestamp();
-    v_hold {{ schema }}.seat_reservations;
+    -- A record: a row type would be looked up, and waited for, before the block begins.
+    v_hold record;
+    v_show_id uuid;
     v_held_ids uuid[];
     v_wanted_ids uuid[];
     v_has_waited boolean := false;
@@ -31,6 +33,8 @@ BEGIN
     LOOP
         BEGIN
             v_hold := {{ schema }}.lock_reservation(p_reservation_token);
+            reservation_id := v_hold.id;
+            v_show_id := v_hold.show_id;
             SELECT
                 COALESCE(
                     array_agg(claim.show_seat_id) FILTER (WHERE claim.released_at IS NULL), '{}'
@@ -130,9 +134,7 @@ BEGIN
     END LOOP;
 
     success := error_code IS NULL;
-    IF success THEN
-        reservation_id := v_hold.id;
-    ELSE
+    IF NOT success THEN
         seats_released := NULL;
         IF NOT v_has_waited THEN
             -- What is left of two seconds, should the log be locked. Without its line there is no
@@ -141,9 +143,10 @@ BEGIN
         END IF;
         error_message := {{ schema }}.error_message(error_code);
         PERFORM {{ schema }}.log_reservation_failure(
-            'release_reservation', error_code, error_message, v_hold.show_id, v_hold.id,
+            'release_reservation', error_code, error_message, v_show_id, reservation_id,
             p_session_id, p_seat_ids, p_detail => v_detail
         );
+        reservation_id := NULL;
     END IF;
     RETURN NEXT;
 END;

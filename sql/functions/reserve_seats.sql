@@ -272,7 +272,9 @@ BEGIN
                     v_detail := jsonb_build_object('sqlstate', SQLSTATE, 'detail', SQLERRM);
                 ELSIF error_code = 'DUPLICATE_RESERVATION' THEN
                     -- This session was faster elsewhere, and its hold may be the one asked for.
-                    IF current_setting('transaction_isolation') <> 'read committed' THEN
+                    IF current_setting('transaction_isolation') IN (
+                        'repeatable read', 'serializable'
+                    ) THEN
                         RAISE EXCEPTION 'the session has reserved since the transaction began'
                         USING ERRCODE = 'serialization_failure';
                     ELSIF {{ schema }}.wait_for_others(v_since) THEN
