@@ -15,6 +15,7 @@ SET enable_seqscan = off
 SET enable_bitmapscan = off
 AS $body$
 DECLARE
+    v_now constant timestamptz := clock_timestamp();
     v_seat_ids uuid[];
 BEGIN
     -- FILTER and not WHERE: claims are to be found by their reservation, not by the index of all
@@ -26,28 +27,21 @@ BEGIN
         claim.reservation_id = ANY(p_reservation_ids)
         AND claim.show_id = p_show_id;
 
-    -- Everybody locks seats in id order, and all at once: the caller's own seats too, if it is to
-    -- take any after us.
-    PERFORM
-    FROM {{ schema }}.show_seats AS seat
-    WHERE
-        seat.show_id = p_show_id
-        AND seat.id = ANY(v_seat_ids || p_lock_seat_ids)
-    ORDER BY seat.id
-    FOR UPDATE;
+    -- The caller's own seats too, if it is to take any after us.
+    PERFORM {{ schema }}.lock_seats(p_show_id, v_seat_ids || p_lock_seat_ids);
 
     -- Before the claims are released: the audit trigger reads which are live.
     UPDATE {{ schema }}.seat_reservations
     SET
         status = p_status,
-        ended_at = now()
+        ended_at = v_now
     WHERE
         seat_reservations.show_id = p_show_id
         AND seat_reservations.id = ANY(p_reservation_ids);
 
     -- Live ones, said so that the index of all live claims does not apply here, either.
     UPDATE {{ schema }}.reservation_seats
-    SET released_at = now()
+    SET released_at = v_now
     WHERE
         reservation_seats.reservation_id = ANY(p_reservation_ids)
         AND reservation_seats.show_id = p_show_id
@@ -70,4 +64,5 @@ $body$;
 
 COMMENT ON FUNCTION {{ schema }}.end_holds(uuid, uuid[], text, uuid[]) IS
 'Ends locked, active reservations of a show as expired or released, frees their seats, and '
-'returns how many. Also locks p_lock_seat_ids, in one order with the rest. Internal.';
+'returns how many. Also locks p_lock_seat_ids, in one order with the rest. Raises '
+'lock_not_available where somebody else has a seat locked. Internal.';

@@ -12,6 +12,7 @@ SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 AS $body$
 DECLARE
+    v_now constant timestamptz := clock_timestamp();
     v_locked_ids uuid[];
 BEGIN
     v_locked_ids := ARRAY(
@@ -21,14 +22,14 @@ BEGIN
             hold.show_id = p_show_id
             AND hold.id = ANY(p_reservation_ids)
             AND hold.ended_at IS NULL
-            AND hold.expires_at <= now()
+            AND hold.expires_at <= v_now
         ORDER BY hold.id
-        FOR UPDATE
+        FOR UPDATE NOWAIT
     );
     PERFORM {{ schema }}.end_holds(p_show_id, v_locked_ids, 'expired', p_lock_seat_ids);
 END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.expire_holds(uuid, uuid[], uuid[]) IS
-'Ends those of these reservations that are over, and locks p_lock_seat_ids for the caller. '
-'Internal.';
+'Ends those of these reservations that are over, and locks p_lock_seat_ids for the caller. Raises '
+'lock_not_available where somebody else has one of them, or a seat, locked. Internal.';
