@@ -56,7 +56,9 @@ BEGIN
                 -- will be refund_due. Somebody else may have the order locked: by the order of
                 -- locks he does not wait for us, and lock_timeout bounds how long we do for him.
                 UPDATE {{ schema }}.ticket_orders
-                SET status = 'cancelled'
+                SET
+                    status = 'cancelled',
+                    cancel_reason = 'released'
                 WHERE
                     ticket_orders.reservation_id = v_hold.id
                     AND ticket_orders.show_id = v_hold.show_id

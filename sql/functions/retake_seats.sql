@@ -12,6 +12,7 @@ SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 AS $body$
 DECLARE
+    v_now constant timestamptz := clock_timestamp();
     v_over_ids uuid[];
     v_free bigint;
 BEGIN
@@ -22,7 +23,7 @@ BEGIN
         WHERE
             seat.show_id = p_show_id
             AND seat.id = ANY(p_seat_ids)
-            AND seat.reserved_until <= now()
+            AND seat.reserved_until <= v_now
     );
     PERFORM {{ schema }}.expire_holds(p_show_id, v_over_ids, p_seat_ids);
 
@@ -49,4 +50,5 @@ $body$;
 
 COMMENT ON FUNCTION {{ schema }}.retake_seats(uuid, uuid, uuid[]) IS
 'Makes the claims of a locked reservation that is over live again if all seats are free; returns '
-'whether. The seats stay locked. Internal.';
+'whether. The seats stay locked. Raises lock_not_available where somebody else has one, or a hold '
+'that is in the way, locked. Internal.';
