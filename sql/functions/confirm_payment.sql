@@ -19,8 +19,8 @@ LANGUAGE plpgsql
 SECURITY DEFINER
 ROWS 1
 SET search_path = pg_catalog, pg_temp
--- In milliseconds, of each wait that NOWAIT does not spare us. The caller's own does not count.
-SET lock_timeout = '250'
+-- Of each wait, see wait_for_others(). The caller's own does not count.
+SET lock_timeout = '100ms'
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 AS $body$
@@ -40,6 +40,7 @@ DECLARE
     v_seats bigint;
     v_payment_intent_id text;
     v_refund_reason text;
+    v_has_waited boolean := false;
     v_detail jsonb := jsonb_build_object('event_id', left(p_event_id, 200));
 BEGIN
     PERFORM {{ schema }}.commit_durably();
@@ -118,7 +119,13 @@ BEGIN
                     v_is_sellable := false;
                 ELSIF v_is_held THEN
                     v_is_sellable := true;
-                    PERFORM {{ schema }}.lock_seats(p_show_id, v_order.seat_ids);
+                    PERFORM
+                    FROM {{ schema }}.show_seats AS seat
+                    WHERE
+                        seat.show_id = p_show_id
+                        AND seat.id = ANY(v_order.seat_ids)
+                    ORDER BY seat.id
+                    FOR UPDATE;
                 ELSE
                     v_is_sellable := v_hold_status IN ('active', 'expired')
                         AND {{ schema }}.retake_seats(
@@ -269,7 +276,10 @@ BEGIN
             WHEN serialization_failure THEN
                 RAISE;
             WHEN lock_not_available OR deadlock_detected THEN
-                IF NOT {{ schema }}.wait_for_others(v_since) THEN
+                v_has_waited := true;
+                IF NOT {{ schema }}.wait_for_others(
+                    v_since, cardinality(v_order.seat_ids)
+                ) THEN
                     error_code := 'BUSY';
                     EXIT;
                 END IF;
@@ -302,6 +312,10 @@ BEGIN
     success := error_code IS NULL;
     order_id := v_order.id;
     IF NOT success THEN
+        IF NOT v_has_waited THEN
+            -- What is left of two seconds, should the log be locked.
+            PERFORM set_config('lock_timeout', '900', true);
+        END IF;
         IF error_code IN ('BUSY', 'INTERNAL_ERROR') THEN
             status := v_order.status;
             ticket_ids := '{}';

@@ -21,8 +21,8 @@ LANGUAGE plpgsql
 SECURITY DEFINER
 ROWS 1
 SET search_path = pg_catalog, pg_temp
--- In milliseconds, of each wait that NOWAIT does not spare us. The caller's own does not count.
-SET lock_timeout = '250'
+-- Of each wait, see wait_for_others(). The caller's own does not count.
+SET lock_timeout = '100ms'
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 AS $body$
@@ -36,6 +36,7 @@ DECLARE
     v_show record;
     v_is_new_key boolean;
     v_losses integer := 0;
+    v_has_waited boolean := false;
     v_detail jsonb := '{}'::jsonb;
 BEGIN
     PERFORM {{ schema }}.commit_durably();
@@ -96,20 +97,8 @@ BEGIN
             IF v_order.id IS NULL THEN
                 IF v_hold.expires_at < v_now + make_interval(mins => v_show.order_minutes) THEN
                     v_hold.expires_at := v_now + make_interval(mins => v_show.order_minutes);
-                    -- A trigger will copy it to the seats.
-                    PERFORM {{ schema }}.lock_seats(
-                        v_hold.show_id,
-                        ARRAY(
-                            SELECT claim.show_seat_id
-                            FROM {{ schema }}.reservation_seats AS claim
-                            WHERE
-                                claim.reservation_id = v_hold.id
-                                AND claim.show_id = v_hold.show_id
-                                AND COALESCE(claim.released_at, 'infinity') = 'infinity'
-                        )
-                    );
                 END IF;
-                -- Even where nothing changes.
+                -- Even where nothing changes. A trigger copies it to the seats.
                 UPDATE {{ schema }}.seat_reservations
                 SET expires_at = v_hold.expires_at
                 WHERE
@@ -172,7 +161,10 @@ BEGIN
             WHEN serialization_failure THEN
                 RAISE;
             WHEN lock_not_available OR deadlock_detected THEN
-                IF NOT {{ schema }}.wait_for_others(v_since) THEN
+                v_has_waited := true;
+                IF NOT {{ schema }}.wait_for_others(
+                    v_since, cardinality(v_order.seat_ids)
+                ) THEN
                     error_code := 'BUSY';
                     EXIT;
                 END IF;
@@ -200,6 +192,10 @@ BEGIN
         total_amount_in_cents := v_order.total_amount_in_cents;
         currency := v_order.currency;
     ELSE
+        IF NOT v_has_waited THEN
+            -- What is left of two seconds, should the log be locked.
+            PERFORM set_config('lock_timeout', '900', true);
+        END IF;
         IF v_hold.id IS NULL THEN
             -- Not locked, or not there: for the log.
             SELECT hold.*

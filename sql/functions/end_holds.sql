@@ -27,8 +27,15 @@ BEGIN
         claim.reservation_id = ANY(p_reservation_ids)
         AND claim.show_id = p_show_id;
 
-    -- The caller's own seats too, if it is to take any after us.
-    PERFORM {{ schema }}.lock_seats(p_show_id, v_seat_ids || p_lock_seat_ids);
+    -- Everybody locks seats in id order, and all at once: the caller's own seats too, if it is to
+    -- take any after us.
+    PERFORM
+    FROM {{ schema }}.show_seats AS seat
+    WHERE
+        seat.show_id = p_show_id
+        AND seat.id = ANY(v_seat_ids || p_lock_seat_ids)
+    ORDER BY seat.id
+    FOR UPDATE;
 
     -- Before the claims are released: the audit trigger reads which are live.
     UPDATE {{ schema }}.seat_reservations
@@ -64,5 +71,4 @@ $body$;
 
 COMMENT ON FUNCTION {{ schema }}.end_holds(uuid, uuid[], text, uuid[]) IS
 'Ends locked, active reservations of a show as expired or released, frees their seats, and '
-'returns how many. Also locks p_lock_seat_ids, in one order with the rest. Raises '
-'lock_not_available where somebody else has a seat locked. Internal.';
+'returns how many. Also locks p_lock_seat_ids, in one order with the rest. Internal.';

@@ -24,12 +24,12 @@ BEGIN
             AND hold.ended_at IS NULL
             AND hold.expires_at <= v_now
         ORDER BY hold.id
-        FOR UPDATE NOWAIT
+        FOR UPDATE
     );
     PERFORM {{ schema }}.end_holds(p_show_id, v_locked_ids, 'expired', p_lock_seat_ids);
 END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.expire_holds(uuid, uuid[], uuid[]) IS
-'Ends those of these reservations that are over, and locks p_lock_seat_ids for the caller. Raises '
-'lock_not_available where somebody else has one of them, or a seat, locked. Internal.';
+'Ends those of these reservations that are over, and locks p_lock_seat_ids for the caller. '
+'Internal.';

@@ -16,8 +16,8 @@ LANGUAGE plpgsql
 SECURITY DEFINER
 ROWS 1
 SET search_path = pg_catalog, pg_temp
--- In milliseconds, of each wait that NOWAIT does not spare us. The caller's own does not count.
-SET lock_timeout = '250'
+-- Of each wait, see wait_for_others(). The caller's own does not count.
+SET lock_timeout = '100ms'
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 AS $body$
@@ -27,7 +27,7 @@ DECLARE
     v_hold {{ schema }}.seat_reservations;
     v_expires_at timestamptz;
     v_is_repeated boolean;
-    v_seat_ids uuid[];
+    v_has_waited boolean := false;
     v_detail jsonb := '{}'::jsonb;
 BEGIN
     LOOP
@@ -62,14 +62,6 @@ BEGIN
                     THEN 'MAX_EXTENSIONS_REACHED'
             END;
             IF error_code IS NULL AND NOT v_is_repeated THEN
-                SELECT array_agg(claim.show_seat_id) FILTER (WHERE claim.released_at IS NULL)
-                INTO v_seat_ids
-                FROM {{ schema }}.reservation_seats AS claim
-                WHERE
-                    claim.reservation_id = v_hold.id
-                    AND claim.show_id = v_hold.show_id;
-                PERFORM {{ schema }}.lock_seats(v_hold.show_id, v_seat_ids);
-
                 -- A trigger moves reserved_until of the seats, another writes the audit log.
                 UPDATE {{ schema }}.seat_reservations
                 SET
@@ -85,6 +77,7 @@ BEGIN
             WHEN serialization_failure THEN
                 RAISE;
             WHEN lock_not_available OR deadlock_detected THEN
+                v_has_waited := true;
                 IF NOT {{ schema }}.wait_for_others(v_since) THEN
                     error_code := 'BUSY';
                     EXIT;
@@ -104,6 +97,11 @@ BEGIN
             0, v_settings.max_extensions - v_hold.extension_count
         );
     ELSE
+        IF NOT v_has_waited THEN
+            -- What is left of two seconds, should the log be locked. Without its line there is no
+            -- answer.
+            PERFORM set_config('lock_timeout', '900', true);
+        END IF;
         error_message := {{ schema }}.error_message(error_code);
         PERFORM {{ schema }}.log_reservation_failure(
             'extend_reservation', error_code, error_message, v_hold.show_id, v_hold.id,

@@ -18,8 +18,8 @@ LANGUAGE plpgsql
 SECURITY DEFINER
 ROWS 1
 SET search_path = pg_catalog, pg_temp
--- In milliseconds, of each wait that NOWAIT does not spare us. The caller's own does not count.
-SET lock_timeout = '250'
+-- Of each wait, see wait_for_others(). The caller's own does not count.
+SET lock_timeout = '100ms'
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 AS $body$
@@ -28,6 +28,7 @@ DECLARE
     v_order {{ schema }}.ticket_orders;
     v_event {{ schema }}.payment_events;
     v_constraint text;
+    v_has_waited boolean := false;
     v_detail jsonb := jsonb_build_object('event_id', left(p_event_id, 200));
 BEGIN
     PERFORM {{ schema }}.commit_durably();
@@ -93,6 +94,7 @@ BEGIN
             WHEN serialization_failure THEN
                 RAISE;
             WHEN lock_not_available OR deadlock_detected THEN
+                v_has_waited := true;
                 IF NOT {{ schema }}.wait_for_others(v_since) THEN
                     error_code := 'BUSY';
                     EXIT;
@@ -113,6 +115,10 @@ BEGIN
     success := error_code IS NULL;
     order_id := v_order.id;
     IF NOT success THEN
+        IF NOT v_has_waited THEN
+            -- What is left of two seconds, should the log be locked.
+            PERFORM set_config('lock_timeout', '900', true);
+        END IF;
         status := v_order.status;
         error_message := {{ schema }}.error_message(error_code);
         PERFORM {{ schema }}.log_order_failure(

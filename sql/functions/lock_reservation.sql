@@ -25,13 +25,12 @@ BEGIN
     WHERE
         hold.show_id = v_show_id
         AND hold.id = v_id
-    FOR UPDATE NOWAIT;
+    FOR UPDATE;
     RETURN v_hold;
 END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.lock_reservation(text) IS
 'Locks the reservation with this token and returns it as it is then; a row of NULLs when there is '
-'none. Raises lock_not_available where somebody else has it locked. Who decides by what it '
-'returns changes the row, too: at REPEATABLE READ a lock alone makes nobody fail who decided '
-'otherwise. Internal.';
+'none. Who decides by what it returns changes the row, too: at REPEATABLE READ a lock alone makes '
+'nobody fail who decided otherwise. Internal.';

@@ -15,8 +15,8 @@ LANGUAGE plpgsql
 SECURITY DEFINER
 ROWS 1
 SET search_path = pg_catalog, pg_temp
--- In milliseconds, of each wait that NOWAIT does not spare us. The caller's own does not count.
-SET lock_timeout = '250'
+-- Of each wait, see wait_for_others(). The caller's own does not count.
+SET lock_timeout = '100ms'
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 AS $body$
@@ -25,6 +25,7 @@ DECLARE
     v_hold {{ schema }}.seat_reservations;
     v_held_ids uuid[];
     v_wanted_ids uuid[];
+    v_has_waited boolean := false;
     v_detail jsonb := '{}'::jsonb;
 BEGIN
     LOOP
@@ -53,8 +54,7 @@ BEGIN
             END;
             IF error_code IS NULL THEN
                 -- What was ordered is no longer what is held. A payment that comes all the same
-                -- will be refund_due. Somebody else may have the order locked: by the order of
-                -- locks he does not wait for us, and lock_timeout bounds how long we do for him.
+                -- will be refund_due.
                 UPDATE {{ schema }}.ticket_orders
                 SET
                     status = 'cancelled',
@@ -69,7 +69,13 @@ BEGIN
                         v_hold.show_id, ARRAY[v_hold.id], 'released'
                     );
                 ELSE
-                    PERFORM {{ schema }}.lock_seats(v_hold.show_id, v_wanted_ids);
+                    PERFORM
+                    FROM {{ schema }}.show_seats AS seat
+                    WHERE
+                        seat.show_id = v_hold.show_id
+                        AND seat.id = ANY(v_wanted_ids)
+                    ORDER BY seat.id
+                    FOR UPDATE;
 
                     -- The hold goes on with fewer seats, and who has decided by the seats that it
                     -- had (an order, at REPEATABLE READ) is to fail: a change of nothing does that.
@@ -113,6 +119,7 @@ BEGIN
             WHEN serialization_failure THEN
                 RAISE;
             WHEN lock_not_available OR deadlock_detected THEN
+                v_has_waited := true;
                 IF NOT {{ schema }}.wait_for_others(v_since) THEN
                     error_code := 'BUSY';
                     EXIT;
@@ -129,6 +136,11 @@ BEGIN
         reservation_id := v_hold.id;
     ELSE
         seats_released := NULL;
+        IF NOT v_has_waited THEN
+            -- What is left of two seconds, should the log be locked. Without its line there is no
+            -- answer.
+            PERFORM set_config('lock_timeout', '900', true);
+        END IF;
         error_message := {{ schema }}.error_message(error_code);
         PERFORM {{ schema }}.log_reservation_failure(
             'release_reservation', error_code, error_message, v_hold.show_id, v_hold.id,

@@ -26,8 +26,8 @@ LANGUAGE plpgsql
 SECURITY DEFINER
 ROWS 1
 SET search_path = pg_catalog, pg_temp
--- In milliseconds, of each wait that NOWAIT does not spare us. The caller's own does not count.
-SET lock_timeout = '250'
+-- Of each wait, see wait_for_others(). The caller's own does not count.
+SET lock_timeout = '100ms'
 -- A custom plan for = ANY(p_seat_ids) always looks cheaper, and making it anew costs more than the
 -- statement.
 SET plan_cache_mode = 'force_generic_plan'
@@ -57,6 +57,11 @@ BEGIN
         OR length(p_email) > 320
     THEN
         error_code := 'INVALID_INPUT';
+    END IF;
+
+    IF v_wanted > 10 THEN
+        -- The limit that is set above does for ten.
+        PERFORM {{ schema }}.wait_for_others(v_since, v_wanted);
     END IF;
 
     WHILE error_code IS NULL LOOP
@@ -130,7 +135,7 @@ BEGIN
                     hold.show_id = p_show_id
                     AND hold.id = v_look.hold_id
                     AND hold.ended_at IS NULL
-                FOR UPDATE NOWAIT;
+                FOR UPDATE;
 
                 SELECT
                     CASE WHEN expires_at > v_now THEN v_look.hold_id END,
@@ -161,6 +166,10 @@ BEGIN
             EXIT WHEN error_code IS NOT NULL;
 
             IF cardinality(array_remove(v_look.over_ids, NULL)) > 0 THEN
+                -- They may have more seats than we want, and each somebody who has locked it.
+                PERFORM {{ schema }}.wait_for_others(
+                    v_since, v_wanted * v_look.max_seats_per_reservation
+                );
                 PERFORM {{ schema }}.expire_holds(p_show_id, v_look.over_ids, p_seat_ids);
             END IF;
 
@@ -174,7 +183,7 @@ BEGIN
                     AND seat.id = ANY(p_seat_ids)
                     AND seat.status = 'available'
                 ORDER BY seat.id
-                FOR UPDATE NOWAIT
+                FOR UPDATE
             ),
 
             hold AS (
@@ -248,9 +257,9 @@ BEGIN
                 -- Only in REPEATABLE READ and above, whose callers retry on this SQLSTATE.
                 RAISE;
             WHEN lock_not_available OR deadlock_detected THEN
-                IF NOT {{ schema }}.wait_for_others(v_since) THEN
+                v_has_waited := true;
+                IF NOT {{ schema }}.wait_for_others(v_since, v_wanted) THEN
                     error_code := 'SEATS_UNAVAILABLE';
-                    v_has_waited := true;
                 END IF;
             WHEN OTHERS THEN
                 GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME;
@@ -289,6 +298,11 @@ BEGIN
             IF v_look.async_conflict_log AND pg_current_xact_id_if_assigned() IS NULL THEN
                 PERFORM set_config('synchronous_commit', 'off', true);
             END IF;
+        END IF;
+        IF NOT v_has_waited THEN
+            -- What is left of two seconds, should the log be locked. Without its line there is no
+            -- answer.
+            PERFORM set_config('lock_timeout', '900', true);
         END IF;
         error_message := {{ schema }}.error_message(error_code);
         PERFORM {{ schema }}.log_reservation_failure(
