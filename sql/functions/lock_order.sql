@@ -1,5 +1,5 @@
 -- The first step of every call about an order. Everybody locks the reservation, then its order,
--- then seats, and nobody waits in the queue of a lock: see wait_for_others().
+-- then seats.
 CREATE OR REPLACE FUNCTION {{ schema }}.lock_order(p_show_id uuid, p_order_id uuid)
 RETURNS {{ schema }}.ticket_orders
 LANGUAGE plpgsql
@@ -20,7 +20,7 @@ BEGIN
                 found.show_id = p_show_id
                 AND found.id = p_order_id
         )
-    FOR UPDATE NOWAIT;
+    FOR UPDATE;
 
     SELECT locked.*
     INTO v_order
@@ -28,11 +28,11 @@ BEGIN
     WHERE
         locked.show_id = p_show_id
         AND locked.id = p_order_id
-    FOR UPDATE NOWAIT;
+    FOR UPDATE;
     RETURN v_order;
 END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.lock_order(uuid, uuid) IS
 'Locks an order and its reservation and returns the order as it is then; a row of NULLs when '
-'there is none. Raises lock_not_available where somebody else has one of them locked. Internal.';
+'there is none. Internal.';

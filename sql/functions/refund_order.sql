@@ -12,8 +12,8 @@ LANGUAGE plpgsql
 SECURITY DEFINER
 ROWS 1
 SET search_path = pg_catalog, pg_temp
--- In milliseconds, of each wait that NOWAIT does not spare us. The caller's own does not count.
-SET lock_timeout = '250'
+-- Of each wait, see wait_for_others(). The caller's own does not count.
+SET lock_timeout = '100ms'
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 AS $body$
@@ -22,6 +22,7 @@ DECLARE
     v_order {{ schema }}.ticket_orders;
     v_seat_ids uuid[];
     v_ticket_ids uuid[];
+    v_has_waited boolean := false;
     v_detail jsonb := '{}'::jsonb;
 BEGIN
     PERFORM {{ schema }}.commit_durably();
@@ -34,7 +35,13 @@ BEGIN
             END;
             EXIT WHEN error_code IS NOT NULL;
 
-            PERFORM {{ schema }}.lock_seats(p_show_id, v_order.seat_ids);
+            PERFORM
+            FROM {{ schema }}.show_seats AS seat
+            WHERE
+                seat.show_id = p_show_id
+                AND seat.id = ANY(v_order.seat_ids)
+            ORDER BY seat.id
+            FOR UPDATE;
 
             -- An order that is refund_due has no tickets, so nothing below finds a row.
             WITH returned AS (
@@ -127,7 +134,10 @@ BEGIN
             WHEN serialization_failure THEN
                 RAISE;
             WHEN lock_not_available OR deadlock_detected THEN
-                IF NOT {{ schema }}.wait_for_others(v_since) THEN
+                v_has_waited := true;
+                IF NOT {{ schema }}.wait_for_others(
+                    v_since, cardinality(v_order.seat_ids)
+                ) THEN
                     error_code := 'BUSY';
                     EXIT;
                 END IF;
@@ -144,6 +154,10 @@ BEGIN
         status := 'refunded';
         seats_released := cardinality(v_seat_ids);
     ELSE
+        IF NOT v_has_waited THEN
+            -- What is left of two seconds, should the log be locked.
+            PERFORM set_config('lock_timeout', '900', true);
+        END IF;
         status := v_order.status;
         error_message := {{ schema }}.error_message(error_code);
         PERFORM {{ schema }}.log_order_failure(

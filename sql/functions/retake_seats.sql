@@ -50,5 +50,4 @@ $body$;
 
 COMMENT ON FUNCTION {{ schema }}.retake_seats(uuid, uuid, uuid[]) IS
 'Makes the claims of a locked reservation that is over live again if all seats are free; returns '
-'whether. The seats stay locked. Raises lock_not_available where somebody else has one, or a hold '
-'that is in the way, locked. Internal.';
+'whether. The seats stay locked. Internal.';
