@@ -60,7 +60,9 @@ BEGIN
                 -- What was ordered is no longer what is held. A payment that comes all the same
                 -- will be refund_due.
                 UPDATE {{ schema }}.ticket_orders
-                SET status = 'cancelled'
+                SET
+                    status = 'cancelled',
+                    cancel_reason = 'released'
                 WHERE
                     ticket_orders.reservation_id = v_hold.id
                     AND ticket_orders.show_id = v_hold.show_id
