@@ -16,7 +16,7 @@ from typing import Literal
 from psycopg import sql
 
 from ticketdb.config import NAMES, Variables, parse_variables
-from ticketdb.database import Connection, query
+from ticketdb.database import Connection, pin, query
 from ticketdb.resources import PACKAGE
 
 SHIPPED = PACKAGE / "catalog.jsonl"
@@ -76,8 +76,9 @@ def read_catalog(
 ) -> Catalog:
     """What is in a database. With `known` roots, strangers in a shared schema are left out.
 
-    The transaction's search_path must be pg_catalog, or names lack their schema.
+    The settings of the transaction are pinned for it: they are in what PostgreSQL prints.
     """
+    pin(connection)
     rows = query(connection, "catalog.sql", variables)
     return _collect(
         (row.kind, row.identity, row.definition)
