@@ -1,5 +1,6 @@
 """Talking to a database: connecting, asking where it stands, and explaining what it says."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -66,7 +67,7 @@ def query(connection: Connection, name: str, variables: Variables, **more: str |
 def connect(dsn: str, *, autocommit: bool = False) -> Connection:
     """Open a connection. Raises E_CONNECT (exit 3), or E_CONFIG for something that is no DSN."""
     try:
-        return psycopg.connect(
+        connection: Connection = psycopg.connect(
             dsn,
             autocommit=autocommit,
             prepare_threshold=None,  # survives pgbouncer
@@ -78,6 +79,14 @@ def connect(dsn: str, *, autocommit: bool = False) -> Connection:
         raise problem("E_CONFIG", "the DSN is no libpq connection string") from None
     except psycopg.OperationalError as error:
         raise problem("E_CONNECT", f"cannot connect: {_one_line(str(error))}") from None
+    connection.add_notice_handler(_pass_on)
+    return connection
+
+
+def _pass_on(diagnosis: psycopg.errors.Diagnostic) -> None:
+    """Print what a statement of ours warns of, such as a role that is kept."""
+    if diagnosis.severity_nonlocalized == "WARNING" and "at RAISE" in (diagnosis.context or ""):
+        print(f"warning: {_one_line(diagnosis.message_primary or '')}", file=sys.stderr)
 
 
 def refuse_pooler(connection: Connection, dsn: str) -> None:
