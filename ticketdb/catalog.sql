@@ -31,12 +31,15 @@ roles AS (
         r.rolname IN (
             {{ app_role | literal }}, {{ monitor_role | literal }},
             {{ dashboard_role | literal }}, {{ datadog_role | literal }}
-        ) AS is_ours
+        ) AS is_ours,
+        -- One that was there before is used as it is: what it may do, and its settings, are its owner's business.
+        COALESCE(shobj_description(r.oid, 'pg_authid'), '') LIKE '% Created by ticketdb.' AS is_made_here
     FROM pg_roles AS r
     UNION ALL
     SELECT
         0,
         'PUBLIC',
+        false,
         false
 ),
 
@@ -374,13 +377,13 @@ raw AS (
         NULL,
         'role',
         o.label,
-        concat_ws(
+        CASE WHEN NOT o.is_made_here THEN '<as it was>' ELSE concat_ws(
             ' ', 'login', r.rolcanlogin, 'inherit', r.rolinherit, 'superuser', r.rolsuper, 'createrole',
             r.rolcreaterole, 'createdb', r.rolcreatedb, 'replication', r.rolreplication, 'bypassrls', r.rolbypassrls,
             'limit', r.rolconnlimit, 'settings', (
                 SELECT array_agg(x.entry ORDER BY x.entry COLLATE "C") FROM unnest(r.rolconfig) AS x (entry)
             ), 'comment', shobj_description(r.oid, 'pg_authid')
-        )
+        ) END
     FROM pg_roles AS r
     INNER JOIN roles AS o ON o.oid = r.oid AND o.is_ours
     UNION ALL
@@ -392,6 +395,7 @@ raw AS (
     FROM pg_auth_members AS m
     INNER JOIN roles AS o ON o.oid = m.member AND o.is_ours
     INNER JOIN roles AS g ON g.oid = m.roleid
+    WHERE o.is_made_here OR g.is_ours
     -- From 16 on, several may have granted it.
     GROUP BY
         o.label,
@@ -403,7 +407,7 @@ raw AS (
         o.label,
         (SELECT array_agg(x.entry ORDER BY x.entry COLLATE "C") FROM unnest(s.setconfig) AS x (entry))::text
     FROM pg_db_role_setting AS s
-    INNER JOIN roles AS o ON o.oid = s.setrole AND o.is_ours
+    INNER JOIN roles AS o ON o.oid = s.setrole AND o.is_ours AND o.is_made_here
     INNER JOIN pg_database AS b ON b.oid = s.setdatabase AND b.datname = current_database()
 {% endif %}
 )

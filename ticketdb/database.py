@@ -1,5 +1,6 @@
 """Talking to a database: connecting, asking where it stands, and explaining what it says."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -100,7 +101,7 @@ def connect(dsn: str, *, autocommit: bool = False, patient: bool = False) -> Con
     is no DSN.
     """
     try:
-        connection = psycopg.connect(
+        connection: Connection = psycopg.connect(
             dsn,
             autocommit=True,
             prepare_threshold=None,  # survives pgbouncer
@@ -124,6 +125,7 @@ def connect(dsn: str, *, autocommit: bool = False, patient: bool = False) -> Con
             limits = {"patient": True} if patient else {}
             connection.execute(settings_sql(**limits).encode())
         connection.autocommit = autocommit
+    connection.add_notice_handler(_pass_on)
     return connection
 
 
@@ -131,6 +133,12 @@ def is_pooled(connection: Connection) -> bool:
     """Whether a pooler may be in between: it makes up the number of the process. For autocommit."""
     row = connection.execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
     return row != (connection.info.backend_pid,)
+
+
+def _pass_on(diagnosis: psycopg.errors.Diagnostic) -> None:
+    """Print what a statement of ours warns of, such as a role that is kept."""
+    if diagnosis.severity_nonlocalized == "WARNING" and "at RAISE" in (diagnosis.context or ""):
+        print(f"warning: {_one_line(diagnosis.message_primary or '')}", file=sys.stderr)
 
 
 def refuse_pooler(connection: Connection, dsn: str) -> None:
