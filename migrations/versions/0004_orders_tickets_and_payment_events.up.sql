@@ -159,7 +159,7 @@ COMMENT ON CONSTRAINT ticket_order_keys_order_id_show_id_fkey ON {{ schema }}.ti
 COMMENT ON INDEX {{ schema }}.ticket_order_keys_order_id_show_id_idx IS
 'Serves the keys of an order.';
 
--- object: tables/payment_intents.sql sha256=7868a6d48e98362fe96094999bb6ad3471af54a43a9ef84e99f2ba90f64ae5b5
+-- object: tables/payment_intents.sql sha256=406c1a9934d1b7123987d29da4e97c415fcfcf0acee08be4317661a3b2dbd61c
 -- Payments that were begun for an order before the one that its row names: the buyer changed the
 -- means of payment, or came back through another tab. Money may still come from any of them.
 CREATE TABLE {{ schema }}.payment_intents (
@@ -167,7 +167,7 @@ CREATE TABLE {{ schema }}.payment_intents (
     payment_provider text NOT NULL,
     order_id uuid NOT NULL,
     show_id uuid NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT now(),
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT payment_intents_pkey
     PRIMARY KEY (payment_intent_id, payment_provider, order_id, show_id),
     CONSTRAINT payment_intents_order_id_show_id_fkey
