@@ -139,7 +139,7 @@ BEGIN
 
                 SELECT
                     CASE WHEN expires_at > v_now THEN v_look.hold_id END,
-                    sum(claim.price_in_cents),
+                    sum(claim.price_in_cents)::bigint,
                     min(claim.currency)
                 INTO
                     reservation_id,
