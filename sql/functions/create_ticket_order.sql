@@ -47,12 +47,16 @@ BEGIN
             v_hold := {{ schema }}.lock_reservation(p_reservation_token);
             SELECT existing.*
             INTO v_order
-            FROM {{ schema }}.ticket_order_keys AS used
-            INNER JOIN {{ schema }}.ticket_orders AS existing
-                ON existing.id = used.order_id AND existing.show_id = used.show_id
+            FROM {{ schema }}.ticket_orders AS existing
             WHERE
-                used.idempotency_key = p_idempotency_key
-                AND used.show_id = v_hold.show_id;
+                existing.show_id = v_hold.show_id
+                AND existing.id = (
+                    SELECT used.order_id
+                    FROM {{ schema }}.ticket_order_keys AS used
+                    WHERE
+                        used.idempotency_key = p_idempotency_key
+                        AND used.show_id = v_hold.show_id
+                );
             v_is_new_key := p_idempotency_key IS NOT NULL AND v_order.id IS NULL;
 
             SELECT
