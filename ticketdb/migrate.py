@@ -583,7 +583,9 @@ def apply(
     settings = run_settings(lock_timeout, statement_timeout)
     run = Run(dsn, variables, tree, "up", to, settings, progress, wait, beside)
     with run.prepared(dry=dry_run):
-        check_room(run.control, run.state(), variables, beside=beside)
+        state = run.state()
+        check_room(run.control, state, variables, beside=beside)
+        had_jobs = state.has_jobs
         if dry_run:
             run.rehearse()
         else:
@@ -593,6 +595,12 @@ def apply(
         if run.todo and not dry_run and state.revision != run.todo[-1].revision:
             raise RuntimeError("alembic returned, but has not committed what it ran")
         jobs = () if dry_run else _reconcile_jobs(run.control, variables, state)
+        if not had_jobs:
+            # By the revision that made them, a moment ago.
+            jobs = tuple(
+                replace(job, action="scheduled") if job.action == "unchanged" else job
+                for job in jobs
+            )
     left = [
         f"{r.name}, which {NOT_TRIED}" if runs_outside(r.up) else f"{r.name}, which comes after it"
         for r in run.todo[len(run.done) :]
