@@ -120,7 +120,7 @@ BEGIN
         WHERE
             upper_bound.value::timestamptz
             <= now() - make_interval(days => v_settings.audit_retention_days)
-            AND NOT {{ schema }}.is_restored_log(logs.name)
+            AND {{ schema }}.is_restored_log(logs.name) IS NOT TRUE
         ORDER BY child.relname
     LOOP
         EXECUTE format('SELECT count(*) FROM %I.%I', v_schema, v_partition.name) INTO rows_removed;
