@@ -15,7 +15,7 @@ EXECUTE FUNCTION {{ schema }}.log_change('id,show_id', 'idempotency_key,error_me
 
 CREATE OR REPLACE TRIGGER ticket_orders_change_log_update_by_hand
 AFTER UPDATE OF status, idempotency_key, payment_provider, payment_intent_id, error_message,
-paid_at
+cancel_reason, refunded_amount_in_cents, paid_at
 ON {{ schema }}.ticket_orders
 FOR EACH ROW
 WHEN (current_setting('commit_siblings') <> '997')
