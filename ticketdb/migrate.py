@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import psycopg
 
 from ticketdb import SUPPORTED, SUPPORTED_MAJORS, __version__
-from ticketdb.catalog import differences, read_catalog, roots, shipped_catalog
+from ticketdb.catalog import differences, read_catalog, roots, shipped_catalog, strangers
 from ticketdb.config import JOBS, Variables
 from ticketdb.database import (
     VERSION_TABLE,
@@ -107,7 +107,8 @@ class Job:
 class ApplyResult:
     """`grants`: what a DBA still has to run when roles are not ours to manage.
 
-    `not_run`: what a dry run had to leave out, and why.
+    `not_run`: what a dry run had to leave out, and why. `warnings`: who else may create objects in
+    the schemas, and what is there that could catch a call.
     """
 
     revision: str | None
@@ -115,6 +116,7 @@ class ApplyResult:
     jobs: tuple[Job, ...]
     grants: tuple[str, ...]
     not_run: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass
@@ -601,12 +603,20 @@ def apply(
                 replace(job, action="scheduled") if job.action == "unchanged" else job
                 for job in jobs
             )
+        there = strangers(run.control, variables)
     left = [
         f"{r.name}, which {NOT_TRIED}" if runs_outside(r.up) else f"{r.name}, which comes after it"
         for r in run.todo[len(run.done) :]
     ]
     grants = [] if variables.manage_roles else role_statements(variables, tree)
-    return ApplyResult(state.revision, tuple(run.done), jobs, tuple(grants), tuple(left))
+    return ApplyResult(
+        state.revision,
+        tuple(run.done),
+        jobs,
+        tuple(grants),
+        tuple(left),
+        there.traps + there.creators,
+    )
 
 
 def _reconcile_jobs(control: Connection, variables: Variables, state: State) -> tuple[Job, ...]:

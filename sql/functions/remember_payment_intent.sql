@@ -3,6 +3,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.remember_payment_intent(p_order {{ schem
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET commit_siblings = 997
 AS $body$
 BEGIN
     IF p_order.payment_intent_id IS NOT NULL THEN

@@ -26,6 +26,7 @@ LANGUAGE plpgsql
 SECURITY DEFINER
 ROWS 1
 SET search_path = pg_catalog, pg_temp
+SET commit_siblings = 997
 -- Of each wait, see wait_for_others(). The caller's own does not count.
 SET lock_timeout = '100ms'
 -- A custom plan for = ANY(p_seat_ids) always looks cheaper, and making it anew costs more than the

@@ -198,6 +198,8 @@ def test_what_has_a_history_cannot_be_deleted(hall: Hall) -> None:
         ("seat_reservations", "reservation_seats_reservation_id_show_id_fkey"),
         ("ticket_orders", "tickets_order_id_show_id_fkey"),
     ]:
+        # Were it not for the trigger that refuses each DELETE, constraints would.
+        hall.connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER {table}_keep_rows")
         with refused_by(hall.connection, constraint):
             hall.connection.execute(f"DELETE FROM {table}")
 
