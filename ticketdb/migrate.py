@@ -37,6 +37,7 @@ from ticketdb.errors import TicketdbError, problem
 from ticketdb.render import render
 from ticketdb.resources import Tree, shipped_tree
 from ticketdb.revision import (
+    COMMENT,
     MARKER,
     Revision,
     alembic_config,
@@ -55,13 +56,9 @@ WATCH_SECONDS = 0.02  # less than any sensible lock time-out
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
 
-# Comments (which may hold others), quoted things of every kind, words, and the semicolons that are
-# left between them.
-COMMENT = r"/\*(?:(?!/\*|\*/).)*\*/"
-for _ in range(4):
-    COMMENT = rf"/\*(?:{COMMENT}|(?!/\*|\*/).)*\*/"
+# Comments, quoted things of every kind, words, and the semicolons that are left between them.
 TOKEN = re.compile(
-    rf"--[^\n]*|{COMMENT}|[eE]'(?:\\.|''|[^'\\])*'|'(?:''|[^'])*'|\"(?:\"\"|[^\"])*\""
+    rf"{COMMENT}|[eE]'(?:\\.|''|[^'\\])*'|'(?:''|[^'])*'|\"(?:\"\"|[^\"])*\""
     r"|\$(?P<tag>[^\W\d]\w*)?\$.*?\$(?(tag)(?P=tag))\$|BEGIN\s+ATOMIC\b|[^\W\d][\w$]*|;",
     re.DOTALL | re.IGNORECASE,
 )
@@ -367,8 +364,32 @@ class Run:
     def _execute(self, statements: str, where: str) -> "sqlalchemy.CursorResult[Any]":
         """Send SQL as it is: no bind parameters, no per cent signs, several statements at once."""
         verbatim = {"no_parameters": True}
-        with explained(where, statements):
+        with explained(where, statements), self._locating_what_cannot_be_encoded(where, statements):
             return self.connection.exec_driver_sql(statements, execution_options=verbatim)
+
+    @contextmanager
+    def _locating_what_cannot_be_encoded(self, where: str, statements: str) -> Iterator[None]:
+        """Within the block, a character that the database has no place for is told with its line.
+
+        PostgreSQL transcodes a statement before it reads it, and so does not know the line.
+        """
+        try:
+            yield
+        except Exception as error:
+            cause = getattr(error, "orig", error)
+            if not isinstance(cause, psycopg.errors.UntranslatableCharacter):
+                raise
+            encoding = self.control.info.parameter_status("server_encoding")
+            for number, line in enumerate(statements.splitlines(), 1):
+                for character in filter(lambda each: not each.isascii(), line):
+                    digits = character.encode().hex()
+                    try:
+                        query(self.control, "encodable.sql", self.variables, digits=digits)
+                    except psycopg.errors.UntranslatableCharacter:
+                        what = f"{character!r} cannot be written in {encoding}"
+                        where += f", line {number}: {what}, the encoding of the database"
+                        raise problem("E_ENCODING", where) from error
+            raise
 
     def _columns(self) -> set[Path]:
         rows = self._execute(own_sql("columns.sql", self.variables), "columns.sql")
