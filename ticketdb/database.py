@@ -177,6 +177,8 @@ def explained(where: str, text: str = "", otherwise: str = "E_MIGRATION_FAILED")
     """
     try:
         yield
+    except TicketdbError:
+        raise
     except Exception as error:
         if isinstance(error.__context__, TicketdbError):
             raise error.__context__ from None  # it was told already; SQLAlchemy has tripped over it

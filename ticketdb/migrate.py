@@ -319,6 +319,7 @@ class Run:
         self._tell("start")
         started, self.begun = time.monotonic(), not self.rehearsing
         file = f"{revision.name}.{self.direction}.sql"
+        self._refuse_what_cannot_be_encoded(revision, file)
         if not runs_outside(getattr(revision, self.direction)):
             self._execute(self.settings, file)
             parts = revision_parts(revision, self.variables, self.direction, self.chain)
@@ -364,32 +365,27 @@ class Run:
     def _execute(self, statements: str, where: str) -> "sqlalchemy.CursorResult[Any]":
         """Send SQL as it is: no bind parameters, no per cent signs, several statements at once."""
         verbatim = {"no_parameters": True}
-        with explained(where, statements), self._locating_what_cannot_be_encoded(where, statements):
+        with explained(where, statements):
             return self.connection.exec_driver_sql(statements, execution_options=verbatim)
 
-    @contextmanager
-    def _locating_what_cannot_be_encoded(self, where: str, statements: str) -> Iterator[None]:
-        """Within the block, a character that the database has no place for is told with its line.
+    def _refuse_what_cannot_be_encoded(self, revision: Revision, file: str) -> None:
+        """Raise E_ENCODING for a character that the database has no place for, with its line.
 
-        PostgreSQL transcodes a statement before it reads it, and so does not know the line.
+        PostgreSQL transcodes a text before it reads it, and so cannot tell where it is.
         """
-        try:
-            yield
-        except Exception as error:
-            cause = getattr(error, "orig", error)
-            if not isinstance(cause, psycopg.errors.UntranslatableCharacter):
-                raise
-            encoding = self.control.info.parameter_status("server_encoding")
-            for number, line in enumerate(statements.splitlines(), 1):
-                for character in filter(lambda each: not each.isascii(), line):
-                    digits = character.encode().hex()
-                    try:
-                        query(self.control, "encodable.sql", self.variables, digits=digits)
-                    except psycopg.errors.UntranslatableCharacter:
-                        what = f"{character!r} cannot be written in {encoding}"
-                        where += f", line {number}: {what}, the encoding of the database"
-                        raise problem("E_ENCODING", where) from error
-            raise
+        text = getattr(revision, self.direction)
+        if text.isascii():
+            return
+        encoding = self.control.info.parameter_status("server_encoding")
+        above = text.count("\n", 0, next(MARKER.finditer(text)).start())
+        for number, line in enumerate(text.splitlines()[above:], above + 1):
+            for character in filter(lambda each: not each.isascii(), line):
+                digits = character.encode().hex()
+                try:
+                    query(self.control, "encodable.sql", self.variables, digits=digits)
+                except psycopg.errors.UntranslatableCharacter:
+                    what = f"{file}, line {number}: {character!r} cannot be written in {encoding}"
+                    raise problem("E_ENCODING", f"{what}, the encoding of the database") from None
 
     def _columns(self) -> set[Path]:
         rows = self._execute(own_sql("columns.sql", self.variables), "columns.sql")
