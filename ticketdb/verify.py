@@ -130,10 +130,10 @@ def _history(
 ) -> Iterator[tuple[str, str]]:
     """What is wrong with the revisions, as (check, detail)."""
     here, head = state.revision or "base", chain[-1].revision
-    if state.revision is None and (state.others or not state.has_schema):
-        yield "revision", state.absence(variables)
-    elif here != head:
-        yield "revision", f"the database is at {here}, the package at {head}"
+    if here != head:
+        reached = state.reached(variables)
+        told = f"the database is at {here}, the package at {head}" if reached == here else reached
+        yield "revision", told
     try:
         check_history(state, chain, variables)
     except TicketdbError as error:

@@ -103,7 +103,7 @@ def hold(connection: Connection, variables: Variables, session: str, seat: str) 
 
 
 def install(dsn: str, superuser: Connection, variables: Variables) -> tuple[migrate.Job, ...]:
-    jobs = migrate.apply(dsn, variables).jobs
+    jobs = migrate.apply(dsn, variables, beside=True).jobs
     shows, seats, holds = (
         sql.Identifier(variables.schema, name)
         for name in ("shows", "show_seats", "seat_reservations")
