@@ -39,8 +39,8 @@ LEVELS = (READ_COMMITTED, "REPEATABLE READ", "SERIALIZABLE")
 Schedule = tuple[tuple[int, int], ...]
 
 # A gate is no lock that anybody gives up waiting for. Sequences are not rolled back: a session that
-# has failed somewhere still counts its gates. There are two keys in turn, so that the driver can let
-# a session through one gate and shut the next.
+# has failed somewhere still counts its gates. Two keys in turn: the driver lets a session through
+# one gate and shut the next.
 GATE = """
 CREATE FUNCTION {schema}.driver_gate(p_where text) RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp

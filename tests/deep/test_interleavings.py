@@ -77,13 +77,7 @@ def every_stop(beginning: Beginning, parts: tuple[Part, Part], level: str) -> li
     ]
 
 
-@pytest.mark.parametrize(
-    "level",
-    [
-        pytest.param(level, marks=[pytest.mark.xfail] if level == "REPEATABLE READ" else [])
-        for level in LEVELS
-    ],
-)
+@pytest.mark.parametrize("level", LEVELS)
 def test_a_hold_that_is_ordered_and_given_back_at_once_is_one_or_the_other(
     theatre: Theatre, level: str
 ) -> None:
