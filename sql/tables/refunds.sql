@@ -79,5 +79,8 @@ COMMENT ON INDEX {{ schema }}.refunds_reason_currency_created_at_idx IS
 'Serves what is due, by reason and currency, and the oldest of it.';
 
 {% if manage_roles %}
-GRANT SELECT ON TABLE {{ schema }}.refunds TO {{ monitor_role }};
+GRANT SELECT (
+    id, show_id, order_id, amount_in_cents, currency, reason, status, payment_provider, created_at,
+    done_at
+) ON TABLE {{ schema }}.refunds TO {{ monitor_role }};
 {% endif %}
