@@ -1,4 +1,4 @@
--- What the jobs of pg_cron do, for any other scheduler, and at last what the cleanup has done.
+-- What the jobs of pg_cron do, for any other scheduler, and at last when the cleanup began.
 CALL {{ schema }}.run_reservation_cleanup('ticketdb');
 SELECT * FROM {{ schema }}.roll_up_metrics();
 SELECT {{ schema }}.check_invariants()
@@ -7,11 +7,6 @@ WHERE NOT EXISTS (
 );
 SELECT {{ schema }}.maintain_partitions();
 SELECT {{ schema }}.purge_history();
-SELECT
-    r.started_at::timestamptz(0),
-    r.reservations_expired,
-    r.seats_released
+SELECT r.started_at::timestamptz(0)
 FROM {{ schema }}.reservation_cleanup_runs AS r
-WHERE r.scheduler = 'ticketdb'
-ORDER BY r.id DESC
-LIMIT 1
+WHERE r.id = %(run_id)s

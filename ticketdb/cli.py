@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from psycopg.rows import dict_row
 from rich.console import Console
 from rich.progress import Progress as Bar
 from typer import Argument, Option
@@ -369,14 +370,19 @@ def cleanup(every: Every = None, dsn: Dsn = "", config: ConfigFile = None) -> No
 def _clean_up(dsn: str, variables: Variables) -> str:
     """Run the jobs once. Returns a line that says what the cleanup did."""
     # One by one: the procedure commits, which it cannot do within a string of several statements.
-    calls = own_sql("cleanup.sql", variables).split(";")
+    cleanup, *others, began = own_sql("cleanup.sql", variables).split(";")
     with connect(dsn, autocommit=True) as connection, explained("cleanup", "", "E_CLEANUP"):
-        for call in calls:
-            cursor = connection.execute(call.encode())
-        row = cursor.fetchone()
-    if row is None:
+        cursor = connection.cursor(row_factory=dict_row)
+        run = cursor.execute(cleanup.encode()).fetchone()
+        for call in others:
+            connection.execute(call.encode())
+        moment = connection.execute(began.encode(), run).fetchone()
+    if run is None or moment is None:
+        raise RuntimeError("the cleanup has left no record of its run")
+    if run["status"] == "skipped":
         return "another cleanup is running"
-    return "{}: {} holds expired, {} seats released".format(*row)
+    done = "{reservations_expired} holds expired, {seats_released} seats released"
+    return f"{moment[0]}: {done.format(**run)}"
 
 
 @app.command("revision")

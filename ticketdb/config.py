@@ -74,9 +74,9 @@ class Variables:
     invariants_job: Job = "check-ticketing-invariants"
     invariants_schedule: Text = "*/10 * * * *"
     partition_job: Job = "maintain-ticketing-partitions"
-    partition_schedule: Text = "17 3 * * *"
+    partition_schedule: Text = "17 * * * *"
     purge_job: Job = "purge-ticketing-history"
-    purge_schedule: Text = "47 3 * * *"
+    purge_schedule: Text = "47 * * * *"
     manage_roles: bool = True
 
     @pydantic_model_validator(mode="after")

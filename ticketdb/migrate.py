@@ -455,6 +455,7 @@ def apply(
     settings = settings_sql(variables, lock_timeout, statement_timeout)
     run = Run(dsn, variables, tree, "up", to, settings, progress, wait)
     with run.prepared():
+        had_jobs = run.state().has_jobs
         if dry_run:
             run.rehearse()
         else:
@@ -463,6 +464,12 @@ def apply(
         if run.todo and not dry_run and state.revision != run.todo[-1].revision:
             raise RuntimeError("alembic returned, but has not committed what it ran")
         jobs = () if dry_run else _reconcile_jobs(run.control, variables, state)
+        if not had_jobs:
+            # By the revision that made them, a moment ago.
+            jobs = tuple(
+                replace(job, action="scheduled") if job.action == "unchanged" else job
+                for job in jobs
+            )
     left = [
         f"{r.name}, which {NOT_TRIED}" if runs_outside(r.up) else f"{r.name}, which comes after it"
         for r in run.todo[len(run.done) :]

@@ -1,5 +1,4 @@
--- For cleanup_job_health. A job that never ran is told as one that last ran at the beginning of
--- Unix time, as exporters do it: too long ago for every threshold.
+-- For cleanup_job_health. What never happened is NULL, and has_run says so.
 CREATE OR REPLACE FUNCTION {{ schema }}.cleanup_job_state(
     OUT scheduler text,
     OUT last_run_age_seconds double precision,
@@ -8,7 +7,10 @@ CREATE OR REPLACE FUNCTION {{ schema }}.cleanup_job_state(
     OUT failed_runs_24h bigint,
     OUT runs_24h bigint,
     OUT is_scheduled boolean,
-    OUT scheduler_alive boolean
+    OUT scheduler_alive boolean,
+    OUT has_run boolean,
+    OUT skipped_runs_24h bigint,
+    OUT longest_run_seconds double precision
 )
 LANGUAGE plpgsql
 STABLE
@@ -17,31 +19,65 @@ SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
     v_last record;
+    v_last_start_time timestamptz;
 BEGIN
     SELECT
-        count(*) FILTER (WHERE run.status = 'failed'),
-        count(*)
+        totals.runs,
+        totals.failed_runs,
+        totals.skipped_runs,
+        totals.longest_run_seconds
     INTO
+        runs_24h,
         failed_runs_24h,
-        runs_24h
-    FROM {{ schema }}.reservation_cleanup_job_runs(10000) AS run
-    WHERE run.start_time >= {{ schema }}.window_start('24 hours');
+        skipped_runs_24h,
+        longest_run_seconds
+    FROM {{ schema }}.cleanup_run_totals({{ schema }}.window_start('24 hours')) AS totals;
 
-    SELECT run.*
-    INTO v_last
-    FROM {{ schema }}.reservation_cleanup_job_runs(10) AS run
-    -- One that is running has not succeeded yet, and has not failed.
-    WHERE run.end_time IS NOT NULL
-    ORDER BY run.start_time DESC NULLS LAST
-    LIMIT 1;
-    scheduler := COALESCE(v_last.scheduler, 'none');
-    last_run_age_seconds := GREATEST(
-        extract(EPOCH FROM now() - COALESCE(v_last.start_time, 'epoch'))::double precision, 0
-    );
-    last_run_duration_seconds := COALESCE(
-        extract(EPOCH FROM v_last.end_time - v_last.start_time)::double precision, 0
-    );
-    last_run_failed := COALESCE(v_last.status = 'failed', false);
+    -- One that is running has not succeeded yet, and has not failed. Where the last ten are all
+    -- running, queued or skipped, our own record has the one before.
+    FOR v_last IN
+        SELECT
+            run.status,
+            run.start_time,
+            run.end_time,
+            run.scheduler,
+            run.ordinality
+        FROM {{ schema }}.reservation_cleanup_job_runs() WITH ORDINALITY AS run
+        WHERE run.status IN ('succeeded', 'failed')
+        UNION ALL
+        (
+            SELECT
+                run.status,
+                run.started_at,
+                run.finished_at,
+                run.scheduler,
+                NULL
+            FROM {{ schema }}.reservation_cleanup_runs AS run
+            WHERE run.status IN ('succeeded', 'failed')
+            ORDER BY run.id DESC
+            LIMIT 1
+        )
+        ORDER BY ordinality NULLS LAST
+    LOOP
+        IF scheduler IS NULL THEN
+            scheduler := v_last.scheduler;
+            last_run_failed := v_last.status = 'failed';
+            last_run_duration_seconds := GREATEST(
+                extract(EPOCH FROM v_last.end_time - v_last.start_time)::double precision, 0
+            );
+        END IF;
+        -- One that pg_cron could not begin has failed, and has no time.
+        v_last_start_time := v_last.start_time;
+        EXIT WHEN v_last_start_time IS NOT NULL;
+    END LOOP;
+    scheduler := COALESCE(scheduler, 'none');
+    last_run_failed := COALESCE(last_run_failed, false);
+    has_run := v_last_start_time IS NOT NULL;
+    IF has_run THEN
+        last_run_age_seconds := GREATEST(
+            extract(EPOCH FROM now() - v_last_start_time)::double precision, 0
+        );
+    END IF;
 
     is_scheduled := false;
     IF {{ schema }}.can_use_pg_cron() THEN

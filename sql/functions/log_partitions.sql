@@ -1,6 +1,11 @@
 -- For the view health, whose readers may not look into the partitions.
 CREATE OR REPLACE FUNCTION {{ schema }}.log_partitions()
-RETURNS TABLE (log text, ends_at timestamptz, has_strays boolean)
+RETURNS TABLE (
+    log text,
+    ends_at timestamptz,
+    has_strays boolean,
+    oldest_ends_at timestamptz
+)
 LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
@@ -12,8 +17,12 @@ ROWS 3
 AS $body$
 BEGIN
     FOR log IN SELECT logs.name FROM {{ schema }}.partitioned_logs() AS logs (name) LOOP
-        SELECT COALESCE(max(upper_bound.value::timestamptz), 'epoch')
-        INTO ends_at
+        SELECT
+            COALESCE(max(upper_bound.value::timestamptz), 'epoch'),
+            min(upper_bound.value::timestamptz)
+        INTO
+            ends_at,
+            oldest_ends_at
         FROM pg_inherits AS link
         INNER JOIN pg_class AS child ON child.oid = link.inhrelid
         CROSS JOIN LATERAL substring(
@@ -27,15 +36,15 @@ BEGIN
             {{ schema | literal }}, log || '_default'
         )
         INTO has_strays
-        USING date_trunc('month', now()) + interval '4 months';
+        USING {{ schema }}.log_horizon();
         RETURN NEXT;
     END LOOP;
 END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.log_partitions() IS
-'Up to when each log has partitions, and whether its default partition has rows that '
-'maintain_partitions() would move. For the view health.';
+'Up to when each log has partitions, whether its default partition has rows that '
+'maintain_partitions() would move, and up to when its oldest month goes. For the view health.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ schema }}.log_partitions() TO {{ monitor_role }};

@@ -1,31 +1,57 @@
 -- The job. Ends a few holds, commits, and goes on: each commit waits for the disk, which leaves the
 -- processor to buyers, and nobody waits long for a hold that is being ended. It commits, so it can
--- have neither a SET clause nor SECURITY DEFINER: every name in it is qualified.
+-- have neither a SET clause nor SECURITY DEFINER: each transaction begins with the path instead.
 CREATE OR REPLACE PROCEDURE {{ schema }}.run_reservation_cleanup(
     p_scheduler text DEFAULT 'external',
-    p_batch_size integer DEFAULT 12
+    p_batch_size integer DEFAULT 12,
+    INOUT run_id bigint DEFAULT NULL,
+    INOUT status text DEFAULT NULL,
+    INOUT reservations_expired integer DEFAULT NULL,
+    INOUT seats_released integer DEFAULT NULL,
+    INOUT orders_cancelled integer DEFAULT NULL
 )
 LANGUAGE plpgsql
 AS $body$
 DECLARE
-    -- One run at a time. Held by each transaction of the run rather than by the session: it can
-    -- never be left behind.
-    v_lock constant bigint := pg_catalog.hashtextextended(
-        'ticketdb cleanup ' || {{ schema | literal }}, 0
-    );
-    v_run_id bigint;
+    v_orders_at_once constant integer := 100;
     -- Portions of holds that are over, each of one show. Texts: there is no array of arrays of
     -- different lengths.
-    v_show_ids uuid[] := '{}'::uuid[];
-    v_reservation_ids text[];
+    v_show_ids pg_catalog.uuid[] := '{}';
+    v_reservation_ids pg_catalog.text[];
     v_portion integer := 0;
-    v_after_expires_at timestamptz := '-infinity'::timestamptz;
-    v_after_id uuid := '00000000-0000-0000-0000-000000000000'::uuid;
+    v_after_expires_at pg_catalog.timestamptz := '-infinity';
+    v_after_id pg_catalog.uuid := '00000000-0000-0000-0000-000000000000';
     v_ended record;
-    v_error text;
-    v_sqlstate text;
+    v_cancelled integer;
+    v_is_done boolean := false;
+    v_error pg_catalog.text;
+    v_sqlstate pg_catalog.text;
 BEGIN
-    IF NOT pg_catalog.pg_try_advisory_xact_lock(v_lock) THEN
+    -- Ends what the caller's settings have made of this transaction; within one of the caller's it
+    -- is an error, before anything is done.
+    COMMIT;
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+    reservations_expired := 0;
+    seats_released := 0;
+    orders_cancelled := 0;
+
+    -- One run at a time. Locked by each transaction of the run rather than by the session: it can
+    -- never be left behind.
+    PERFORM FROM {{ schema }}.reservation_cleanup_lock AS baton FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        status := 'skipped';
+        INSERT INTO {{ schema }}.reservation_cleanup_runs (
+            scheduler, started_at, finished_at, status, error_message
+        )
+        SELECT
+            p_scheduler,
+            moment.moment,
+            moment.moment,
+            'skipped',
+            'Another run is at work.'
+        FROM clock_timestamp() AS moment
+        RETURNING reservation_cleanup_runs.id INTO run_id;
         RAISE NOTICE 'Another cleanup is running.';
         RETURN;
     END IF;
@@ -33,40 +59,44 @@ BEGIN
     UPDATE {{ schema }}.reservation_cleanup_runs
     SET
         status = 'failed',
-        finished_at = pg_catalog.clock_timestamp(),
+        finished_at = clock_timestamp(),
         error_message = 'The server process of the run has gone.'
     WHERE
-        reservation_cleanup_runs.status = 'running'
-        -- Unfinished runs are among the newest: no scan of the history.
-        AND reservation_cleanup_runs.id > (
-            SELECT pg_catalog.max(newest.id) - 100
-            FROM {{ schema }}.reservation_cleanup_runs AS newest
-        )
-        AND NOT EXISTS (
-            SELECT
-            FROM pg_catalog.pg_stat_activity AS activity
+        reservation_cleanup_runs.id IN (
+            SELECT gone.id
+            FROM {{ schema }}.reservation_cleanup_runs AS gone
             WHERE
-                activity.pid = reservation_cleanup_runs.backend_pid
-                AND activity.pid <> pg_catalog.pg_backend_pid()
+                gone.finished_at IS NULL
+                AND NOT EXISTS (
+                    SELECT
+                    FROM pg_stat_activity AS activity
+                    WHERE
+                        activity.pid = gone.backend_pid
+                        AND activity.pid <> pg_backend_pid()
+                )
+            FOR UPDATE SKIP LOCKED
         );
 
     INSERT INTO {{ schema }}.reservation_cleanup_runs (scheduler)
     VALUES (p_scheduler)
-    RETURNING reservation_cleanup_runs.id INTO v_run_id;
-    COMMIT;
+    RETURNING reservation_cleanup_runs.id INTO run_id;
 
     LOOP
-        EXIT WHEN NOT pg_catalog.pg_try_advisory_xact_lock(v_lock);
+        COMMIT AND CHAIN;
+        PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+        EXIT WHEN v_is_done;
+        PERFORM FROM {{ schema }}.reservation_cleanup_lock AS baton FOR UPDATE SKIP LOCKED;
+        EXIT WHEN NOT FOUND;
+
         BEGIN
-            v_portion := v_portion + 1;
-            IF v_portion > pg_catalog.cardinality(v_show_ids) THEN
-                v_portion := 1;
-                v_show_ids := '{}';
+            v_cancelled := 0;
+            IF v_portion = cardinality(v_show_ids) THEN
+                v_portion := 0;
                 SELECT
-                    COALESCE(pg_catalog.array_agg(portion.show_id), '{}'),
-                    pg_catalog.array_agg(portion.reservation_ids::text),
-                    pg_catalog.max(portion.last_expires_at),
-                    (pg_catalog.array_agg(portion.last_id))[1]
+                    COALESCE(array_agg(portion.show_id), '{}'),
+                    array_agg(portion.reservation_ids::text),
+                    COALESCE(max(portion.last_expires_at), v_after_expires_at),
+                    COALESCE((array_agg(portion.last_id))[1], v_after_id)
                 INTO
                     v_show_ids,
                     v_reservation_ids,
@@ -75,36 +105,66 @@ BEGIN
                 FROM {{ schema }}.overdue_holds(
                     5000, p_batch_size, v_after_expires_at, v_after_id
                 ) AS portion;
-                EXIT WHEN v_show_ids = '{}';
+            END IF;
+            IF v_show_ids = '{}' THEN
+                -- Every hold that is over has had its turn.
+                v_cancelled := {{ schema }}.cancel_dead_orders(v_orders_at_once);
+                v_is_done := v_cancelled < v_orders_at_once;
+                SELECT
+                    '{}'::uuid[] AS ended_ids,
+                    0 AS seats_released,
+                    NULL AS error_code,
+                    NULL AS error_message
+                INTO v_ended;
+            ELSE
+                v_portion := v_portion + 1;
+                v_ended := {{ schema }}.end_overdue_holds(
+                    v_show_ids[v_portion], v_reservation_ids[v_portion]::uuid[]
+                );
+                -- What stops one hold does not stop those after it.
+                v_error := COALESCE(v_error, v_ended.error_message);
+                v_sqlstate := COALESCE(v_sqlstate, v_ended.error_code);
+                v_is_done := v_ended.error_code IS NOT DISTINCT FROM '57014';
             END IF;
 
-            v_ended := {{ schema }}.end_overdue_holds(
-                v_show_ids[v_portion], v_reservation_ids[v_portion]::uuid[]
-            );
+            -- How far it has come, for those who watch. Whoever has the row locked is not waited
+            -- for: in the end it is written whole.
             UPDATE {{ schema }}.reservation_cleanup_runs
             SET
                 reservations_expired = reservation_cleanup_runs.reservations_expired
-                    + pg_catalog.cardinality(v_ended.ended_ids),
-                seats_released = reservation_cleanup_runs.seats_released
-                    + v_ended.seats_released
-            WHERE reservation_cleanup_runs.id = v_run_id;
+                    + cardinality(v_ended.ended_ids),
+                seats_released = reservation_cleanup_runs.seats_released + v_ended.seats_released,
+                orders_cancelled = reservation_cleanup_runs.orders_cancelled + v_cancelled
+            WHERE
+                reservation_cleanup_runs.id = (
+                    SELECT mine.id
+                    FROM {{ schema }}.reservation_cleanup_runs AS mine
+                    WHERE mine.id = run_id
+                    FOR UPDATE SKIP LOCKED
+                );
+            reservations_expired := run_reservation_cleanup.reservations_expired
+                + cardinality(v_ended.ended_ids);
+            seats_released := run_reservation_cleanup.seats_released + v_ended.seats_released;
+            orders_cancelled := run_reservation_cleanup.orders_cancelled + v_cancelled;
         EXCEPTION
             -- OTHERS leaves out a cancelled statement, a time-out included.
             WHEN query_canceled OR OTHERS THEN
                 v_error := COALESCE(v_error, SQLERRM);
                 v_sqlstate := COALESCE(v_sqlstate, SQLSTATE);
-                -- What stops one hold does not stop those after it.
-                EXIT WHEN v_show_ids = '{}' OR SQLSTATE = '57014';
+                v_is_done := true;
         END;
-        COMMIT;
     END LOOP;
 
+    status := CASE WHEN v_error IS NULL THEN 'succeeded' ELSE 'failed' END;
     UPDATE {{ schema }}.reservation_cleanup_runs
     SET
-        status = CASE WHEN v_error IS NULL THEN 'succeeded' ELSE 'failed' END,
-        finished_at = pg_catalog.clock_timestamp(),
+        status = run_reservation_cleanup.status,
+        finished_at = clock_timestamp(),
+        reservations_expired = run_reservation_cleanup.reservations_expired,
+        seats_released = run_reservation_cleanup.seats_released,
+        orders_cancelled = run_reservation_cleanup.orders_cancelled,
         error_message = v_error
-    WHERE reservation_cleanup_runs.id = v_run_id;
+    WHERE reservation_cleanup_runs.id = run_id;
     COMMIT;
 
     IF v_error IS NOT NULL THEN
@@ -115,6 +175,9 @@ END;
 $body$;
 
 -- The linter takes the name in this one statement for a call.
-COMMENT ON PROCEDURE {{ schema }}.run_reservation_cleanup(text, integer) IS -- noqa: LT01
-'Ends all holds that are over, at most p_batch_size a transaction; one run at a time. Goes on '
-'after a hold that cannot be ended, and fails in the end. Writes reservation_cleanup_runs.';
+COMMENT ON PROCEDURE {{ schema }}.run_reservation_cleanup( -- noqa: LT01
+    text, integer, bigint, text, integer, integer, integer
+) IS
+'Ends all holds that are over, at most p_batch_size a transaction, and cancels orders of holds '
+'that expired; one run at a time. Goes on after a hold that cannot be ended, and fails in the end. '
+'Writes reservation_cleanup_runs; returns what this run did, or that it was skipped.';

@@ -63,15 +63,23 @@ BEGIN
                     job.schedule,
                     job.command,
                     job.database = current_database() AS is_here,
-                    (job.nodename, job.nodeport) <> ($3, $4) AS is_restored
+                    -- Of the server that was dumped, of a database or a role that is no more.
+                    (job.nodename, job.nodeport) <> ($3, $4)
+                    OR known.datname IS NULL
+                    OR NOT COALESCE(role.rolcanlogin, false) AS is_stale
                 FROM cron.job AS job
+                LEFT JOIN pg_database AS known ON known.datname = job.database
+                LEFT JOIN pg_roles AS role ON role.rolname = job.username
                 WHERE
                     (job.jobname = $1 AND job.username = current_user)
-                    OR (job.command = $2 AND job.database = current_database())
+                    OR (
+                        job.command = $2
+                        AND (job.database = current_database() OR known.datname IS NULL)
+                    )
                 $query$
                 USING v_job.job_name, v_job.command, v_nodename, v_nodeport
             LOOP
-                IF NOT (v_current.is_here OR v_current.is_restored)
+                IF NOT (v_current.is_here OR v_current.is_stale)
                     OR (
                         v_current.command <> v_job.command
                         AND v_current.command NOT LIKE '%' || v_job.routine || '(%'
@@ -84,12 +92,12 @@ BEGIN
                         HINT = 'Choose another job name in ticketdb.toml.';
                 ELSIF (v_current.name, v_current.schedule, v_current.command)
                     = (v_job.job_name, v_job.schedule, v_job.command)
-                    AND NOT v_current.is_restored
+                    AND NOT v_current.is_stale
                     AND action = 'scheduled'
                 THEN
                     action := 'unchanged';
                 ELSE
-                    -- Renamed, older, of the server that was dumped, or a second one.
+                    -- Renamed, older, stale, or a second one.
                     EXECUTE 'SELECT cron.unschedule($1::bigint)' USING v_current.jobid;
                 END IF;
             END LOOP;

@@ -9,19 +9,28 @@ CREATE TABLE {{ schema }}.reservation_cleanup_runs (
     status text NOT NULL DEFAULT 'running',
     reservations_expired integer NOT NULL DEFAULT 0,
     seats_released integer NOT NULL DEFAULT 0,
+    orders_cancelled integer NOT NULL DEFAULT 0,
     error_message text,
     CONSTRAINT reservation_cleanup_runs_pkey PRIMARY KEY (id),
     CONSTRAINT reservation_cleanup_runs_scheduler_check CHECK (length(scheduler) BETWEEN 1 AND 100),
     CONSTRAINT reservation_cleanup_runs_status_check
-    CHECK (status IN ('running', 'succeeded', 'failed')),
+    CHECK (status IN ('running', 'succeeded', 'failed', 'skipped')),
     CONSTRAINT reservation_cleanup_runs_finished_at_check CHECK (
         (status = 'running') = (finished_at IS NULL) AND isfinite(finished_at)
     ),
     CONSTRAINT reservation_cleanup_runs_started_at_check CHECK (isfinite(started_at)),
     CONSTRAINT reservation_cleanup_runs_reservations_expired_check
     CHECK (reservations_expired >= 0),
-    CONSTRAINT reservation_cleanup_runs_seats_released_check CHECK (seats_released >= 0)
+    CONSTRAINT reservation_cleanup_runs_seats_released_check CHECK (seats_released >= 0),
+    CONSTRAINT reservation_cleanup_runs_orders_cancelled_check CHECK (orders_cancelled >= 0)
 );
+
+CREATE INDEX reservation_cleanup_runs_finished_at_idx
+ON {{ schema }}.reservation_cleanup_runs (finished_at);
+
+-- One run that is stuck makes others be skipped, once a minute and for days.
+CREATE INDEX reservation_cleanup_runs_id_idx
+ON {{ schema }}.reservation_cleanup_runs (id) WHERE status IN ('succeeded', 'failed');
 
 COMMENT ON TABLE {{ schema }}.reservation_cleanup_runs IS
 'Runs of run_reservation_cleanup(), kept for ticketing_settings.run_history_days.';
@@ -33,12 +42,16 @@ COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.backend_pid IS
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.started_at IS 'When it began.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.finished_at IS
 'When it ended; NULL while it runs.';
-COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.status IS 'running, succeeded or failed.';
+COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.status IS
+'running, succeeded, failed, or skipped: another run was at work.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.reservations_expired IS
 'How many holds it has ended so far.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.seats_released IS
 'How many seats it has freed so far.';
-COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.error_message IS 'Why it failed.';
+COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.orders_cancelled IS
+'How many orders it has cancelled so far whose hold had expired.';
+COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.error_message IS
+'Why it failed or was skipped.';
 COMMENT ON CONSTRAINT reservation_cleanup_runs_pkey ON {{ schema }}.reservation_cleanup_runs IS
 'Runs are told apart; the newest are found from its end.';
 COMMENT ON CONSTRAINT reservation_cleanup_runs_scheduler_check
@@ -58,6 +71,13 @@ ON {{ schema }}.reservation_cleanup_runs IS
 COMMENT ON CONSTRAINT reservation_cleanup_runs_seats_released_check
 ON {{ schema }}.reservation_cleanup_runs IS
 'Not negative.';
+COMMENT ON CONSTRAINT reservation_cleanup_runs_orders_cancelled_check
+ON {{ schema }}.reservation_cleanup_runs IS
+'Not negative.';
+COMMENT ON INDEX {{ schema }}.reservation_cleanup_runs_finished_at_idx IS
+'Serves the runs of a window, those that have not ended, and the purge.';
+COMMENT ON INDEX {{ schema }}.reservation_cleanup_runs_id_idx IS
+'Serves the last run that did something, however many were skipped since.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ schema }}.reservation_cleanup_runs TO {{ monitor_role }};

@@ -43,6 +43,17 @@ ON {{ schema }}.seat_reservations (show_id, session_id) WHERE status = 'active';
 CREATE INDEX seat_reservations_expires_at_id_idx
 ON {{ schema }}.seat_reservations (expires_at, id) WHERE is_active;
 
+CREATE INDEX seat_reservations_ended_at_idx
+ON {{ schema }}.seat_reservations (ended_at)
+WHERE
+ended_at IS NOT NULL
+AND (
+    user_id IS NOT NULL
+    OR email IS NOT NULL
+    OR user_agent IS NOT NULL
+    OR ip_address IS NOT NULL
+);
+
 COMMENT ON TABLE {{ schema }}.seat_reservations IS
 'Holds on seats, past and present. A hold is over when expires_at has come, whether or not '
 'cleanup has run.';
@@ -95,6 +106,8 @@ COMMENT ON INDEX {{ schema }}.seat_reservations_one_active_per_session IS
 'At most one active hold per show and session.';
 COMMENT ON INDEX {{ schema }}.seat_reservations_expires_at_id_idx IS
 'Serves cleanup and the count of active holds; as large as there are active holds.';
+COMMENT ON INDEX {{ schema }}.seat_reservations_ended_at_idx IS
+'Serves the purge of personal data: holds that have ended and still have any.';
 
 {% if manage_roles %}
 GRANT SELECT (id, show_id, status, is_active, expires_at, extension_count, created_at, ended_at)

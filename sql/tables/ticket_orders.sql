@@ -59,6 +59,12 @@ CREATE INDEX ticket_orders_created_at_refunded_amount_in_cents_idx
 ON {{ schema }}.ticket_orders (created_at, refunded_amount_in_cents)
 WHERE status = 'paid' AND refunded_amount_in_cents > 0;
 
+CREATE INDEX ticket_orders_created_at_id_idx
+ON {{ schema }}.ticket_orders (created_at, id) WHERE status = 'pending';
+
+CREATE INDEX ticket_orders_created_at_show_id_idx
+ON {{ schema }}.ticket_orders (created_at, show_id) WHERE error_message IS NOT NULL;
+
 COMMENT ON TABLE {{ schema }}.ticket_orders IS 'Orders and how their payment went.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.id IS 'Key, together with the show.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.show_id IS 'The show; distribution column.';
@@ -126,6 +132,10 @@ COMMENT ON INDEX {{ schema }}.ticket_orders_created_at_idx IS
 'Serves payment metrics of the last hours.';
 COMMENT ON INDEX {{ schema }}.ticket_orders_created_at_refunded_amount_in_cents_idx IS
 'Serves the revenue of a day, less what was given back.';
+COMMENT ON INDEX {{ schema }}.ticket_orders_created_at_id_idx IS
+'Serves the cleanup: orders that wait for a payment.';
+COMMENT ON INDEX {{ schema }}.ticket_orders_created_at_show_id_idx IS
+'Serves the purge of personal data: orders with words of a provider.';
 
 {% if manage_roles %}
 GRANT SELECT (

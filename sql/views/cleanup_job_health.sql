@@ -1,5 +1,4 @@
--- Metric 5. A job that never ran is told as one that last ran at the beginning of Unix time: too
--- long ago for every threshold.
+-- Metric 5. What never happened is NULL, and has_run says so.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.cleanup_job_health AS
 SELECT
     job.scheduler,
@@ -11,7 +10,10 @@ SELECT
     holds.overdue_holds,
     holds.oldest_overdue_seconds,
     job.is_scheduled::integer::smallint AS is_scheduled,
-    job.scheduler_alive::integer::smallint AS scheduler_alive
+    job.scheduler_alive::integer::smallint AS scheduler_alive,
+    job.has_run::integer::smallint AS has_run,
+    job.skipped_runs_24h,
+    job.longest_run_seconds
 FROM {{ schema }}.cleanup_job_state() AS job
 CROSS JOIN {{ schema }}.overdue_hold_totals() AS holds;
 
@@ -21,15 +23,15 @@ COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.scheduler IS
 'Who runs it: pg_cron where it is scheduled there, otherwise who ran it last; none if nobody '
 'did.';
 COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.last_run_age_seconds IS
-'Seconds since the last run that has ended began; since 1970 if there was none.';
+'Seconds since the last run that has ended began; NULL if there was none.';
 COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.last_run_duration_seconds IS
-'How long that run took, in seconds.';
+'How long the last run took, in seconds; NULL if there was none, or pg_cron could not begin it.';
 COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.last_run_failed IS
-'1 if that run failed.';
+'1 if the last run failed, or pg_cron could not begin it.';
 COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.failed_runs_24h IS
-'Failed runs of the last 24 hours.';
+'Failed runs of the last 24 hours, those that pg_cron could not begin included.';
 COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.runs_24h IS
-'Runs of the last 24 hours.';
+'Runs that ended in the last 24 hours; skipped ones are not runs.';
 COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.overdue_holds IS
 'Holds that are over and not cleaned up.';
 COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.oldest_overdue_seconds IS
@@ -39,6 +41,13 @@ COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.is_scheduled IS
 COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.scheduler_alive IS
 '1 if the scheduler is there: the process of pg_cron, or a run by another within the threshold '
 'of cleanup_job_silent.';
+COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.has_run IS
+'1 if the cleanup ever ran; 0 where last_run_age_seconds is NULL.';
+COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.skipped_runs_24h IS
+'Runs of the last 24 hours that were skipped, since another run was at work.';
+COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.longest_run_seconds IS
+'How long the longest run took, in seconds, of those that ended in the last 24 hours or are at '
+'work; 0 without any.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.cleanup_job_health TO {{ monitor_role }};

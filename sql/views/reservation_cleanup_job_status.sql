@@ -11,9 +11,8 @@ SELECT
     run.end_time,
     extract(EPOCH FROM run.end_time - run.start_time)::double precision AS duration_seconds,
     run.scheduler
-FROM {{ schema }}.reservation_cleanup_job_runs() AS run
-ORDER BY run.start_time DESC NULLS LAST
-LIMIT 10;
+FROM {{ schema }}.reservation_cleanup_job_runs() WITH ORDINALITY AS run
+ORDER BY run.ordinality;
 
 COMMENT ON VIEW {{ schema }}.reservation_cleanup_job_status IS
 'The last 10 runs of the cleanup, newest first.';
@@ -24,11 +23,12 @@ COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.active IS
 'Whether the job is switched on.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.command IS 'What it runs.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.status IS
-'running, succeeded or failed; pg_cron also knows starting, connecting and sending.';
+'running, succeeded, failed, or skipped: another run was at work; pg_cron also knows starting, '
+'connecting and sending.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.return_message IS
 'What it did, or why it failed.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.start_time IS
-'When it began; NULL while pg_cron has not started it.';
+'When it began; NULL while pg_cron has not started it, or where it could not.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.end_time IS
 'When it ended; NULL while it runs.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.duration_seconds IS

@@ -48,6 +48,9 @@ BEHIND_VIEWS = {
     "active_reservation_totals",
     "overdue_hold_totals",
     "cleanup_job_state",
+    "cleanup_job_problem",
+    "cleanup_run_totals",
+    "maintenance_backlog",
     "connections_by_state",
     "open_transactions",
     "lock_wait_totals",
@@ -162,13 +165,13 @@ def misnamed_triggers(connection: Connection) -> list[str]:
 
 
 def misnamed_parameters(connection: Connection) -> list[str]:
-    """Columns of the answer are named as columns are."""
+    """Columns of the answer are named as columns are, those of a procedure included."""
     return names(
         connection,
         "SELECT p.signature || ' ' || COALESCE(a.name, '?') FROM p, unnest("
         " COALESCE(p.proargnames, array_fill(''::text, ARRAY[p.pronargs])),"
         " COALESCE(p.proargmodes, array_fill('i'::\"char\", ARRAY[p.pronargs]))) AS a (name, mode)"
-        " WHERE a.mode IN ('i', 'b', 'v') AND a.name NOT LIKE 'p\\_%%'",
+        " WHERE a.mode IN ('i', 'v') AND a.name NOT LIKE 'p\\_%%'",
     )
 
 

@@ -12,6 +12,7 @@ from psycopg import sql
 
 from tests.behaviour.conftest import (
     NAMES,
+    ORDER_LOG,
     Connection,
     Hall,
     Row,
@@ -315,6 +316,94 @@ def test_a_locked_hold_is_skipped_and_ended_next_time(
     assert broken_invariants(house.connection) == []
 
 
+LOCKS = {
+    "a seat": "SELECT FROM show_seats WHERE id = ANY(%(seats)s) FOR UPDATE",
+    "a seat, shared": "SELECT FROM show_seats WHERE id = ANY(%(seats)s) FOR SHARE",
+    "a seat, changed": "UPDATE show_seats SET price_in_cents = 1 WHERE id = ANY(%(seats)s)",
+    "a hold": "SELECT FROM seat_reservations WHERE id = ANY(%(holds)s) FOR UPDATE",
+    "a claim": "SELECT FROM reservation_seats WHERE reservation_id = ANY(%(holds)s) FOR UPDATE",
+}
+
+
+@pytest.mark.parametrize("statement", LOCKS.values(), ids=LOCKS)
+@pytest.mark.parametrize("by", ["the function", "the job"])
+def test_what_somebody_has_locked_keeps_only_its_own_hold_from_being_ended(
+    house: Hall, connect: Connect, statement: str, by: str
+) -> None:
+    """And is ended the next time, whichever of its rows it was."""
+    holds = [house.hold(2 * n, 2 * n + 1, session=f"visitor {n}") for n in range(10)]
+    for hold in holds:
+        house.let_run_out(hold)
+    locked = [3, 7]
+    somebody, cleaner = enter(connect()), enter(connect())
+    cleaner.execute("SET statement_timeout = '10s'")
+    call = (
+        "SELECT cleanup_expired_seat_reservations()"
+        if by == "the function"
+        else "CALL run_reservation_cleanup()"
+    )
+    with somebody.transaction():
+        somebody.execute(
+            statement.encode(),
+            {
+                "seats": [house.seats[2 * n + 1] for n in locked],
+                "holds": [holds[n].reservation_id for n in locked],
+            },
+        )
+        cleaner.execute(call.encode())
+        left = [n for n in range(10) if house.reservation(holds[n]).status == "active"]
+        assert left == locked
+        assert house.statuses(*range(20)) == [
+            "reserved" if n // 2 in locked else "available" for n in range(20)
+        ]
+    cleaner.execute(call.encode())
+    assert {house.reservation(hold).status for hold in holds} == {"expired"}
+    assert {run.status for run in runs(house.connection)} <= {"succeeded"}
+    assert broken_invariants(house.connection) == []
+
+
+def test_the_cleanup_gives_back_what_it_cannot_end(house: Hall, connect: Connect) -> None:
+    """Also while its caller stays in the transaction: others get at the hold and its free seats."""
+    hold = house.hold(0, 1, session="over")
+    house.let_run_out(hold)
+    other = house.hold(2, session="over, too")
+    house.let_run_out(other)
+    somebody, cleaner, buyer = enter(connect()), enter(connect()), enter(connect())
+    with somebody.transaction():
+        somebody.execute("SELECT FROM show_seats WHERE id = %s FOR UPDATE", [house.seats[1]])
+        with cleaner.transaction():
+            done = clean_up(cleaner)
+            assert done.reservation_ids == [other.reservation_id]
+            for query, key in (
+                ("SELECT FROM seat_reservations WHERE id = %s FOR UPDATE NOWAIT", hold[1]),
+                ("SELECT FROM show_seats WHERE id = %s FOR UPDATE NOWAIT", house.seats[0]),
+            ):
+                buyer.execute(query.encode(), [key])
+            # The control: this is how a lock that is held shows.
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                buyer.execute(
+                    "SELECT FROM show_seats WHERE id = %s FOR UPDATE NOWAIT", [house.seats[2]]
+                )
+
+
+def test_what_cannot_be_ended_is_a_warning_of_the_function(house: Hall) -> None:
+    holds = hold_each(house, 9)
+    owner = house.connection
+    owner.execute(
+        "CREATE FUNCTION break_it() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " RAISE EXCEPTION 'disk on fire'; END $$;"
+        "CREATE TRIGGER break_it BEFORE UPDATE ON seat_reservations FOR EACH ROW"
+        " WHEN (OLD.session_id = 'visitor 4') EXECUTE FUNCTION break_it()"
+    )
+    warnings: list[str | None] = []
+    owner.add_notice_handler(lambda notice: warnings.append(notice.message_primary))
+    done = clean_up(owner)
+    assert set(done.reservation_ids) == {hold.reservation_id for hold in holds} - {
+        holds[4].reservation_id
+    }
+    assert warnings == ["Some holds could not be ended: disk on fire"]
+
+
 def test_two_batches_at_once_take_different_holds(house: Hall, connect: Connect) -> None:
     holds = {hold.reservation_id for hold in hold_each(house, 20)}
     other = enter(connect())
@@ -331,7 +420,7 @@ def test_two_batches_at_once_take_different_holds(house: Hall, connect: Connect)
 
 @dataclass(frozen=True)
 class StuckRun:
-    """A run that waits for a seat which somebody has locked."""
+    """A run that waits in the middle of its first portion."""
 
     pid: int
     connection: Connection
@@ -339,12 +428,22 @@ class StuckRun:
 
 @contextmanager
 def stuck_run(hall: Hall, connect: Connect) -> Iterator[StuckRun]:
-    """Start a run, and keep it from going on until the block is left."""
+    """Start a run, and keep it from going on until the block is left.
+
+    It waits where it writes how far it has come: for holds and seats it would not wait.
+    """
     somebody, runner = connect(), enter(connect())
     pid = runner.info.backend_pid
+    hall.connection.execute(
+        "CREATE FUNCTION wait_for_it() RETURNS trigger LANGUAGE plpgsql"
+        " AS 'BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NEW; END';"
+        "CREATE TRIGGER wait_for_it BEFORE UPDATE ON reservation_cleanup_runs FOR EACH ROW"
+        " WHEN (OLD.scheduler = 'stuck' AND NEW.status = 'running')"
+        " EXECUTE FUNCTION wait_for_it()"
+    )
     with ThreadPoolExecutor() as pool:
         with somebody.transaction():
-            somebody.execute("SELECT FROM show_seats WHERE id = %s FOR UPDATE", [hall.seats[0]])
+            somebody.execute("SELECT pg_advisory_xact_lock(1)")
             running = pool.submit(runner.execute, "CALL run_reservation_cleanup('stuck')")
             await_true(
                 hall.connection,
@@ -356,22 +455,123 @@ def stuck_run(hall: Hall, connect: Connect) -> Iterator[StuckRun]:
         assert error is None or isinstance(error, psycopg.Error)
 
 
-def test_a_run_beside_another_returns_at_once_and_says_so(house: Hall, connect: Connect) -> None:
+def test_a_run_beside_another_returns_at_once_and_is_recorded_as_skipped(
+    house: Hall, connect: Connect
+) -> None:
     hold_each(house, 3)
     notices: list[str | None] = []
     owner = house.connection
     owner.add_notice_handler(lambda notice: notices.append(notice.message_primary))
     with stuck_run(house, connect):
         owner.execute("SET statement_timeout = '10s'")
-        owner.execute("CALL run_reservation_cleanup()")
+        told = owner.execute("CALL run_reservation_cleanup()").fetchone()
         assert notices == ["Another cleanup is running."]
-        (run,) = runs(owner)
-        assert (run.scheduler, run.status) == ("stuck", "running")
-        (shown,) = job_status(owner)
-        assert (shown.status, shown.end_time, shown.duration_seconds) == ("running", None, None)
-    (run,) = runs(owner)
+        stuck, skipped = runs(owner)
+        assert (stuck.scheduler, stuck.status) == ("stuck", "running")
+        assert (skipped.scheduler, skipped.status) == ("external", "skipped")
+        assert skipped.error_message == "Another run is at work."
+        # What it returns is about itself, and not about the other.
+        assert told == (skipped.id, "skipped", 0, 0, 0)
+        assert [run.status for run in job_status(owner)] == ["skipped", "running"]
+        shown = job_status(owner)[1]
+        assert (shown.end_time, shown.duration_seconds) == (None, None)
+        health = owner.execute("SELECT * FROM cleanup_job_health").fetchone()
+        assert (health.has_run, health.runs_24h, health.skipped_runs_24h) == (0, 0, 1)
+        assert health.last_run_age_seconds is None
+    run = runs(owner)[0]
     assert (run.status, run.reservations_expired, run.seats_released) == ("succeeded", 3, 3)
     assert house.statuses(0, 1, 2) == ["available"] * 3
+    health = owner.execute("SELECT * FROM cleanup_job_health").fetchone()
+    assert (health.has_run, health.runs_24h, health.skipped_runs_24h) == (1, 1, 1)
+
+
+def test_a_run_returns_what_it_has_done(house: Hall) -> None:
+    hold_each(house, 5)
+    owner = house.connection
+    told = owner.execute("CALL run_reservation_cleanup('external', 2)").fetchone()
+    (run,) = runs(owner)
+    assert told == (run.id, "succeeded", 5, 5, 0)
+    assert told == (
+        run.id,
+        run.status,
+        run.reservations_expired,
+        run.seats_released,
+        run.orders_cancelled,
+    )
+
+
+@pytest.mark.default_names
+@pytest.mark.parametrize("role", ["a stranger", NAMES.dashboard_role, NAMES.app_role])
+def test_nobody_but_the_owner_can_keep_the_cleanup_from_running(
+    database: Database, house: Hall, connect: Connect, role: str
+) -> None:
+    """Not by the number of an advisory lock, nor by locking what the runs lock."""
+    hold_each(house, 2)
+    owner = house.connection
+    name = sql.Identifier(role)
+    if role == "a stranger":
+        owner.execute(sql.SQL("CREATE ROLE {} LOGIN").format(name))
+    try:
+        with psycopg.connect(database.dsn, autocommit=True) as other:
+            other.execute(sql.SQL("SET ROLE {}").format(name))
+            other.execute("SELECT pg_advisory_lock(hashtextextended('ticketdb cleanup public', 0))")
+            enter(other)
+            for statement in (
+                "SELECT FROM reservation_cleanup_lock FOR KEY SHARE",
+                "LOCK TABLE reservation_cleanup_lock IN ACCESS SHARE MODE",
+                "SELECT FROM reservation_cleanup_runs FOR UPDATE",
+            ):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege), other.transaction():
+                    other.execute(statement.encode())
+            owner.execute("CALL run_reservation_cleanup()")
+            assert house.statuses(0, 1) == ["available"] * 2
+            other.execute("SELECT pg_advisory_unlock_all()")
+    finally:
+        if role == "a stranger":
+            owner.execute(sql.SQL("DROP ROLE {}").format(name))
+    assert [run.status for run in runs(owner)] == ["succeeded"]
+
+
+def test_the_owner_who_locks_the_row_is_seen_as_another_run(house: Hall, connect: Connect) -> None:
+    """The control of the test above: this is the lock."""
+    hold_each(house, 1)
+    somebody = enter(connect())
+    with somebody.transaction():
+        somebody.execute("SELECT FROM reservation_cleanup_lock FOR UPDATE")
+        house.connection.execute("CALL run_reservation_cleanup()")
+    assert house.statuses(0) == ["reserved"]
+    assert [run.status for run in runs(house.connection)] == ["skipped"]
+
+
+def test_the_row_that_runs_lock_cannot_go(owner: Connection) -> None:
+    for statement in (
+        "DELETE FROM reservation_cleanup_lock",
+        "TRUNCATE reservation_cleanup_lock",
+    ):
+        with pytest.raises(psycopg.errors.RestrictViolation):
+            owner.execute(statement.encode())
+
+
+@pytest.mark.parametrize("isolation", ["repeatable read", "serializable"])
+def test_a_run_does_its_work_whatever_isolation_the_session_has(
+    house: Hall, isolation: str
+) -> None:
+    hold_each(house, 3)
+    house.connection.execute(f"SET default_transaction_isolation = '{isolation}'".encode())
+    house.connection.execute("CALL run_reservation_cleanup('external', 1)")
+    (run,) = runs(house.connection)
+    assert (run.status, run.reservations_expired) == ("succeeded", 3)
+
+
+def test_a_run_within_a_transaction_is_an_error_before_it_does_anything(house: Hall) -> None:
+    hold_each(house, 1)
+    with (
+        pytest.raises(psycopg.errors.InvalidTransactionTermination),
+        house.connection.transaction(),
+    ):
+        house.connection.execute("CALL run_reservation_cleanup()")
+    assert runs(house.connection) == []
+    assert house.statuses(0) == ["reserved"]
 
 
 def test_a_run_works_off_everything_in_committed_batches(house: Hall) -> None:
@@ -396,13 +596,12 @@ def test_a_run_with_nothing_to_do_is_recorded_too(owner: Connection) -> None:
 
 
 @pytest.mark.parametrize("broken", [[6], [1], [0, 7], [0, 3, 6]], ids=str)
-def test_a_hold_that_cannot_be_ended_stops_only_its_own_batch_and_shows_as_a_failed_run(
+def test_a_hold_that_cannot_be_ended_stops_no_other_and_shows_as_a_failed_run(
     house: Hall, broken: list[int]
 ) -> None:
+    """Neither those after it nor those of its own batch."""
     owner = house.connection
-    batches = [range(3), range(3, 6), range(6, 8)]
-    left = {n for batch in batches if set(batch) & set(broken) for n in batch}
-    done = 8 - len(left)
+    done = 8 - len(broken)
     holds = hold_each(house, 8)
     owner.execute(
         "CREATE FUNCTION break_it() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
@@ -422,7 +621,9 @@ def test_a_hold_that_cannot_be_ended_stops_only_its_own_batch_and_shows_as_a_fai
     (shown,) = job_status(owner)
     assert (shown.status, shown.return_message) == ("failed", "disk on fire")
     assert shown.end_time is not None
-    assert house.statuses(*range(8)) == ["reserved" if n in left else "available" for n in range(8)]
+    assert house.statuses(*range(8)) == [
+        "reserved" if n in broken else "available" for n in range(8)
+    ]
 
     owner.execute("DROP TRIGGER break_it ON seat_reservations")
     owner.execute("CALL run_reservation_cleanup()")
@@ -496,3 +697,132 @@ def test_the_status_view_does_not_read_the_whole_history(owner: Connection) -> N
             if (node["Node Type"], node.get("Relation Name"))
             == ("Seq Scan", "reservation_cleanup_runs")
         ] == []
+
+
+# orders of holds that expired
+
+
+def dead_order(hall: Hall, seat: int, minutes_ago: float, session: str = "") -> Row:
+    """An order whose hold expired this long ago, and was ended then."""
+    hold = hall.hold(seat, session=session or f"orderer {seat}")
+    order = hall.order(hold, session=session or f"orderer {seat}")
+    assert order.success
+    hall.connection.execute(
+        "UPDATE seat_reservations SET expires_at = now() - interval '1 second' WHERE id = %s",
+        [hold.reservation_id],
+    )
+    clean_up(hall.connection)
+    hall.connection.execute(
+        "UPDATE seat_reservations SET ended_at = now() - make_interval(secs => %s) WHERE id = %s",
+        [60 * minutes_ago, hold.reservation_id],
+    )
+    hall.connection.execute(
+        "UPDATE ticket_orders SET created_at = now() - make_interval(secs => %s) WHERE id = %s",
+        [60 * minutes_ago + 300, order.order_id],
+    )
+    return order
+
+
+def order_status(hall: Hall, order: Row) -> str:
+    status: str = hall.row("ticket_orders", order.order_id).status
+    return status
+
+
+def test_an_order_whose_hold_expired_is_cancelled_when_its_time_to_pay_is_over(
+    house: Hall,
+) -> None:
+    """order_minutes, 5, after its hold: not before, and whatever else there is."""
+    owner = house.connection
+    dead, fresh = dead_order(house, 0, 5.1), dead_order(house, 1, 4.5)
+    live = house.order(house.hold(2, session="live"), session="live")
+    (status, cancelled) = owner.execute("CALL run_reservation_cleanup()").fetchone()[1::3]
+    assert (status, cancelled) == ("succeeded", 1)
+    assert [order_status(house, order) for order in (dead, fresh, live)] == [
+        "cancelled",
+        "pending",
+        "pending",
+    ]
+    (run,) = runs(owner)
+    assert run.orders_cancelled == 1
+    line = [line for line in house.log(ORDER_LOG) if line.order_id == dead.order_id][-1]
+    assert (line.old_status, line.new_status) == ("pending", "cancelled")
+    owner.execute("UPDATE ticketing_settings SET order_minutes = 4")
+    owner.execute("CALL run_reservation_cleanup()")
+    assert order_status(house, fresh) == "cancelled"
+    assert broken_invariants(owner) == []
+
+
+def test_orders_that_somebody_has_locked_are_cancelled_the_next_time(
+    house: Hall, connect: Connect
+) -> None:
+    orders = [dead_order(house, n, 60) for n in range(3)]
+    somebody = enter(connect())
+    with somebody.transaction():
+        somebody.execute("SELECT FROM ticket_orders WHERE id = %s FOR UPDATE", [orders[1].order_id])
+        house.connection.execute("SET statement_timeout = '10s'")
+        house.connection.execute("CALL run_reservation_cleanup()")
+        assert [order_status(house, order) for order in orders] == [
+            "cancelled",
+            "pending",
+            "cancelled",
+        ]
+    house.connection.execute("CALL run_reservation_cleanup()")
+    assert order_status(house, orders[1]) == "cancelled"
+    assert {run.status for run in runs(house.connection)} == {"succeeded"}
+
+
+def test_more_orders_than_go_into_a_portion_are_all_cancelled(owner: Connection) -> None:
+    make_orders(owner, dead=250, paid=0)
+    assert owner.execute("CALL run_reservation_cleanup()").fetchone()[4] == 250
+    left = owner.execute("SELECT count(*) FROM ticket_orders WHERE status = 'pending'").fetchone()
+    assert left == (0,)
+
+
+def make_orders(connection: Connection, dead: int, paid: int) -> None:
+    """Orders of one seat: so many whose hold expired an hour ago, and so many that were paid."""
+    hall = make_hall(connection, seats=1)
+    connection.execute("SET session_replication_role = replica")
+    connection.execute(
+        """
+        WITH holds AS (
+            INSERT INTO seat_reservations
+                (show_id, session_id, status, expires_at, created_at, ended_at)
+            SELECT %(show)s, 'session ' || n,
+                CASE WHEN n <= %(dead)s THEN 'expired' ELSE 'completed' END,
+                at, at - interval '10 minutes', at
+            FROM generate_series(1, %(dead)s + %(paid)s) AS n
+            CROSS JOIN LATERAL (SELECT now() - interval '1 hour' - n * interval '1 s' AS at) AS t
+            RETURNING id, status, ended_at
+        )
+        INSERT INTO ticket_orders (show_id, reservation_id, seat_ids, status,
+            total_amount_in_cents, currency, created_at, paid_at)
+        SELECT %(show)s, id, ARRAY[%(seat)s::uuid],
+            CASE WHEN status = 'expired' THEN 'pending' ELSE 'paid' END, 1000, 'EUR',
+            ended_at - interval '5 minutes', CASE WHEN status = 'completed' THEN ended_at END
+        FROM holds
+        """,
+        {"show": hall.show_id, "seat": hall.seats[0], "dead": dead, "paid": paid},
+    )
+    connection.execute("RESET session_replication_role")
+
+
+@pytest.mark.parametrize("statistics", ["none", "up to date"])
+def test_finding_dead_orders_costs_the_same_however_many_were_paid(
+    owner: Connection, statistics: str
+) -> None:
+    if statistics == "none":
+        for table in ("ticket_orders", "seat_reservations"):
+            owner.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)".encode())
+    make_orders(owner, dead=20, paid=20_000)
+    if statistics == "up to date":
+        owner.execute("ANALYZE ticket_orders, seat_reservations")
+    owner.execute("BEGIN")
+    owner.execute("SELECT cancel_dead_orders(10)")  # what a session reads of the catalog
+    with explained(owner) as plans:
+        owner.execute("SELECT cancel_dead_orders(10)")
+    owner.execute("COMMIT")
+    reads = [plan for plan in plans if {"ticket_orders", "seat_reservations"} <= plan.relations]
+    assert reads
+    for plan in reads:
+        assert plan.buffers < 300
+        assert all(node["Node Type"] not in ("Seq Scan", "Hash Join") for node in plan.nodes)

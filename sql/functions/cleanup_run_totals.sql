@@ -1,0 +1,39 @@
+-- For cleanup_job_health and the alerts. Of a window, and not of so many runs: those that are
+-- skipped or queued behind a long one would push it out of sight.
+CREATE OR REPLACE FUNCTION {{ schema }}.cleanup_run_totals(
+    p_since timestamptz,
+    OUT runs bigint,
+    OUT failed_runs bigint,
+    OUT skipped_runs bigint,
+    OUT longest_run_seconds double precision
+)
+LANGUAGE plpgsql
+STABLE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    SELECT
+        count(*) FILTER (WHERE run.status IN ('succeeded', 'failed')),
+        count(*) FILTER (WHERE run.status = 'failed'),
+        count(*) FILTER (WHERE run.status = 'skipped'),
+        GREATEST(
+            max(extract(EPOCH FROM COALESCE(run.end_time, now()) - run.start_time)), 0
+        )::double precision
+    INTO
+        runs,
+        failed_runs,
+        skipped_runs,
+        longest_run_seconds
+    FROM {{ schema }}.reservation_cleanup_job_runs(NULL, p_since) AS run;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.cleanup_run_totals(timestamptz) IS
+'How many runs of the cleanup ended at or after this time, how many of them failed, how many '
+'others were skipped, and how many seconds the longest took, one that is at work included. For '
+'the views.';
+
+{% if manage_roles %}
+GRANT EXECUTE ON FUNCTION {{ schema }}.cleanup_run_totals(timestamptz) TO {{ monitor_role }};
+{% endif %}
