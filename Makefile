@@ -105,7 +105,7 @@ lock: ## Write requirements-dev.lock anew with the newest versions allowed
 
 .PHONY: wheel
 wheel: $(STAMP) ## Build the wheel into dist/
-	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	@scripts/quietly $(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 
 .PHONY: clean
 clean: ## Remove what was built and cached, the environment included

@@ -35,22 +35,29 @@ BEGIN
         RAISE EXCEPTION '% is there already, and in no ledger', v_strangers
             USING ERRCODE = 'duplicate_table', DETAIL = 'nothing was changed';
     END IF;
-    IF v_schema IS NULL THEN
-        CREATE SCHEMA {{ schema }};
-        COMMENT ON SCHEMA {{ schema }} IS 'ticketdb: tables and functions that sell seats.';
-    END IF;
-    IF to_regclass(format('%I.ticketdb_alembic_version', {{ schema | literal }})) IS NULL THEN
-        CREATE TABLE {{ schema }}.ticketdb_alembic_version (
-            version_num varchar(32) NOT NULL,
-            CONSTRAINT ticketdb_alembic_version_pkc PRIMARY KEY (version_num)
-        );
-        COMMENT ON TABLE {{ schema }}.ticketdb_alembic_version IS
-        'The revision that the database is at: one row, kept by alembic.';
-        COMMENT ON COLUMN {{ schema }}.ticketdb_alembic_version.version_num IS 'Revision id.';
-        COMMENT ON CONSTRAINT ticketdb_alembic_version_pkc
-        ON {{ schema }}.ticketdb_alembic_version IS 'A revision is reached once.';
-        v_made := v_made || 'ticketdb_alembic_version'::text;
-    END IF;
+    BEGIN
+        IF v_schema IS NULL THEN
+            CREATE SCHEMA {{ schema }};
+            COMMENT ON SCHEMA {{ schema }} IS 'ticketdb: tables and functions that sell seats.';
+        END IF;
+        IF to_regclass(format('%I.ticketdb_alembic_version', {{ schema | literal }})) IS NULL THEN
+            CREATE TABLE {{ schema }}.ticketdb_alembic_version (
+                version_num varchar(32) NOT NULL,
+                CONSTRAINT ticketdb_alembic_version_pkc PRIMARY KEY (version_num)
+            );
+            COMMENT ON TABLE {{ schema }}.ticketdb_alembic_version IS
+            'The revision that the database is at: one row, kept by alembic.';
+            COMMENT ON COLUMN {{ schema }}.ticketdb_alembic_version.version_num IS 'Revision id.';
+            COMMENT ON CONSTRAINT ticketdb_alembic_version_pkc
+            ON {{ schema }}.ticketdb_alembic_version IS 'A revision is reached once.';
+            v_made := v_made || 'ticketdb_alembic_version'::text;
+        END IF;
+    EXCEPTION
+        -- Whoever makes them has the migration lock, which is on that table.
+        WHEN unique_violation OR duplicate_schema OR duplicate_table THEN
+            RAISE EXCEPTION 'another migration of this schema is running'
+                USING ERRCODE = 'lock_not_available', HINT = 'run this again when it is done';
+    END;
 {% if ledger is defined %}
     IF to_regclass(format('%I.ticketdb_migrations', {{ schema | literal }})) IS NULL THEN
         EXECUTE {{ ledger }};

@@ -16,7 +16,7 @@ from typing import Literal
 from psycopg import sql
 
 from ticketdb.config import NAMES, Variables, parse_variables
-from ticketdb.database import Connection, query
+from ticketdb.database import Connection, pin, query
 from ticketdb.resources import PACKAGE
 
 SHIPPED = PACKAGE / "catalog.jsonl"
@@ -31,6 +31,7 @@ UP_TO_ARGUMENTS = re.compile(r'^((?:"(?:[^"]|"")*"|[^"(])*)\(.*', re.DOTALL)
 
 Key = tuple[str, str]  # kind, identity
 Catalog = dict[Key, str]  # definitions
+AS_IT_WAS = "<as it was>"  # a role that was there before ticketdb: nobody's business here
 AND = " AND ALSO "  # between definitions, where the partitions of months differ
 
 
@@ -76,8 +77,9 @@ def read_catalog(
 ) -> Catalog:
     """What is in a database. With `known` roots, strangers in a shared schema are left out.
 
-    The transaction's search_path must be pg_catalog, or names lack their schema.
+    The settings of the transaction are pinned for it: they are in what PostgreSQL prints.
     """
+    pin(connection)
     rows = query(connection, "catalog.sql", variables)
     return _collect(
         (row.kind, row.identity, row.definition)
@@ -116,7 +118,7 @@ def differences(wanted: Catalog, found: Catalog) -> list[Difference]:
     return [
         Difference(*key, wanted.get(key), found.get(key))
         for key in sorted(wanted.keys() | found.keys())
-        if wanted.get(key) != found.get(key)
+        if wanted.get(key) != found.get(key) and AS_IT_WAS not in (wanted.get(key), found.get(key))
     ]
 
 

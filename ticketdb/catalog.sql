@@ -2,7 +2,10 @@
 -- definition). The root is the relation or the routine that a row belongs to in the schema that may be shared: strangers may
 -- live there. Owners are <owner>. The partitions of single months, which come and go, are told as
 -- one, <month>: equal ones give one row. Jobs are not in it: what they should be is what scheduled_jobs() says.
--- Run it with search_path = pg_catalog, or names are printed without their schema.
+-- Run it with the settings of settings.sql, or names are printed without their schema, and quoted.
+-- It compares what ticketdb or a DBA declares. What a server writes there by itself, or another build, minor release or
+-- locale would write, is left out, or put into one form: notes among a column's options, the quotes in a routine's
+-- settings, the order of options and settings, grants on columns that are gone, the default of a domain as text.
 WITH spaces AS (
     SELECT
         s.oid,
@@ -28,12 +31,15 @@ roles AS (
         r.rolname IN (
             {{ app_role | literal }}, {{ monitor_role | literal }},
             {{ dashboard_role | literal }}, {{ datadog_role | literal }}
-        ) AS is_ours
+        ) AS is_ours,
+        -- One that was there before is used as it is: what it may do, and its settings, are its owner's business.
+        COALESCE(shobj_description(r.oid, 'pg_authid'), '') LIKE '% Created by ticketdb.' AS is_made_here
     FROM pg_roles AS r
     UNION ALL
     SELECT
         0,
         'PUBLIC',
+        false,
         false
 ),
 
@@ -84,7 +90,14 @@ objects AS (
                 -- The months of the business time zone.
                 WHEN pg_get_expr(r.relpartbound, r.oid) = 'DEFAULT' THEN 'DEFAULT' WHEN r.relispartition THEN 'MONTH'
             END,
-            'options', r.reloptions, 'security', r.relrowsecurity, r.relforcerowsecurity, 'identity', r.relreplident
+            'options', (
+                SELECT array_agg(x.entry ORDER BY x.entry COLLATE "C") FROM unnest(r.reloptions) AS x (entry)
+            ), (
+                SELECT 'toast options ' || array_agg(x.entry ORDER BY x.entry COLLATE "C")::text
+                FROM pg_class AS t
+                CROSS JOIN LATERAL unnest(t.reloptions) AS x (entry)
+                WHERE t.oid = r.reltoastrelid
+            ), 'security', r.relrowsecurity, r.relforcerowsecurity, 'identity', r.relreplident
         ) AS definition
     FROM relations AS r
     INNER JOIN roles AS o ON o.oid = r.relowner
@@ -103,9 +116,9 @@ objects AS (
             CASE WHEN a.attnotnull THEN 'NOT NULL' END,
             'default', pg_get_expr(d.adbin, d.adrelid),
             'generated', NULLIF(a.attgenerated, ''), 'identity', NULLIF(a.attidentity, ''),
-            'storage', a.attstorage, a.attcompression, (
-                -- What ALTER COLUMN … SET can set. A server may keep notes of its own there, as 15.20 does.
-                SELECT array_agg(o.declared ORDER BY o.declared) FROM unnest(a.attoptions) AS o (declared)
+            'storage', a.attstorage, NULLIF(a.attcompression, ''), (
+                -- What ALTER COLUMN ... SET can set. A server may keep notes of its own there, as 15.20 does.
+                SELECT array_agg(o.declared ORDER BY o.declared COLLATE "C") FROM unnest(a.attoptions) AS o (declared)
                 WHERE o.declared ~ '^n_distinct(_inherited)?='
             ), NULLIF(a.attcollation, 0)::regcollation
         )
@@ -177,7 +190,8 @@ objects AS (
         r.identity || '.' || quote_ident(p.polname),
         concat_ws(
             ' ', p.polcmd, 'permissive', p.polpermissive, 'to', (
-                SELECT string_agg(o.label, ' ' ORDER BY o.label) FROM roles AS o WHERE o.oid = ANY(p.polroles)
+                SELECT string_agg(o.label, ' ' ORDER BY o.label COLLATE "C")
+                FROM roles AS o WHERE o.oid = ANY(p.polroles)
             ), 'using', pg_get_expr(p.polqual, p.polrelid), 'check', pg_get_expr(p.polwithcheck, p.polrelid)
         )
     FROM relations AS r
@@ -194,8 +208,14 @@ objects AS (
             ' ',
             p.prokind, pg_get_function_arguments(p.oid), 'returns', pg_get_function_result(p.oid), 'language',
             l.lanname, 'volatility', p.provolatile, 'strict', p.proisstrict, 'definer', p.prosecdef, 'parallel',
-            p.proparallel, 'leakproof', p.proleakproof, 'cost', p.procost, p.prorows, 'owner', o.label, 'settings',
-            array_to_string(p.proconfig, '; ')
+            p.proparallel, 'leakproof', p.proleakproof, 'cost', p.procost, p.prorows, 'owner', o.label, 'settings', (
+                -- A list of names is stored as it was quoted, and quote_all_identifiers quotes what need not be.
+                SELECT
+                    string_agg(
+                        regexp_replace(x.entry, '"([a-z_][a-z0-9_$]*)"', '\1', 'g'), '; ' ORDER BY x.entry COLLATE "C"
+                    )
+                FROM unnest(p.proconfig) AS x (entry)
+            )
         )
     FROM routines AS p
     INNER JOIN pg_language AS l ON l.oid = p.prolang
@@ -209,9 +229,11 @@ objects AS (
         'type',
         s.label || '.' || quote_ident(t.typname),
         concat_ws(
-            ' ', t.typtype, format_type(NULLIF(t.typbasetype, 0), t.typtypmod), t.typnotnull, t.typdefault, (
+            ' ', t.typtype, format_type(NULLIF(t.typbasetype, 0), t.typtypmod), t.typnotnull,
+            -- Its text is what was printed under the settings of whoever declared it.
+            COALESCE(pg_get_expr(t.typdefaultbin, 0), t.typdefault), (
                 SELECT string_agg(pg_get_constraintdef(c.oid), ' ' ORDER BY c.conname)
-                FROM pg_constraint AS c WHERE c.contypid = t.oid
+                FROM pg_constraint AS c WHERE c.contypid = t.oid AND c.contype <> 'n'
             ), (
                 SELECT string_agg(quote_literal(e.enumlabel), ' ' ORDER BY e.enumsortorder)
                 FROM pg_enum AS e WHERE e.enumtypid = t.oid
@@ -219,7 +241,12 @@ objects AS (
         )
     FROM pg_type AS t
     INNER JOIN spaces AS s ON s.oid = t.typnamespace
-    WHERE t.typtype IN ('d', 'e')
+    WHERE
+        t.typtype IN ('d', 'e')
+        AND NOT EXISTS (
+            SELECT FROM pg_depend AS d
+            WHERE d.classid = 'pg_type'::regclass AND d.objid = t.oid AND d.deptype = 'e'
+        )
     UNION ALL
     SELECT
         CASE WHEN s.is_shared THEN s.label || '.' || quote_ident(x.stxname) END,
@@ -261,7 +288,8 @@ privileges AS (
         r.relowner,
         a.attacl
     FROM relations AS r
-    INNER JOIN pg_attribute AS a ON a.attrelid = r.oid
+    -- A column that is gone keeps its grants, which nobody can revoke.
+    INNER JOIN pg_attribute AS a ON a.attrelid = r.oid AND NOT a.attisdropped
     UNION ALL
     SELECT
         p.root,
@@ -318,9 +346,18 @@ raw AS (
         p.root,
         CASE WHEN g.is_ours THEN 'role grant' ELSE 'grant' END,
         p.identity || ' to ' || g.label,
-        string_agg(a.privilege_type || CASE WHEN a.is_grantable THEN '*' ELSE '' END, ' ' ORDER BY a.privilege_type)
+        string_agg(a.privilege, ' ' ORDER BY a.privilege COLLATE "C")
     FROM privileges AS p
-    CROSS JOIN LATERAL aclexplode(p.acl) AS a
+    -- The same from two grantors is one privilege.
+    CROSS JOIN LATERAL (
+        SELECT
+            x.grantee,
+            x.privilege_type || CASE WHEN bool_or(x.is_grantable) THEN '*' ELSE '' END AS privilege
+        FROM aclexplode(p.acl) AS x
+        GROUP BY
+            x.grantee,
+            x.privilege_type
+    ) AS a
     INNER JOIN roles AS g ON g.oid = a.grantee
     WHERE
         -- Who else may enter a schema that others use is their business.
@@ -340,11 +377,13 @@ raw AS (
         NULL,
         'role',
         o.label,
-        concat_ws(
+        CASE WHEN NOT o.is_made_here THEN '<as it was>' ELSE concat_ws(
             ' ', 'login', r.rolcanlogin, 'inherit', r.rolinherit, 'superuser', r.rolsuper, 'createrole',
             r.rolcreaterole, 'createdb', r.rolcreatedb, 'replication', r.rolreplication, 'bypassrls', r.rolbypassrls,
-            'limit', r.rolconnlimit, 'settings', r.rolconfig, 'comment', shobj_description(r.oid, 'pg_authid')
-        )
+            'limit', r.rolconnlimit, 'settings', (
+                SELECT array_agg(x.entry ORDER BY x.entry COLLATE "C") FROM unnest(r.rolconfig) AS x (entry)
+            ), 'comment', shobj_description(r.oid, 'pg_authid')
+        ) END
     FROM pg_roles AS r
     INNER JOIN roles AS o ON o.oid = r.oid AND o.is_ours
     UNION ALL
@@ -352,18 +391,23 @@ raw AS (
         NULL,
         'role membership',
         format('%s in %s', o.label, g.label),
-        CASE WHEN m.admin_option THEN 'admin' ELSE '' END
+        CASE WHEN bool_or(m.admin_option) THEN 'admin' ELSE '' END
     FROM pg_auth_members AS m
     INNER JOIN roles AS o ON o.oid = m.member AND o.is_ours
     INNER JOIN roles AS g ON g.oid = m.roleid
+    WHERE o.is_made_here OR g.is_ours
+    -- From 16 on, several may have granted it.
+    GROUP BY
+        o.label,
+        g.label
     UNION ALL
     SELECT
         NULL,
         'role setting',
         o.label,
-        s.setconfig::text
+        (SELECT array_agg(x.entry ORDER BY x.entry COLLATE "C") FROM unnest(s.setconfig) AS x (entry))::text
     FROM pg_db_role_setting AS s
-    INNER JOIN roles AS o ON o.oid = s.setrole AND o.is_ours
+    INNER JOIN roles AS o ON o.oid = s.setrole AND o.is_ours AND o.is_made_here
     INNER JOIN pg_database AS b ON b.oid = s.setdatabase AND b.datname = current_database()
 {% endif %}
 )

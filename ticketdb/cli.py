@@ -52,6 +52,9 @@ Major = Annotated[
 BackTo = Annotated[str, Option(help='Revision to go back to; "base" removes everything.')]
 DryRun = Annotated[bool, Option("--dry-run", help="Run it in one transaction; roll it back.")]
 LossAllowed = Annotated[bool, Option("--allow-data-loss", help="Go on although rows will be lost.")]
+Beside = Annotated[
+    bool, Option("--beside", help="Although another installation is in the database.")
+]
 LockTimeout = Annotated[float, Option(min=0.001, help="Seconds that a statement waits for a lock.")]
 StatementTimeout = Annotated[float, Option(min=0, help="Seconds a statement may run; 0: for ever.")]
 Wait = Annotated[float, Option(min=0, help="Seconds to go on trying for locks.")]
@@ -129,6 +132,7 @@ def apply(
     lock_timeout: LockTimeout = 2.0,
     statement_timeout: StatementTimeout = 0.0,
     wait: Wait = 60.0,
+    beside: Beside = False,
     as_json: Json = False,
     dsn: Dsn = "",
     config: ConfigFile = None,
@@ -147,6 +151,7 @@ def apply(
             lock_timeout=lock_timeout,
             statement_timeout=statement_timeout,
             wait=wait,
+            beside=beside,
         )
     if as_json:
         return _print_json(asdict(result))
@@ -230,6 +235,7 @@ def script(
     to: To = "head",
     role: Role = "",
     major: Major = None,
+    beside: Beside = False,
     config: ConfigFile = None,
 ) -> None:
     """Write what apply does as one file for psql, for a DBA who lets no tool near production.
@@ -237,7 +243,7 @@ def script(
     Example: ticketdb script --out install.sql && psql -X -f install.sql shop
     """
     variables = load_variables(config)
-    file.write(migrate.script(variables, start=start, to=to, role=role, major=major))
+    file.write(migrate.script(variables, start=start, to=to, role=role, major=major, beside=beside))
 
 
 @app.command()

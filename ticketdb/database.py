@@ -1,5 +1,6 @@
 """Talking to a database: connecting, asking where it stands, and explaining what it says."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,10 @@ from ticketdb.render import render
 from ticketdb.resources import PACKAGE
 
 VERSION_TABLE = "ticketdb_alembic_version"
+# Functions of the server, which name themselves in an error: RAISE of PL/pgSQL, and those that find
+# a row of the catalog changed by somebody else.
+OUR_RAISE = "exec_stmt_raise"
+CONCURRENTLY_UPDATED = ("simple_heap_update", "simple_heap_delete")
 
 Connection = psycopg.Connection[Any]
 Row = Any  # a named tuple whose fields are the columns
@@ -24,7 +29,7 @@ class State:
     """Where a database stands.
 
     `owner`: of what ticketdb has made there. `ledger`: its rows, oldest first, by the names of the
-    columns.
+    columns. `others`: schemas of the same database with an installation that is not this one.
     """
 
     database: str
@@ -37,6 +42,8 @@ class State:
     has_rollups: bool
     has_pg_cron: bool
     sees_pg_cron: bool
+    has_schema: bool
+    others: list[str]
     revision: str | None
     ledger: list[dict[str, Any]]
 
@@ -49,6 +56,15 @@ class State:
             tables = {name: found.pop(name) for name in ("has_version", "has_ledger")}
             (history,) = query(connection, "history.sql", variables, **tables)
         return cls(**found, revision=history.revision, ledger=history.ledger)
+
+    def absence(self, variables: Variables) -> str:
+        """Why no revision was reached, where the configuration may be what is wrong."""
+        where = f"in schema {variables.schema!r}"
+        if not self.has_schema:
+            where = f"here: there is no schema {variables.schema!r}"
+        elsewhere = ", ".join(map(repr, self.others))
+        found = f"; it is in schema {elsewhere}, to be named in ticketdb.toml" if elsewhere else ""
+        return f"ticketdb is not {where}{found}"
 
 
 def own_sql(name: str, variables: Variables, **more: str | bool) -> str:
@@ -63,12 +79,31 @@ def query(connection: Connection, name: str, variables: Variables, **more: str |
     return cursor.fetchall() if cursor.description else []
 
 
-def connect(dsn: str, *, autocommit: bool = False) -> Connection:
-    """Open a connection. Raises E_CONNECT (exit 3), or E_CONFIG for something that is no DSN."""
+def settings_sql(*, lock_timeout: float = 0.0, statement_timeout: float = 0.0, **more: bool) -> str:
+    """What pins the settings of a session. Times are in seconds, and need `patient`; 0 is none.
+
+    With `is_local`, of its transaction; with `resetting`, what puts them back.
+    """
+    times = {"lock_timeout": f"{lock_timeout}s", "statement_timeout": f"{statement_timeout}s"}
+    return own_sql("settings.sql", Variables(), **times, **more)
+
+
+def pin(connection: Connection, **more: bool) -> None:
+    """Pin the settings of this transaction, for a pooler's sessions belong to others, too."""
+    connection.execute(settings_sql(is_local=True, **more).encode())
+
+
+def connect(dsn: str, *, autocommit: bool = False, patient: bool = False) -> Connection:
+    """Open a connection whose answers no setting of the role or of the database can bend.
+
+    `patient`: nor are there limits to what it does. Behind a pooler nothing is set: that session is
+    not ours, so `pin` each transaction. Raises E_CONNECT (exit 3), or E_CONFIG for something that
+    is no DSN.
+    """
     try:
-        return psycopg.connect(
+        connection: Connection = psycopg.connect(
             dsn,
-            autocommit=autocommit,
+            autocommit=True,
             prepare_threshold=None,  # survives pgbouncer
             client_encoding="UTF8",
             fallback_application_name="ticketdb",
@@ -77,7 +112,33 @@ def connect(dsn: str, *, autocommit: bool = False) -> Connection:
         # Not a word of it in the message: it may hold a password.
         raise problem("E_CONFIG", "the DSN is no libpq connection string") from None
     except psycopg.OperationalError as error:
-        raise problem("E_CONNECT", f"cannot connect: {_one_line(str(error))}") from None
+        about_password = error.pgconn and (
+            error.pgconn.needs_password or error.pgconn.used_password
+        )
+        raise problem(
+            "E_CONNECT",
+            f"cannot connect: {_one_line(str(error))}",
+            origin="password" if about_password else "",
+        ) from None
+    with explained("connecting"):
+        if not is_pooled(connection):
+            limits = {"patient": True} if patient else {}
+            connection.execute(settings_sql(**limits).encode())
+        connection.autocommit = autocommit
+    connection.add_notice_handler(_pass_on)
+    return connection
+
+
+def is_pooled(connection: Connection) -> bool:
+    """Whether a pooler may be in between: it makes up the number of the process. For autocommit."""
+    row = connection.execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
+    return row != (connection.info.backend_pid,)
+
+
+def _pass_on(diagnosis: psycopg.errors.Diagnostic) -> None:
+    """Print what a statement of ours warns of, such as a role that is kept."""
+    if diagnosis.severity_nonlocalized == "WARNING" and "at RAISE" in (diagnosis.context or ""):
+        print(f"warning: {_one_line(diagnosis.message_primary or '')}", file=sys.stderr)
 
 
 def refuse_pooler(connection: Connection, dsn: str) -> None:
@@ -93,7 +154,7 @@ def refuse_pooler(connection: Connection, dsn: str) -> None:
     ours = process(connection)
     connection.rollback()
     if ours == [(connection.info.backend_pid,)]:
-        return  # the server itself has let us in: a pooler makes this number up
+        return  # the server itself has let us in
     what = f"{connection.info.dbname!r} is behind a pooler that changes the session's process"
     with connect(dsn) as other:
         # A transaction keeps its process to itself, so ours goes to it, or another comes to us: in
@@ -130,14 +191,17 @@ def _explain(error: psycopg.Error, where: str, text: str, otherwise: str) -> Tic
     if text and diagnosis.statement_position:
         line = text.count("\n", 0, int(diagnosis.statement_position) - 1) + 1
         where += f", line {line}"
-    if diagnosis.schema_name == "pg_catalog" or "tuple concurrently updated" in message:
+    # Which function of the server has raised it: its words are in the language of lc_messages.
+    origin = diagnosis.source_function or ""
+    if diagnosis.schema_name == "pg_catalog" or origin in CONCURRENTLY_UPDATED:
         # Roles belong to the whole server: its databases collide there, as in a deadlock.
         state = "40P01"
     code = code_of(state, otherwise)
     if code == otherwise:
         message += f" [SQLSTATE {state}]"
-    is_ours = "at RAISE" in (diagnosis.context or "")  # PostgreSQL's own hints know less than we do
-    return problem(code, f"{where}: {message}", diagnosis.message_hint if is_ours else None)
+    is_ours = origin == OUR_RAISE  # PostgreSQL's own hints know less than we do
+    hint = diagnosis.message_hint if is_ours else None
+    return problem(code, f"{where}: {message}", hint, origin)
 
 
 def _one_line(text: str) -> str:

@@ -38,12 +38,15 @@ class TicketdbError(Exception):
         return f"error [{self.code}]: {self.message}"
 
 
-def problem(code: str, message: str, remedy: str | None = None) -> TicketdbError:
-    """One of the errors of errors.toml, with its exit status and what to do next."""
+def problem(code: str, message: str, remedy: str | None = None, origin: str = "") -> TicketdbError:
+    """One of the errors of errors.toml, with its exit status and what to do next.
+
+    `origin`: what is known of where it came from, in no language of people.
+    """
     entry = CATALOG[code]
     if remedy is None:
         special = entry.get("remedy_where", {}).items()
-        fitting = (text for pattern, text in special if re.search(pattern, message))
+        fitting = (text for pattern, text in special if re.search(pattern, f"{message} {origin}"))
         remedy = next(fitting, entry.get("remedy"))
     return TicketdbError(code, entry["exit_status"], f"{message} - {remedy}" if remedy else message)
 

@@ -1,19 +1,5 @@
--- Try to take the migration lock of this schema, and say who holds it. Polled: CREATE INDEX
--- CONCURRENTLY waits for every snapshot, also for that of a session that waits for this lock.
-SELECT
-    pg_try_advisory_lock(k.key) AS taken,
-    (
-        SELECT
-            format(
-                'pid %s (%s, %s, since %s)', a.pid, a.usename, a.application_name, a.backend_start::timestamptz(0)
-            )
-        FROM pg_locks AS l
-        INNER JOIN pg_stat_activity AS a ON a.pid = l.pid
-        WHERE
-            l.locktype = 'advisory'
-            AND l.granted
-            AND l.objsubid = 1
-            AND a.datname = current_database()
-            AND (l.classid::bigint << 32 | l.objid::bigint) = k.key
-    ) AS holder
-FROM (VALUES (hashtextextended('ticketdb migration of ' || {{ schema | literal }}, 0))) AS k (key)
+-- The migration lock: a lock on the table of the version, until the transaction ends. Only who may write there, its
+-- owner, can take it or anything that conflicts with it, and it is in nobody's way: neither of those who read the table
+-- nor of alembic, which writes there from another session. Never waited for: CREATE INDEX CONCURRENTLY waits for every
+-- snapshot, also for that of a session that waits for this lock.
+LOCK TABLE {{ schema }}.ticketdb_alembic_version IN SHARE UPDATE EXCLUSIVE MODE NOWAIT

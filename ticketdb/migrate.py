@@ -2,8 +2,9 @@
 
 Each revision is one transaction: its SQL, its line in the ledger and alembic's version number
 commit together or not at all. One whose heading says that it runs outside a transaction is sent
-statement by statement, and each of them can be run again. A connection of its own holds the
-migration lock, because alembic must be handed a connection on which nothing has happened yet.
+statement by statement, and each of them can be run again. Connections of their own hold the
+migration lock, which lasts as long as a transaction, and look at what happens, because alembic must
+be handed a connection on which nothing has happened yet.
 """
 
 import json
@@ -20,7 +21,7 @@ import psycopg
 
 from ticketdb import SUPPORTED, SUPPORTED_MAJORS, __version__
 from ticketdb.catalog import differences, read_catalog, roots, shipped_catalog
-from ticketdb.config import Variables
+from ticketdb.config import JOBS, Variables
 from ticketdb.database import (
     VERSION_TABLE,
     Connection,
@@ -30,6 +31,7 @@ from ticketdb.database import (
     own_sql,
     query,
     refuse_pooler,
+    settings_sql,
 )
 from ticketdb.errors import TicketdbError, problem
 from ticketdb.render import render
@@ -127,7 +129,10 @@ class Run:
     settings: str
     progress: Progress
     wait: float
-    control: Connection = field(init=False)  # holds the migration lock
+    beside: bool = False  # another installation
+    adopting: bool = False
+    lock: Connection = field(init=False)  # holds the migration lock
+    control: Connection = field(init=False)
     connection: "sqlalchemy.Connection" = field(init=False)  # alembic's
     chain: list[Revision] = field(init=False)
     todo: list[Revision] = field(init=False)
@@ -137,37 +142,85 @@ class Run:
     blocker: str = ""
 
     @contextmanager
-    def prepared(self) -> Iterator[None]:
-        """Take the migration lock, or raise E_LOCK_TIMEOUT, and find out what there is to do."""
+    def prepared(self, *, dry: bool = False) -> Iterator[None]:
+        """Take the migration lock, or raise E_LOCK_TIMEOUT, and find out what there is to do.
+
+        `dry`: nothing is to be written, not even the table that the lock is on.
+        """
         import sqlalchemy
 
         self.chain = chain = read_chain(self.tree)
-        target, deadline = position_of(chain, self.to), time.monotonic() + self.wait
+        target = position_of(chain, self.to)
         engine = sqlalchemy.create_engine(
             "postgresql+psycopg://",
-            creator=lambda: connect(self.dsn),
+            creator=lambda: connect(self.dsn, patient=True),
             poolclass=sqlalchemy.NullPool,
             use_native_hstore=False,
         )
-        with connect(self.dsn, autocommit=True) as self.control, explained("migration"):
+        with (
+            explained("migration"),
+            connect(self.dsn, autocommit=True, patient=True) as self.control,
+            connect(self.dsn, patient=True) as self.lock,
+        ):
             refuse_pooler(self.control, self.dsn)
-            while not (lock := query(self.control, "lock.sql", self.variables)[0]).taken:
-                if time.monotonic() >= deadline:
-                    holder = lock.holder or "another session"
-                    raise problem(LOCKED, f"{holder} holds the migration lock")
-                time.sleep(LOCK_POLL_SECONDS)
-            self.control.execute(self.settings.encode())
+            for session in (self.control, self.lock):
+                session.execute(self.settings.encode())
+            self.lock.commit()
+            check_server(self.state(), writing=True)
+            made_room = self._take_lock([] if self.adopting else chain[:target], dry=dry)
             state = self.state()
             check_server(state, writing=True)
             check_history(state, chain, self.variables)
             here = position_of(chain, state.revision)
+            check_direction(chain, here, target, self.direction)
             self.todo = chain[here:target] if self.direction == "up" else chain[target:here][::-1]
             try:
                 with engine.connect() as self.connection:
                     yield
             finally:
-                if self.begun and not self.control.closed and self.state().revision is None:
-                    query(self.control, "leave_nothing.sql", self.variables)
+                is_connected = not (self.control.closed or self.lock.closed)
+                begun = self.begun or made_room
+                if begun and is_connected and self.state().revision is None:
+                    self.lock.execute(own_sql("leave_nothing.sql", self.variables).encode())
+                    self.lock.commit()
+
+    def _take_lock(self, revisions: list[Revision], *, dry: bool) -> bool:
+        """Lock the table of the version, until `self.lock` ends its transaction.
+
+        Before the first revision there is none: it is made, unless nothing is to be written or
+        there is nothing to undo. Returns whether this has been done. Raises E_LOCK_TIMEOUT.
+        """
+        made_room, deadline = False, time.monotonic() + self.wait
+        while True:
+            holder = "another session"
+            try:
+                query(self.lock, "lock.sql", self.variables)
+                return made_room
+            except psycopg.errors.LockNotAvailable:
+                self.lock.rollback()
+                found = query(self.lock, "lock_holder.sql", self.variables)
+                holder = found[0].holder if found else holder
+                self.lock.rollback()
+            except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+                self.lock.rollback()
+                if dry or self.direction == "down":
+                    return made_room
+                state = self.state()
+                check_history(state, self.chain, self.variables)
+                check_room(self.control, state, self.variables, beside=self.beside)
+                try:
+                    with explained("bootstrap.sql"):
+                        self.lock.execute(bootstrap(revisions, self.variables).encode())
+                        self.lock.commit()
+                        made_room = True
+                        continue
+                except TicketdbError as error:
+                    self.lock.rollback()
+                    if error.code != LOCKED:
+                        raise
+            if time.monotonic() >= deadline:
+                raise problem(LOCKED, f"{holder} holds the migration lock")
+            time.sleep(LOCK_POLL_SECONDS)
 
     def state(self) -> State:
         return State.read(self.control, self.variables)
@@ -205,7 +258,8 @@ class Run:
 
     def _watch(self, pid: str, over: threading.Event) -> None:
         """Note who is in the way: after a time-out nobody can tell any more."""
-        with suppress(psycopg.Error):
+        # What others have sent may be in no encoding at all.
+        with suppress(psycopg.Error, UnicodeError):
             while not over.wait(WATCH_SECONDS):
                 for row in query(self.control, "blocker.sql", self.variables, pid=pid):
                     if row.for_long and row.description != self.blocker:
@@ -220,6 +274,25 @@ class Run:
         finally:
             self.rehearsing = False
             self.connection.rollback()
+
+    @contextmanager
+    def telling_where_it_stopped(self) -> Iterator[None]:
+        """Within the block, an error in the midst of the way says how far that has led."""
+        try:
+            yield
+        except TicketdbError as error:
+            if not self.done:
+                raise
+            names = ["base", *(revision.revision for revision in self.chain)]
+            reached = self.done[-1].revision
+            if self.direction == "down":
+                reached = names[names.index(reached) - 1]
+            on, back = ("apply", "revert") if self.direction == "up" else ("revert", "apply")
+            stopped = f"the database is at {reached}: run `ticketdb {on}` again to go on, or "
+            stopped += f"`ticketdb {back}` to go back"
+            raise TicketdbError(
+                error.code, error.exit_status, f"{error.message}; {stopped}"
+            ) from error
 
     def _attempt(self) -> set[Path]:
         from alembic import command
@@ -258,7 +331,7 @@ class Run:
             self._tell("skip", detail=NOT_TRIED)
         else:
             self._run_outside(revision, file)
-        self.control.execute("SELECT")  # nobody else has the lock as long as its session answers
+        self.lock.execute("SELECT")  # nobody else has the lock as long as its session answers
         self.done.append(self._tell("done", time.monotonic() - started))
 
     def _run_outside(self, revision: Revision, file: str) -> None:
@@ -396,6 +469,54 @@ def check_server(state: State, *, writing: bool) -> None:
         raise problem("E_ROLE", f"{what}, and this is {state.role!r}")
 
 
+def check_direction(chain: list[Revision], here: int, target: int, direction: Direction) -> None:
+    """Refuse to go up to what lies below, or down to what lies above. Raises E_BEYOND."""
+    names = ["base", *(revision.revision for revision in chain)]
+    if direction == "up" and target < here:
+        raise problem(
+            "E_BEYOND",
+            f"the database is at {names[here]}, beyond {names[target]}",
+            f"to go back: `ticketdb revert --to {names[target]}`",
+        )
+    if direction == "down" and target > here:
+        raise problem(
+            "E_BEYOND",
+            f"the database is at {names[here]}, which comes before {names[target]}",
+            f"to go on: `ticketdb apply --to {names[target]}`",
+        )
+
+
+def check_room(
+    connection: Connection, state: State, variables: Variables, *, beside: bool = False
+) -> None:
+    """Refuse a second installation, unless it is to be `beside` the first one. Raises E_BESIDE.
+
+    Then, too, its jobs need names of their own: of two jobs of one name pg_cron keeps the last.
+    """
+    for schema in state.others if state.revision is None else ():
+        there = f"ticketdb is in schema {schema!r} of database {state.database!r}"
+        if not beside:
+            raise problem("E_BESIDE", f"{there}, and not in schema {variables.schema!r}")
+        used = jobs_of(connection, schema)
+        taken = [name for name in JOBS if used.get(name) == getattr(variables, name)]
+        if taken:
+            raise problem(
+                "E_BESIDE",
+                f"{there}, with the same {', '.join(taken)}",
+                "set other names for them under [variables] in ticketdb.toml",
+            )
+
+
+def jobs_of(connection: Connection, schema: str) -> dict[str, str]:
+    """What the jobs of an installation are called, where this role may know it."""
+    there = replace(Variables(), schema=schema)
+    tables = {"has_version": False, "has_ledger": True}
+    with suppress(psycopg.errors.InsufficientPrivilege), connection.transaction():
+        (history,) = query(connection, "history.sql", there, **tables)
+        return {k: v for entry in history.ledger for k, v in entry["variables"].items()}
+    return {}
+
+
 def check_history(state: State, chain: list[Revision], variables: Variables) -> None:
     """Refuse to build on a past that is not the one of this package.
 
@@ -429,9 +550,14 @@ def position_of(chain: list[Revision], revision: str | None) -> int:
     return names.index(wanted)
 
 
-def settings_sql(variables: Variables, lock_timeout: float, statement_timeout: float = 0.0) -> str:
-    times = {"lock_timeout": f"{lock_timeout}s", "statement_timeout": f"{statement_timeout}s"}
-    return own_sql("settings.sql", variables, **times)
+def run_settings(lock_timeout: float, statement_timeout: float = 0.0) -> str:
+    """What every revision runs under. The settings are the session's, for those that run outside a
+    transaction.
+    """
+    pinned = settings_sql(
+        patient=True, lock_timeout=lock_timeout, statement_timeout=statement_timeout
+    )
+    return pinned + own_sql("started.sql", Variables())
 
 
 def apply(
@@ -444,22 +570,26 @@ def apply(
     lock_timeout: float = 2.0,
     statement_timeout: float = 0.0,
     wait: float = 60.0,
+    beside: bool = False,
     tree: Tree | None = None,
 ) -> ApplyResult:
     """Bring a database to revision `to`. Times are in seconds; a statement timeout of 0 is none.
 
     `wait` is how long to go on trying for the migration lock, and then for other locks.
-    `dry_run` runs everything in one transaction and rolls it back. Raises TicketdbError.
+    `dry_run` runs everything in one transaction and rolls it back. `beside` allows for another
+    installation in the same database. Raises TicketdbError.
     """
     tree = tree or shipped_tree()
-    settings = settings_sql(variables, lock_timeout, statement_timeout)
-    run = Run(dsn, variables, tree, "up", to, settings, progress, wait)
-    with run.prepared():
+    settings = run_settings(lock_timeout, statement_timeout)
+    run = Run(dsn, variables, tree, "up", to, settings, progress, wait, beside)
+    with run.prepared(dry=dry_run):
+        check_room(run.control, run.state(), variables, beside=beside)
         had_jobs = run.state().has_jobs
         if dry_run:
             run.rehearse()
         else:
-            run.walk()
+            with run.telling_where_it_stopped():
+                run.walk()
         state = run.state()
         if run.todo and not dry_run and state.revision != run.todo[-1].revision:
             raise RuntimeError("alembic returned, but has not committed what it ran")
@@ -489,8 +619,8 @@ def adopt(dsn: str, variables: Variables, *, wait: float = 60.0) -> ApplyResult:
 
     Raises E_ADOPTED where there is one, and E_NOT_OURS, leaving nothing, where anything differs.
     """
-    settings, tree = settings_sql(variables, lock_timeout=2.0), shipped_tree()
-    run = Run(dsn, variables, tree, "up", "head", settings, lambda _: None, wait)
+    settings, tree = run_settings(lock_timeout=2.0), shipped_tree()
+    run = Run(dsn, variables, tree, "up", "head", settings, lambda _: None, wait, adopting=True)
     with run.prepared():
         control, head, state = run.control, run.chain[-1].revision, run.state()
         if state.revision:
@@ -522,14 +652,15 @@ def revert(
 ) -> list[Step]:
     """Undo the revisions after `to`; after "base" nothing of ticketdb is left.
 
-    What would be lost is found by trying: a rehearsal that is rolled back. Raises E_DATA_LOSS,
-    with tables and rows, unless nothing would be or `allow_data_loss` is given.
+    What would be lost is found by trying: a rehearsal that is rolled back, and that also tells
+    whether all of it works. Raises E_DATA_LOSS, with tables and rows, unless nothing would be or
+    `allow_data_loss` is given.
     """
-    settings = settings_sql(variables, lock_timeout)
+    settings = run_settings(lock_timeout)
     run = Run(dsn, variables, tree or shipped_tree(), "down", to, settings, progress, wait)
     with run.prepared():
+        gone = json.dumps(sorted(run.rehearse()))
         if not allow_data_loss:
-            gone = json.dumps(sorted(run.rehearse()))
             losses = [row.loss for row in query(run.control, "losses.sql", variables, gone=gone)]
             losses += [
                 f"what {r.name} takes away, which {NOT_TRIED}"
@@ -540,8 +671,9 @@ def revert(
             if losses:
                 would_lose = f"reverting to {to} would lose {', '.join(losses)}"
                 raise problem("E_DATA_LOSS", f"{would_lose}; nothing was changed")
-            run.done.clear()
-        run.walk()
+        run.done.clear()
+        with run.telling_where_it_stopped():
+            run.walk()
     return run.done
 
 
@@ -582,16 +714,25 @@ def script(
     to: str = "head",
     role: str = "",
     major: int | None = None,
+    beside: bool = False,
     tree: Tree | None = None,
 ) -> str:
     """One file for psql that does what `apply` does between two revisions, ledger included.
 
     It is for this `role`, otherwise for whoever owns what is there; and for this `major` version of
-    PostgreSQL, otherwise for all that are supported.
+    PostgreSQL, otherwise for all that are supported. `beside`: for a database that may have another
+    installation. Raises E_BEYOND where `to` comes before `start`.
     """
     chain = read_chain(tree or shipped_tree())
     first, last = position_of(chain, start), position_of(chain, to)
-    names, settings = ["base", *(r.revision for r in chain)], settings_sql(variables, 2.0)
+    names = ["base", *(r.revision for r in chain)]
+    if last < first:
+        raise problem(
+            "E_BEYOND",
+            f"a script leads up, and {names[last]} comes before {names[first]}",
+            f"to go back: `ticketdb revert --to {names[last]}`",
+        )
+    settings, lock = run_settings(2.0), own_sql("lock.sql", variables)
     made_for: dict[str, str | bool] = {
         "package_version": __version__,
         "start": names[first],
@@ -600,10 +741,11 @@ def script(
         "majors": json.dumps([major] if major else [*SUPPORTED_MAJORS]),
         "history": json.dumps({r.revision: r.source_sha256 for r in chain[:first]}),
         "variables_json": json.dumps(asdict(variables), ensure_ascii=False),
+        "beside": beside,
     }
     parts = [own_sql("script_start.sql", variables, **made_for), settings]
     parts.append(own_sql("script_guard.sql", variables, **made_for))
-    for revision in chain[first:last]:
+    for position, revision in enumerate(chain[first:last], first):
         parts.append(f"\n\\echo {revision.revision}: {revision.description}\n{settings}")
         steps = [text for _, text in revision_parts(revision, variables, "up", chain)]
         if runs_outside(revision.up):
@@ -611,8 +753,9 @@ def script(
                 f"{asked}\\gexec\n" for _, asked in outside_queries(revision, variables, "up")
             ]
             steps = [dict(revision_parts(revision, variables, "up"))["ledger"]]
-        elif revision is chain[0]:
-            steps.insert(0, bootstrap(chain[:last], variables))
+        opening = [bootstrap(chain[:last], variables)] if revision is chain[0] else []
+        opening.append(own_sql("script_begin.sql", variables, lock=lock, before=names[position]))
         stamp = own_sql("script_stamp.sql", variables, revision=revision.revision)
-        parts += ["BEGIN;\n", *steps, stamp, "COMMIT;\n"]
-    return "".join([*parts, own_sql("script_end.sql", variables)])
+        parts += ["BEGIN;\n", *opening, *steps, stamp, "COMMIT;\n"]
+    ending = settings_sql(patient=True, resetting=True)
+    return "".join([*parts, own_sql("script_end.sql", variables), ending, "\\o\n"])

@@ -25,7 +25,16 @@ from psycopg import IsolationLevel, errors
 from ticketdb import migrate
 from ticketdb.cluster import SUPERUSER, find_server_binaries, private_cluster
 from ticketdb.config import Variables
-from ticketdb.database import Connection, State, connect, explained, own_sql, query, refuse_pooler
+from ticketdb.database import (
+    Connection,
+    State,
+    connect,
+    explained,
+    own_sql,
+    pin,
+    query,
+    refuse_pooler,
+)
 from ticketdb.errors import problem
 from ticketdb.resources import PACKAGE, Tree, shipped_tree
 from ticketdb.revision import read_chain
@@ -60,14 +69,18 @@ class Plan:
 def plan(dsn: str, variables: Variables, to: str, measure: bool, tree: Tree | None = None) -> Plan:
     """What `apply` would run, and what each statement does. Raises as it would, and E_COPY."""
     chain, result = read_chain(tree or shipped_tree()), Plan()
-    with connect(dsn) as target, explained("plan"):
+    with connect(dsn, patient=True) as target, explained("plan"):
         if measure:
             refuse_pooler(target, dsn)  # pg_dump would leave its settings behind there
         target.isolation_level, target.read_only = IsolationLevel.REPEATABLE_READ, True
+        pin(target, patient=True)
         state = State.read(target, variables)
         migrate.check_server(state, writing=False)
+        if state.revision is None and state.others:
+            result.warnings.append(f"{state.absence(variables)}: apply needs --beside")
         migrate.check_history(state, chain, variables)
         here, there = (migrate.position_of(chain, name) for name in (state.revision, to))
+        migrate.check_direction(chain, here, there, "up")
         for revision in chain[here:there]:
             inside = not migrate.runs_outside(revision.up)
             known, about = chain if inside else [], (revision.name, inside)
@@ -108,14 +121,14 @@ def _measure(target: Connection, state: State, variables: Variables, result: Pla
     for lock, row in zip(locks, told, strict=True):
         lock |= row._asdict()
     warned = ((s.revision, lock["warning"]) for s in statements for lock in s.locks)
-    result.warnings = [f"{name}: {what}" for name, what in dict.fromkeys(warned) if what]
+    result.warnings += [f"{name}: {what}" for name, what in dict.fromkeys(warned) if what]
 
 
 def _run(dsn: str, variables: Variables, statements: list[Statement]) -> dict[str, Any]:
     """Run statements in one transaction and note what each does. Returns the relations there."""
-    start = migrate.settings_sql(variables, 0) + migrate.bootstrap([], variables)
+    start = migrate.run_settings(0) + migrate.bootstrap([], variables)
     file, last = f"on a copy of the schema, {statements[0].revision}.up.sql", None
-    with explained(f"{file}, at its end"), connect(dsn) as session:
+    with explained(f"{file}, at its end"), connect(dsn, patient=True) as session:
         (known,) = query(session, "plan_relations.sql", variables)[0]
         whose = {"pid": str(session.info.backend_pid), "newest": max(known, key=int, default="0")}
         look = own_sql("plan_locks.sql", variables, **whose)
@@ -148,9 +161,9 @@ def _waiting(session: Connection, variables: Variables, look: str, text: str) ->
     pid, dsn = session.info.backend_pid, session.info.dsn
     with ThreadPoolExecutor(1) as pool, ExitStack() as stack:
         stack.callback(session.cancel)  # or the pool would wait for its end, also after Ctrl-C
-        observer = stack.enter_context(connect(dsn, autocommit=True))
+        observer = stack.enter_context(connect(dsn, autocommit=True, patient=True))
         for (lock,) in query(observer, "plan_blockers.sql", variables):
-            locked = stack.enter_context(connect(dsn)).execute(lock.encode())
+            locked = stack.enter_context(connect(dsn, patient=True)).execute(lock.encode())
             blockers[locked.connection.info.backend_pid] = locked.connection
         for (sent,) in query(session, "outside.sql", variables, statement=text):
             running = pool.submit(session.execute, sent)

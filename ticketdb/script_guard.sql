@@ -1,8 +1,11 @@
 -- A script may be run twice, or after half of it, by two people at once, and against another database than the one that
--- it was made for. The session holds the migration lock until the script, or the session, ends.
+-- it was made for. It is refused before it has changed anything. First: within somebody's transaction, such as that of
+-- psql -1, its end would decide whether any of it has happened. So two statements must be two transactions.
+SELECT set_config('ticketdb.transaction', l.virtualtransaction, false)
+FROM pg_locks AS l
+WHERE l.pid = pg_backend_pid() AND l.locktype = 'virtualxid' AND l.granted;
 DO $body$
 DECLARE
-    v_key CONSTANT bigint := hashtextextended('ticketdb migration of ' || {{ schema | literal }}, 0);
     v_version CONSTANT regclass := to_regclass(format('%I.ticketdb_alembic_version', {{ schema | literal }}));
     v_majors CONSTANT integer[] := ARRAY(SELECT jsonb_array_elements_text({{ majors }}));
     v_major CONSTANT integer := current_setting('server_version_num')::integer / 10000;
@@ -10,6 +13,15 @@ DECLARE
     v_found text;
     v_odd text;
 BEGIN
+    IF EXISTS (
+        SELECT FROM pg_locks AS l
+        WHERE l.pid = pg_backend_pid() AND l.virtualtransaction = current_setting('ticketdb.transaction')
+    ) THEN
+        RAISE EXCEPTION 'ticketdb: this script must not be run inside a transaction'
+            USING
+                ERRCODE = 'active_sql_transaction',
+                HINT = 'end it, and run the script by itself: psql without -1 (--single-transaction)';
+    END IF;
     IF v_major <> ALL(v_majors) THEN
         RAISE EXCEPTION 'ticketdb: this script is for PostgreSQL %, and this is %',
             array_to_string(v_majors, ', '), v_major
@@ -26,10 +38,6 @@ BEGIN
     IF v_role <> current_user THEN
         RAISE EXCEPTION 'ticketdb: this script is for role %, and this is %', v_role, current_user
             USING HINT = format('connect as that role, or SET ROLE %I', v_role);
-    END IF;
-    IF NOT pg_try_advisory_lock(v_key) THEN
-        RAISE EXCEPTION 'ticketdb: another migration of this schema is running'
-            USING ERRCODE = 'lock_not_available', HINT = 'run this again when it is done';
     END IF;
     IF v_version IS NOT NULL THEN
         SELECT v.version_num INTO v_found FROM {{ schema }}.ticketdb_alembic_version AS v;
@@ -67,5 +75,20 @@ BEGIN
     IF v_odd IS NOT NULL THEN
         RAISE EXCEPTION 'ticketdb: this script is for another database: %', v_odd;
     END IF;
+{% if not beside %}
+    SELECT quote_literal(n.nspname)
+    INTO v_odd
+    FROM pg_class AS c
+    INNER JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    INNER JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'source_sha256'
+    WHERE v_found = 'base' AND c.relname = 'ticketdb_migrations' AND n.nspname <> {{ schema | literal }}
+    ORDER BY n.nspname
+    LIMIT 1;
+    IF v_odd IS NOT NULL THEN
+        RAISE EXCEPTION 'ticketdb: ticketdb is in schema % of this database, and not in schema %',
+            v_odd, {{ schema | literal }}
+            USING HINT = 'name its schema in ticketdb.toml; or make a script with --beside, with job names of its own';
+    END IF;
+{% endif %}
 END;
 $body$;

@@ -17,6 +17,15 @@ SELECT
         AS has_rollups,
     p.oid IS NOT NULL AS has_pg_cron,
     COALESCE(has_schema_privilege(p.extnamespace, 'USAGE'), false) AS sees_pg_cron,
+    to_regnamespace(quote_ident({{ schema | literal }})) IS NOT NULL AS has_schema,
+    ARRAY(
+        SELECT n.nspname::text
+        FROM pg_class AS c
+        INNER JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        INNER JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'source_sha256'
+        WHERE c.relname = 'ticketdb_migrations' AND n.nspname <> {{ schema | literal }}
+        ORDER BY n.nspname
+    ) AS others,
     v.oid IS NOT NULL AS has_version,
     to_regclass(format('%I.ticketdb_migrations', {{ schema | literal }})) IS NOT NULL AS has_ledger
 FROM (VALUES (1)) AS here (always)

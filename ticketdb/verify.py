@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from psycopg import IsolationLevel
+
 from ticketdb.catalog import Difference, differences, read_catalog, roots, shipped_catalog
 from ticketdb.config import Variables
-from ticketdb.database import Connection, State, connect, explained, query
+from ticketdb.database import Connection, State, connect, explained, pin, query
 from ticketdb.errors import TicketdbError
 from ticketdb.migrate import check_history, check_server
 from ticketdb.render import render
@@ -56,8 +58,8 @@ class Check:
 
 def verify(dsn: str, variables: Variables, tree: Tree | None = None) -> list[Check]:
     """Ask every question. Raises TicketdbError only when it cannot ask."""
-    with connect(dsn) as connection:
-        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    with connect(dsn, patient=True) as connection:
+        connection.isolation_level, connection.read_only = IsolationLevel.REPEATABLE_READ, True
         return examine(connection, variables, tree or shipped_tree())
 
 
@@ -65,8 +67,7 @@ def examine(connection: Connection, variables: Variables, tree: Tree) -> list[Ch
     """Ask every question, in the transaction of this connection."""
     chain = read_chain(tree)
     with explained("verify"):
-        # Unqualified names mean the catalog's, whatever there is in other schemas.
-        connection.execute("SET LOCAL search_path = pg_catalog, pg_temp")
+        pin(connection, patient=True)
         state = State.read(connection, variables)
         check_server(state, writing=False)
         wrong = list(_history(state, chain, variables))
@@ -116,7 +117,9 @@ def _history(
 ) -> Iterator[tuple[str, str]]:
     """What is wrong with the revisions, as (check, detail)."""
     here, head = state.revision or "base", chain[-1].revision
-    if here != head:
+    if state.revision is None and (state.others or not state.has_schema):
+        yield "revision", state.absence(variables)
+    elif here != head:
         yield "revision", f"the database is at {here}, the package at {head}"
     try:
         check_history(state, chain, variables)

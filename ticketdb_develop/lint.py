@@ -29,7 +29,7 @@ from pglast.parser import ParseError, parse_sql, scan
 from ticketdb.catalog import PLACEHOLDERS
 from ticketdb.cluster import find_server_binaries, private_cluster
 from ticketdb.config import NAMES, Variables
-from ticketdb.database import own_sql
+from ticketdb.database import settings_sql
 from ticketdb.errors import ExitStatus, TicketdbError
 from ticketdb.migrate import runs_outside, split_statements
 from ticketdb.render import render
@@ -305,8 +305,7 @@ def squawk(revisions: list[Template], settings: str | None = None) -> list[Findi
     when they are SET, not when set_config() sets them.
     """
     if settings is None:
-        times = {"lock_timeout": "2s", "statement_timeout": "0s"}
-        settings = own_sql("settings.sql", Variables(), **times)
+        settings = settings_sql(patient=True, lock_timeout=2.0)
     prefix = "".join(f"SET {n} = {value}; " for n, value in SETTING.findall(settings))
     off = tomllib.loads(SQUAWK_RULES.read_text(encoding="utf-8"))
     groups: defaultdict[tuple[str, ...], list[Template]] = defaultdict(list)

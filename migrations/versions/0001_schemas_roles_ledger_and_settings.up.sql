@@ -9,74 +9,100 @@ CREATE SCHEMA {{ monitoring_schema }};
 COMMENT ON SCHEMA {{ monitoring_schema }} IS
 'ticketdb: views for dashboards and alerts. Read-only, aggregated, free of personal data.';
 
--- object: roles/roles.sql sha256=a2b78639591b0d361b0d03902e520180d78499f3c9f669b7e2a67b61700b3c4c
--- Roles are shared by all databases of a server: what is there already is used as it is, and never
--- given away again.
+-- object: roles/roles.sql sha256=927e90d52162d31382c47308725f3145dbb11e5e76a2c14020116206ea09b10d
+-- Roles are shared by all databases of a server: what is there already is used as it is, by a
+-- migrator who need not be allowed to change it, and never given away again.
 {% if manage_roles %}
 DO $body$
 DECLARE
     v_role record;
+    v_setting record;
 BEGIN
     FOR v_role IN
         SELECT *
         FROM (
             VALUES
             (
-                {{ app_role | literal }}, false, NULL,
+                {{ app_role | literal }}, NULL,
                 'ticketdb: the application. Calls the functions that sell seats and reads the '
                 'seat map.'
             ),
             (
-                {{ monitor_role | literal }}, false, '4s',
+                {{ monitor_role | literal }}, NULL,
                 'ticketdb: reads monitoring views and columns that say nothing about a person.'
             ),
+            -- Several dashboards, each with a pool.
             (
-                {{ dashboard_role | literal }}, true, '4s',
+                {{ dashboard_role | literal }}, 20,
                 'ticketdb: login of the dashboards. Has no password until the DBA sets one.'
             ),
+            -- An agent opens one connection for each thing that it checks.
             (
-                {{ datadog_role | literal }}, true, '4s',
+                {{ datadog_role | literal }}, 10,
                 'ticketdb: login of the Datadog agent. Has no password until the DBA sets one.'
             )
-        ) AS wanted (role_name, can_login, statement_timeout, description)
+        ) AS wanted (role_name, connection_limit, description)
+        WHERE to_regrole(quote_ident(wanted.role_name)) IS NULL
     LOOP
-        IF to_regrole(quote_ident(v_role.role_name)) IS NULL THEN
+        EXECUTE format('CREATE ROLE %I', v_role.role_name);
+        -- The last words are what revert and verify go by: a role that was here before ticketdb is
+        -- not ours to drop or to judge.
+        EXECUTE format(
+            'COMMENT ON ROLE %I IS %L',
+            v_role.role_name,
+            v_role.description || ' Created by ticketdb.'
+        );
+        CONTINUE WHEN v_role.connection_limit IS NULL;
+
+        EXECUTE format(
+            'ALTER ROLE %I LOGIN CONNECTION LIMIT %s', v_role.role_name, v_role.connection_limit
+        );
+        -- A role's settings are not inherited by its members: each login needs its own. A login may
+        -- change them for itself, so they are a guard against accidents; the connection limit
+        -- holds.
+        FOR v_setting IN
+            SELECT *
+            FROM (
+                VALUES
+                ('statement_timeout', '4s'),
+                -- An open transaction that has read a log keeps its partitions from being dropped.
+                ('idle_in_transaction_session_timeout', '10s')
+            ) AS wanted (setting_name, setting_value)
+        LOOP
             EXECUTE format(
-                'CREATE ROLE %I %s',
+                'ALTER ROLE %I SET %I = %L',
                 v_role.role_name,
-                CASE WHEN v_role.can_login THEN 'LOGIN' ELSE 'NOLOGIN' END
+                v_setting.setting_name,
+                v_setting.setting_value
             );
-            -- The last words are what revert goes by: a role that was here before ticketdb is not
-            -- ours to drop.
+        END LOOP;
+    END LOOP;
+
+    FOR v_role IN
+        SELECT
+            member.rolname AS role_name,
+            member.rolinherit AS inherits
+        FROM pg_roles AS member
+        WHERE
+            member.rolname IN ({{ dashboard_role | literal }}, {{ datadog_role | literal }})
+            AND NOT pg_has_role(member.oid, {{ monitor_role | literal }}, 'USAGE')
+    LOOP
+        -- A membership gives nothing to a role that does not inherit, unless it says so, which it
+        -- can from PostgreSQL 16 on.
+        IF v_role.inherits THEN
+            EXECUTE format('GRANT %I TO %I', {{ monitor_role | literal }}, v_role.role_name);
+        ELSIF current_setting('server_version_num')::integer >= 160000 THEN
             EXECUTE format(
-                'COMMENT ON ROLE %I IS %L',
-                v_role.role_name,
-                v_role.description || ' Created by ticketdb.'
+                'GRANT %I TO %I WITH INHERIT TRUE', {{ monitor_role | literal }}, v_role.role_name
             );
-        ELSIF shobj_description(to_regrole(quote_ident(v_role.role_name)), 'pg_authid') IS NULL THEN
-            EXECUTE format('COMMENT ON ROLE %I IS %L', v_role.role_name, v_role.description);
-        END IF;
-        -- A role's settings are not inherited by its members: each login needs its own.
-        IF v_role.statement_timeout IS NOT NULL AND NOT EXISTS (
-            SELECT
-            FROM pg_roles AS r, unnest(r.rolconfig) AS setting (entry)
-            WHERE
-                r.rolname = v_role.role_name
-                AND setting.entry LIKE 'statement_timeout=%'
-        ) THEN
-            EXECUTE format(
-                'ALTER ROLE %I SET statement_timeout = %L',
-                v_role.role_name,
-                v_role.statement_timeout
-            );
+        ELSE
+            RAISE EXCEPTION 'role % does not inherit: it could not read the monitoring views',
+                v_role.role_name
+            USING
+                ERRCODE = 'invalid_role_specification',
+                HINT = 'ALTER ROLE ... INHERIT, or choose another name in ticketdb.toml.';
         END IF;
     END LOOP;
-    IF NOT pg_has_role({{ dashboard_role | literal }}, {{ monitor_role | literal }}, 'MEMBER') THEN
-        GRANT {{ monitor_role }} TO {{ dashboard_role }};
-    END IF;
-    IF NOT pg_has_role({{ datadog_role | literal }}, {{ monitor_role | literal }}, 'MEMBER') THEN
-        GRANT {{ monitor_role }} TO {{ datadog_role }};
-    END IF;
 END;
 $body$;
 
@@ -407,6 +433,59 @@ ON {{ schema }}.ticketing_settings IS
 'A zone that the server knows.';
 COMMENT ON TRIGGER ticketing_settings_keep_row ON {{ schema }}.ticketing_settings IS
 'Refuses DELETE and TRUNCATE.';
+
+-- object: tables/currencies.sql sha256=5052deadf099f89caf559069b9847051b9223729a9c190b1da3abab7a000e4c8
+-- What an amount means. Amounts are stored in the minor unit that payment providers charge in, and
+-- how many of those make one unit differs: 100 cents a euro, no smaller unit of the yen, 1,000 fils
+-- a dinar.
+CREATE TABLE {{ schema }}.currencies (
+    code text NOT NULL,
+    decimals smallint NOT NULL,
+    CONSTRAINT currencies_pkey PRIMARY KEY (code),
+    CONSTRAINT currencies_code_check CHECK (code ~ '^[A-Z]{3}$'),
+    CONSTRAINT currencies_decimals_check CHECK (decimals IN (0, 2, 3))
+);
+
+-- ISO 4217 without funds, metals and codes for testing. A DBA adds what is new.
+INSERT INTO {{ schema }}.currencies (code, decimals)
+SELECT
+    listed.code,
+    listing.decimals
+FROM (
+    VALUES
+    (0, '
+        BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF
+    '),
+    (2, '
+        AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BRL BSD BTN BWP BYN
+        BZD CAD CDF CHF CNY COP CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS
+        GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR
+        LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD
+        PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN
+        SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VED VES WST XCD XCG YER ZAR
+        ZMW ZWG
+    '),
+    (3, '
+        BHD IQD JOD KWD LYD OMR TND
+    ')
+) AS listing (decimals, codes)
+CROSS JOIN LATERAL regexp_split_to_table(listing.codes, '[[:space:]]+') AS listed (code)
+WHERE listed.code <> '';
+
+COMMENT ON TABLE {{ schema }}.currencies IS
+'Currencies that a show can be sold in (ISO 4217), and how to read amounts of them.';
+COMMENT ON COLUMN {{ schema }}.currencies.code IS 'ISO 4217 code.';
+COMMENT ON COLUMN {{ schema }}.currencies.decimals IS
+'Decimals of the currency: an amount is divided by ten to the power of this to show it to people. '
+'0: JPY; 2: EUR; 3: KWD.';
+COMMENT ON CONSTRAINT currencies_pkey ON {{ schema }}.currencies IS 'A currency is listed once.';
+COMMENT ON CONSTRAINT currencies_code_check ON {{ schema }}.currencies IS 'Three capital letters.';
+COMMENT ON CONSTRAINT currencies_decimals_check ON {{ schema }}.currencies IS
+'As many decimals as currencies have that providers charge in.';
+
+{% if manage_roles %}
+GRANT SELECT ON TABLE {{ schema }}.currencies TO {{ app_role }}, {{ monitor_role }};
+{% endif %}
 
 -- privileges
 SELECT {{ schema }}.revoke_default_privileges();

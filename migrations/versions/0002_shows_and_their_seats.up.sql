@@ -1,7 +1,7 @@
 -- 0002: Shows and their seats.
 -- A template, frozen by `ticketdb revision`.
 
--- object: tables/shows.sql sha256=488f204ca3d3bef3465477b7f2b62b3c33c994359a6579196e11bb8efc3c06e6
+-- object: tables/shows.sql sha256=01106d13a3be5002eafaca2a2dfd79b9c7d18f515e94c826d821809e9a97c7f1
 -- What is sold: one performance in one hall. Written by the shop's back office.
 CREATE TABLE {{ schema }}.shows (
     id uuid NOT NULL DEFAULT {{ schema }}.uuid_v7(),
@@ -13,6 +13,7 @@ CREATE TABLE {{ schema }}.shows (
     status text NOT NULL DEFAULT 'draft',
     created_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT shows_pkey PRIMARY KEY (id),
+    CONSTRAINT shows_currency_fkey FOREIGN KEY (currency) REFERENCES {{ schema }}.currencies (code),
     CONSTRAINT shows_name_check CHECK (name ~ '[^[:space:]]'),
     CONSTRAINT shows_starts_at_check CHECK (isfinite(starts_at)),
     CONSTRAINT shows_time_zone_check CHECK ({{ schema }}.is_time_zone(time_zone)),
@@ -29,12 +30,15 @@ COMMENT ON COLUMN {{ schema }}.shows.name IS 'Title, as printed on the ticket.';
 COMMENT ON COLUMN {{ schema }}.shows.venue IS 'Where it takes place.';
 COMMENT ON COLUMN {{ schema }}.shows.starts_at IS 'When it begins.';
 COMMENT ON COLUMN {{ schema }}.shows.time_zone IS 'IANA time zone of the venue.';
-COMMENT ON COLUMN {{ schema }}.shows.currency IS 'ISO 4217 code of all prices of this show.';
+COMMENT ON COLUMN {{ schema }}.shows.currency IS
+'ISO 4217 code of all prices of this show, which are in its minor unit.';
 COMMENT ON COLUMN {{ schema }}.shows.status IS
 'draft: being set up; on_sale: seats can be held; closed: sale is over, holds may still be paid; '
 'cancelled: nothing is sold any more, payments that arrive become refund_due.';
 COMMENT ON COLUMN {{ schema }}.shows.created_at IS 'When the row was created.';
 COMMENT ON CONSTRAINT shows_pkey ON {{ schema }}.shows IS 'One row a show.';
+COMMENT ON CONSTRAINT shows_currency_fkey ON {{ schema }}.shows IS
+'The currency is known, and with it how to read prices.';
 COMMENT ON CONSTRAINT shows_name_check ON {{ schema }}.shows IS 'Not blank.';
 COMMENT ON CONSTRAINT shows_starts_at_check ON {{ schema }}.shows IS 'Finite.';
 COMMENT ON CONSTRAINT shows_time_zone_check

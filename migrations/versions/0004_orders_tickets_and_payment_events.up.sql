@@ -1,7 +1,7 @@
 -- 0004: Orders, tickets and payment events.
 -- A template, frozen by `ticketdb revision`.
 
--- object: tables/ticket_orders.sql sha256=fe1111c80199115a15670d38b86b77dc3bd05b8e3a0c136cb982f62e2b3f2e21
+-- object: tables/ticket_orders.sql sha256=eb1c209616a10ae4f3bce5e321c34c576e3a948f0d0a29dc29ad9dad547b521d
 -- Orders: what a buyer is to pay for the seats that a reservation holds.
 CREATE TABLE {{ schema }}.ticket_orders (
     id uuid NOT NULL DEFAULT {{ schema }}.uuid_v7(),
@@ -15,6 +15,8 @@ CREATE TABLE {{ schema }}.ticket_orders (
     payment_provider text,
     payment_intent_id text,
     error_message text,
+    cancel_reason text,
+    refunded_amount_in_cents bigint NOT NULL DEFAULT 0,
     created_at timestamptz NOT NULL DEFAULT now(),
     paid_at timestamptz,
     CONSTRAINT ticket_orders_pkey PRIMARY KEY (id, show_id),
@@ -29,6 +31,12 @@ CREATE TABLE {{ schema }}.ticket_orders (
     ),
     CONSTRAINT ticket_orders_total_amount_in_cents_check CHECK (
         total_amount_in_cents BETWEEN 0 AND 100000000000000
+    ),
+    CONSTRAINT ticket_orders_cancel_reason_check CHECK (
+        cancel_reason IN ('released', 'superseded', 'overdue')
+    ),
+    CONSTRAINT ticket_orders_refunded_amount_in_cents_check CHECK (
+        refunded_amount_in_cents BETWEEN 0 AND GREATEST(total_amount_in_cents, 0)
     ),
     CONSTRAINT ticket_orders_currency_check CHECK (currency ~ '^[A-Z]{3}$'),
     CONSTRAINT ticket_orders_idempotency_key_check CHECK (
@@ -59,18 +67,26 @@ COMMENT ON COLUMN {{ schema }}.ticket_orders.seat_ids IS
 'The seats when it was ordered, in order. A late payment takes exactly these again, or none.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.status IS
 'pending: waits for payment; paid: tickets issued; failed: the provider refused, another try may '
-'succeed; cancelled: seats were given back; refund_due: paid, but the seats are gone, owe the '
+'succeed; cancelled: see cancel_reason; refund_due: paid, but the seats are gone, owe the '
 'money; refunded: given back.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.total_amount_in_cents IS
-'What is to be paid, in hundredths of the currency.';
+'What is to be paid, in the minor unit of the currency.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.currency IS 'ISO 4217 code.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.idempotency_key IS
-'The caller''s name for the attempt: the same key returns the same order.';
+'The caller''s name for the attempt that made the order. All keys that name it are in '
+'ticket_order_keys.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.payment_provider IS
-'Who takes the money, such as stripe.';
+'Who takes the money, such as stripe: the last that was named until money comes, then the one '
+'that it came from.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.payment_intent_id IS
-'The provider''s id of the payment.';
+'The provider''s id of the payment: the last that was named until money comes, then the one that '
+'it came with. Earlier ones are in payment_intents.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.error_message IS 'Why the last payment failed.';
+COMMENT ON COLUMN {{ schema }}.ticket_orders.cancel_reason IS
+'Why it was cancelled: released (seats were given back), superseded (another order of the hold was '
+'paid), overdue (the hold ran out unpaid). Only what is overdue can still be paid, late.';
+COMMENT ON COLUMN {{ schema }}.ticket_orders.refunded_amount_in_cents IS
+'How much of what was paid for it has been given back, in the minor unit of the currency.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.created_at IS 'When it was ordered.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.paid_at IS
 'When the money came; also where it is to be given back.';
@@ -86,6 +102,10 @@ COMMENT ON CONSTRAINT ticket_orders_status_check
 ON {{ schema }}.ticket_orders IS 'The statuses there are.';
 COMMENT ON CONSTRAINT ticket_orders_total_amount_in_cents_check ON {{ schema }}.ticket_orders IS
 'A thousand seats of the highest price.';
+COMMENT ON CONSTRAINT ticket_orders_cancel_reason_check
+ON {{ schema }}.ticket_orders IS 'The reasons there are.';
+COMMENT ON CONSTRAINT ticket_orders_refunded_amount_in_cents_check ON {{ schema }}.ticket_orders IS
+'Not more than was paid.';
 COMMENT ON CONSTRAINT ticket_orders_currency_check
 ON {{ schema }}.ticket_orders IS 'Three capital letters.';
 COMMENT ON CONSTRAINT ticket_orders_idempotency_key_check ON {{ schema }}.ticket_orders IS
@@ -107,11 +127,77 @@ COMMENT ON INDEX {{ schema }}.ticket_orders_created_at_idx IS
 {% if manage_roles %}
 GRANT SELECT (
     id, show_id, reservation_id, seat_ids, status, total_amount_in_cents, currency,
-    payment_provider, error_message, created_at, paid_at
+    payment_provider, error_message, cancel_reason, refunded_amount_in_cents, created_at, paid_at
 ) ON TABLE {{ schema }}.ticket_orders TO {{ monitor_role }};
 {% endif %}
 
--- object: tables/tickets.sql sha256=7c7b0dd9c829e16586b203c092f1865e6ad109d782bb47ccd34760ae1bfef17a
+-- object: tables/ticket_order_keys.sql sha256=872c1428eaeff39b94e249cd5008a7dbe11ff468d19ed862dfbb82654a048ee9
+-- By which keys callers know an order. A reservation may be ordered under one key and asked for
+-- again under another: each names that order for ever, and never a second one.
+CREATE TABLE {{ schema }}.ticket_order_keys (
+    idempotency_key text NOT NULL,
+    show_id uuid NOT NULL,
+    order_id uuid NOT NULL,
+    CONSTRAINT ticket_order_keys_pkey PRIMARY KEY (idempotency_key, show_id),
+    CONSTRAINT ticket_order_keys_order_id_show_id_fkey
+    FOREIGN KEY (order_id, show_id) REFERENCES {{ schema }}.ticket_orders (id, show_id)
+);
+
+CREATE INDEX ticket_order_keys_order_id_show_id_idx
+ON {{ schema }}.ticket_order_keys (order_id, show_id);
+
+COMMENT ON TABLE {{ schema }}.ticket_order_keys IS
+'Idempotency keys of create_ticket_order(), each with the one order that it names.';
+COMMENT ON COLUMN {{ schema }}.ticket_order_keys.idempotency_key IS
+'The caller''s name for an attempt to order.';
+COMMENT ON COLUMN {{ schema }}.ticket_order_keys.show_id IS 'The show; distribution column.';
+COMMENT ON COLUMN {{ schema }}.ticket_order_keys.order_id IS 'The order that it names.';
+COMMENT ON CONSTRAINT ticket_order_keys_pkey ON {{ schema }}.ticket_order_keys IS
+'A key names one order within a show.';
+COMMENT ON CONSTRAINT ticket_order_keys_order_id_show_id_fkey ON {{ schema }}.ticket_order_keys IS
+'The order exists, and is of the same show.';
+COMMENT ON INDEX {{ schema }}.ticket_order_keys_order_id_show_id_idx IS
+'Serves the keys of an order.';
+
+-- object: tables/payment_intents.sql sha256=406c1a9934d1b7123987d29da4e97c415fcfcf0acee08be4317661a3b2dbd61c
+-- Payments that were begun for an order before the one that its row names: the buyer changed the
+-- means of payment, or came back through another tab. Money may still come from any of them.
+CREATE TABLE {{ schema }}.payment_intents (
+    payment_intent_id text NOT NULL,
+    payment_provider text NOT NULL,
+    order_id uuid NOT NULL,
+    show_id uuid NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT payment_intents_pkey
+    PRIMARY KEY (payment_intent_id, payment_provider, order_id, show_id),
+    CONSTRAINT payment_intents_order_id_show_id_fkey
+    FOREIGN KEY (order_id, show_id) REFERENCES {{ schema }}.ticket_orders (id, show_id),
+    CONSTRAINT payment_intents_created_at_check CHECK (isfinite(created_at))
+);
+
+CREATE INDEX payment_intents_order_id_show_id_idx
+ON {{ schema }}.payment_intents (order_id, show_id);
+
+COMMENT ON TABLE {{ schema }}.payment_intents IS
+'Earlier payments of an order: those that ticket_orders.payment_intent_id no longer names.';
+COMMENT ON COLUMN {{ schema }}.payment_intents.payment_intent_id IS
+'The provider''s id of the payment.';
+COMMENT ON COLUMN {{ schema }}.payment_intents.payment_provider IS
+'Who was to take the money; empty where nobody was named.';
+COMMENT ON COLUMN {{ schema }}.payment_intents.order_id IS 'The order it was begun for.';
+COMMENT ON COLUMN {{ schema }}.payment_intents.show_id IS 'The show; distribution column.';
+COMMENT ON COLUMN {{ schema }}.payment_intents.created_at IS
+'When another took its place in the order.';
+COMMENT ON CONSTRAINT payment_intents_pkey ON {{ schema }}.payment_intents IS
+'Remembered once for each order; serves the look-up by the provider''s id.';
+COMMENT ON CONSTRAINT payment_intents_order_id_show_id_fkey ON {{ schema }}.payment_intents IS
+'The order exists, and is of the same show.';
+COMMENT ON CONSTRAINT payment_intents_created_at_check
+ON {{ schema }}.payment_intents IS 'Finite.';
+COMMENT ON INDEX {{ schema }}.payment_intents_order_id_show_id_idx IS
+'Serves the payments of an order.';
+
+-- object: tables/tickets.sql sha256=ba1b0ac7e69fa94fa9c203197d68cade399673773784087d101d99acb0516c70
 -- Tickets: the right to sit on a seat, issued when an order is paid.
 CREATE TABLE {{ schema }}.tickets (
     id uuid NOT NULL DEFAULT {{ schema }}.uuid_v7(),
@@ -149,7 +235,7 @@ COMMENT ON COLUMN {{ schema }}.tickets.show_id IS 'The show; distribution column
 COMMENT ON COLUMN {{ schema }}.tickets.order_id IS 'The order that paid for it.';
 COMMENT ON COLUMN {{ schema }}.tickets.show_seat_id IS 'The seat.';
 COMMENT ON COLUMN {{ schema }}.tickets.price_in_cents IS
-'What was paid, in hundredths of the currency.';
+'What was paid, in the minor unit of the currency.';
 COMMENT ON COLUMN {{ schema }}.tickets.currency IS 'ISO 4217 code.';
 COMMENT ON COLUMN {{ schema }}.tickets.ticket_code IS
 'Secret printed on the ticket, 122 random bits: whoever shows it gets in.';
@@ -180,7 +266,7 @@ GRANT SELECT (id, show_id, order_id, show_seat_id, price_in_cents, currency, sta
 ON TABLE {{ schema }}.tickets TO {{ monitor_role }};
 {% endif %}
 
--- object: tables/payment_events.sql sha256=45654e44f07bc8bd92c5333ff4655f74ced77b79ff75881b7db3e1695e9a5c96
+-- object: tables/payment_events.sql sha256=ef4c8ecf86ea84bfeca37b4d9036fb829b524cc6b80d26a46cbc6bda5f391ea8
 -- What payment providers told us, and what we answered: a webhook that is repeated gets the first
 -- answer again.
 CREATE TABLE {{ schema }}.payment_events (
@@ -196,28 +282,52 @@ CREATE TABLE {{ schema }}.payment_events (
     error_code text,
     error_message text,
     created_at timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT payment_events_pkey PRIMARY KEY (provider, event_id, show_id),
+    CONSTRAINT payment_events_pkey PRIMARY KEY (provider, event_id, kind, order_id, show_id),
     CONSTRAINT payment_events_order_id_show_id_fkey
     FOREIGN KEY (order_id, show_id) REFERENCES {{ schema }}.ticket_orders (id, show_id),
     CONSTRAINT payment_events_provider_check
     CHECK (length(provider) <= 200 AND provider ~ '[^[:space:]]'),
     CONSTRAINT payment_events_event_id_check
     CHECK (length(event_id) <= 200 AND event_id ~ '[^[:space:]]'),
-    CONSTRAINT payment_events_kind_check CHECK (kind IN ('payment', 'failure')),
+    CONSTRAINT payment_events_kind_check
+    CHECK (kind IN ('payment', 'failure', 'refund', 'dispute')),
     CONSTRAINT payment_events_error_code_check CHECK (success = (error_code IS NULL)),
     CONSTRAINT payment_events_created_at_check CHECK (isfinite(created_at))
 );
 
+CREATE INDEX payment_events_order_id_show_id_idx
+ON {{ schema }}.payment_events (order_id, show_id);
+
+-- ENABLE ALWAYS: session_replication_role = replica does not get around them.
+CREATE TRIGGER payment_events_append_only
+BEFORE UPDATE OR DELETE ON {{ schema }}.payment_events
+FOR EACH ROW EXECUTE FUNCTION {{ schema }}.refuse_change(
+    'What a provider has reported stays on record.'
+);
+
+CREATE TRIGGER payment_events_no_truncate
+BEFORE TRUNCATE ON {{ schema }}.payment_events
+FOR EACH STATEMENT EXECUTE FUNCTION {{ schema }}.refuse_change(
+    'What a provider has reported stays on record.'
+);
+
+ALTER TABLE {{ schema }}.payment_events
+ENABLE ALWAYS TRIGGER payment_events_append_only;
+ALTER TABLE {{ schema }}.payment_events
+ENABLE ALWAYS TRIGGER payment_events_no_truncate;
+
 COMMENT ON TABLE {{ schema }}.payment_events IS
-'Events of payment providers, each stored once with the answer that was given.';
+'Events of payment providers, each stored once for each order and kind, with the answer that was '
+'given. Append-only.';
 COMMENT ON COLUMN {{ schema }}.payment_events.provider IS 'Who sent it, such as stripe.';
 COMMENT ON COLUMN {{ schema }}.payment_events.event_id IS 'The provider''s id of the event.';
 COMMENT ON COLUMN {{ schema }}.payment_events.show_id IS 'The show; distribution column.';
 COMMENT ON COLUMN {{ schema }}.payment_events.order_id IS 'The order that it is about.';
 COMMENT ON COLUMN {{ schema }}.payment_events.kind IS
-'payment (confirm_payment) or failure (fail_payment).';
+'payment (confirm_payment), failure (fail_payment), refund or dispute: the same payment may first '
+'fail and then succeed.';
 COMMENT ON COLUMN {{ schema }}.payment_events.amount_in_cents IS
-'What was paid, in hundredths of the currency of the order; NULL for a failure.';
+'What was paid, in the minor unit of the currency of the order; NULL for a failure.';
 COMMENT ON COLUMN {{ schema }}.payment_events.success IS 'The answer: whether it was accepted.';
 COMMENT ON COLUMN {{ schema }}.payment_events.order_status IS
 'The answer: status of the order after it.';
@@ -226,7 +336,8 @@ COMMENT ON COLUMN {{ schema }}.payment_events.error_code IS 'The answer: why it 
 COMMENT ON COLUMN {{ schema }}.payment_events.error_message IS 'The answer, in words.';
 COMMENT ON COLUMN {{ schema }}.payment_events.created_at IS 'When it was received first.';
 COMMENT ON CONSTRAINT payment_events_pkey
-ON {{ schema }}.payment_events IS 'An event is handled once.';
+ON {{ schema }}.payment_events IS
+'An event is handled once for each order: one transfer may pay for two.';
 COMMENT ON CONSTRAINT payment_events_order_id_show_id_fkey ON {{ schema }}.payment_events IS
 'The order exists, and is of the same show.';
 COMMENT ON CONSTRAINT payment_events_provider_check
@@ -238,6 +349,12 @@ ON {{ schema }}.payment_events IS 'The kinds there are.';
 COMMENT ON CONSTRAINT payment_events_error_code_check ON {{ schema }}.payment_events IS
 'A refusal has a reason, and nothing else has.';
 COMMENT ON CONSTRAINT payment_events_created_at_check ON {{ schema }}.payment_events IS 'Finite.';
+COMMENT ON INDEX {{ schema }}.payment_events_order_id_show_id_idx IS
+'Serves the events of an order.';
+COMMENT ON TRIGGER payment_events_append_only ON {{ schema }}.payment_events IS
+'Refuses UPDATE and DELETE.';
+COMMENT ON TRIGGER payment_events_no_truncate ON {{ schema }}.payment_events IS
+'Refuses TRUNCATE.';
 
 {% if manage_roles %}
 GRANT SELECT (
@@ -245,6 +362,91 @@ GRANT SELECT (
     created_at
 )
 ON TABLE {{ schema }}.payment_events TO {{ monitor_role }};
+{% endif %}
+
+-- object: tables/refunds.sql sha256=d21b491130d3997ed79f8d16978c33aab63b0b986b988d5117da95ea14146a79
+-- Money that came and bought no tickets, or whose tickets were taken back. Written in the
+-- transaction that finds it out, so that none of it is ever without a row.
+CREATE TABLE {{ schema }}.refunds (
+    id uuid NOT NULL DEFAULT {{ schema }}.uuid_v7(),
+    show_id uuid NOT NULL,
+    order_id uuid NOT NULL,
+    ticket_ids uuid[] NOT NULL DEFAULT '{}',
+    amount_in_cents bigint NOT NULL,
+    currency text NOT NULL,
+    reason text NOT NULL,
+    status text NOT NULL DEFAULT 'due',
+    payment_provider text,
+    payment_event_id text,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    done_at timestamptz,
+    CONSTRAINT refunds_pkey PRIMARY KEY (id, show_id),
+    CONSTRAINT refunds_order_id_show_id_fkey
+    FOREIGN KEY (order_id, show_id) REFERENCES {{ schema }}.ticket_orders (id, show_id),
+    CONSTRAINT refunds_amount_in_cents_check CHECK (amount_in_cents > 0),
+    CONSTRAINT refunds_currency_check CHECK (currency ~ '^[A-Z]{3}$'),
+    CONSTRAINT refunds_reason_check CHECK (
+        reason IN (
+            'late_payment', 'double_payment', 'amount_mismatch', 'show_cancelled',
+            'tickets_cancelled', 'dispute'
+        )
+    ),
+    CONSTRAINT refunds_status_check CHECK (status IN ('due', 'done')),
+    CONSTRAINT refunds_payment_provider_check CHECK (length(payment_provider) <= 200),
+    CONSTRAINT refunds_payment_event_id_check CHECK (length(payment_event_id) <= 200),
+    CONSTRAINT refunds_created_at_check CHECK (isfinite(created_at)),
+    CONSTRAINT refunds_done_at_check
+    CHECK ((status = 'done') = (done_at IS NOT NULL) AND isfinite(done_at))
+);
+
+CREATE INDEX refunds_order_id_show_id_idx ON {{ schema }}.refunds (order_id, show_id);
+
+-- As large as there is money to give back.
+CREATE INDEX refunds_reason_currency_created_at_idx
+ON {{ schema }}.refunds (reason, currency, created_at) WHERE status = 'due';
+
+COMMENT ON TABLE {{ schema }}.refunds IS
+'Money to give back, and whether it has been. Every payment that bought no tickets has a row. '
+'refund_order() writes and settles the rows of an order''s own payment; of any other, set status '
+'and done_at by hand when the money has gone back.';
+COMMENT ON COLUMN {{ schema }}.refunds.id IS 'Key, together with the show.';
+COMMENT ON COLUMN {{ schema }}.refunds.show_id IS 'The show; distribution column.';
+COMMENT ON COLUMN {{ schema }}.refunds.order_id IS 'The order that the money came for.';
+COMMENT ON COLUMN {{ schema }}.refunds.ticket_ids IS
+'The tickets that were taken back for it; empty where the money bought none.';
+COMMENT ON COLUMN {{ schema }}.refunds.amount_in_cents IS
+'What is to be given back, in the minor unit of the currency.';
+COMMENT ON COLUMN {{ schema }}.refunds.currency IS 'ISO 4217 code.';
+COMMENT ON COLUMN {{ schema }}.refunds.reason IS
+'late_payment: the seats were gone; double_payment: the order had its money; amount_mismatch: not '
+'the amount of the order; show_cancelled; tickets_cancelled; dispute: the bank took it back.';
+COMMENT ON COLUMN {{ schema }}.refunds.status IS 'due: owed to the buyer; done: given back.';
+COMMENT ON COLUMN {{ schema }}.refunds.payment_provider IS
+'Who took the money, such as stripe; NULL where none did.';
+COMMENT ON COLUMN {{ schema }}.refunds.payment_event_id IS
+'The provider''s event that the money came with, as in payment_events.';
+COMMENT ON COLUMN {{ schema }}.refunds.created_at IS 'When it was found to be owed.';
+COMMENT ON COLUMN {{ schema }}.refunds.done_at IS 'When it was recorded as given back.';
+COMMENT ON CONSTRAINT refunds_pkey ON {{ schema }}.refunds IS
+'The id leads and serves look-ups by id alone; the show makes references across shows impossible.';
+COMMENT ON CONSTRAINT refunds_order_id_show_id_fkey ON {{ schema }}.refunds IS
+'The order exists, and is of the same show.';
+COMMENT ON CONSTRAINT refunds_amount_in_cents_check ON {{ schema }}.refunds IS
+'There is something to give back.';
+COMMENT ON CONSTRAINT refunds_currency_check ON {{ schema }}.refunds IS 'Three capital letters.';
+COMMENT ON CONSTRAINT refunds_reason_check ON {{ schema }}.refunds IS 'The reasons there are.';
+COMMENT ON CONSTRAINT refunds_status_check ON {{ schema }}.refunds IS 'The statuses there are.';
+COMMENT ON CONSTRAINT refunds_payment_provider_check ON {{ schema }}.refunds IS 'Bounded.';
+COMMENT ON CONSTRAINT refunds_payment_event_id_check ON {{ schema }}.refunds IS 'Bounded.';
+COMMENT ON CONSTRAINT refunds_created_at_check ON {{ schema }}.refunds IS 'Finite.';
+COMMENT ON CONSTRAINT refunds_done_at_check ON {{ schema }}.refunds IS
+'Set exactly when it has been given back.';
+COMMENT ON INDEX {{ schema }}.refunds_order_id_show_id_idx IS 'Serves the refunds of an order.';
+COMMENT ON INDEX {{ schema }}.refunds_reason_currency_created_at_idx IS
+'Serves what is due, by reason and currency, and the oldest of it.';
+
+{% if manage_roles %}
+GRANT SELECT ON TABLE {{ schema }}.refunds TO {{ monitor_role }};
 {% endif %}
 
 -- privileges

@@ -116,7 +116,7 @@ GRANT SELECT (
 ) ON TABLE {{ schema }}.seat_reservation_audit_log TO {{ monitor_role }};
 {% endif %}
 
--- object: tables/ticket_order_audit_log.sql sha256=110e11950ad1d99587813ea0c3d78070e7cbfba34e243852cd1a80bfb4963843
+-- object: tables/ticket_order_audit_log.sql sha256=bd194b8110c1c1f5e89f6dca0c7d2652ddbc6e9264a140e592f6307754b43a8d
 -- What happened to orders, in order. Written by a trigger on ticket_orders, and by the functions
 -- where they refuse.
 CREATE TABLE {{ schema }}.ticket_order_audit_log (
@@ -191,7 +191,7 @@ COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.old_status IS
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.new_status IS
 'Status after; NULL where the call was refused.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.amount_in_cents IS
-'The amount of the order, or the amount that was refused, in hundredths of the currency.';
+'The amount of the order, or the amount that was refused, in the minor unit of the currency.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.currency IS 'ISO 4217 code.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.seat_count IS
 'How many seats the order is about; NULL where a call was refused.';

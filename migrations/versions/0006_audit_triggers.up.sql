@@ -1,7 +1,7 @@
 -- 0006: Audit triggers.
 -- A template, frozen by `ticketdb revision`.
 
--- object: functions/audit_seat_reservation.sql sha256=190d59abb0d8fa98d427d6e85674c5108b5eee6a15b59a5f573169673a95a3d4
+-- object: functions/audit_seat_reservation.sql sha256=b981c0e3a9278efee3063dd15cf11ab13741a9eac461db1c7cfcdc506ba202c4
 -- Trigger function: whoever changes a hold, by whatever statement, leaves a line; who may not write
 -- the log may not change a hold. It runs as the caller.
 CREATE OR REPLACE FUNCTION {{ schema }}.audit_seat_reservation()
@@ -21,7 +21,10 @@ BEGIN
             -- Sold after it was over: that hold ended, and was counted, when it expired.
             v_metadata := '{"late": true}'::jsonb;
         ELSIF NEW.ended_at IS NOT NULL THEN
-            v_hold_seconds := extract(EPOCH FROM NEW.ended_at - NEW.created_at)::double precision;
+            -- Not negative, should the clock have been set back.
+            v_hold_seconds := GREATEST(
+                0, extract(EPOCH FROM NEW.ended_at - NEW.created_at)::double precision
+            );
         END IF;
     END IF;
 

@@ -17,7 +17,10 @@ BEGIN
             -- Sold after it was over: that hold ended, and was counted, when it expired.
             v_metadata := '{"late": true}'::jsonb;
         ELSIF NEW.ended_at IS NOT NULL THEN
-            v_hold_seconds := extract(EPOCH FROM NEW.ended_at - NEW.created_at)::double precision;
+            -- Not negative, should the clock have been set back.
+            v_hold_seconds := GREATEST(
+                0, extract(EPOCH FROM NEW.ended_at - NEW.created_at)::double precision
+            );
         END IF;
     END IF;
 

@@ -1,68 +1,110 @@
 -- Turns a hold into an order to be paid. A reservation has one order at a time: asking again
--- returns it.
+-- returns it. Locks the hold and changes it, so that whoever decides on it at the same moment
+-- waits, or, at REPEATABLE READ, fails and looks again.
 CREATE OR REPLACE FUNCTION {{ schema }}.create_ticket_order(
     p_reservation_token text,
     p_session_id text,
     p_idempotency_key text DEFAULT NULL,
     p_payment_provider text DEFAULT NULL,
-    p_payment_intent_id text DEFAULT NULL,
-    OUT success boolean,
-    OUT order_id uuid,
-    OUT status text,
-    OUT total_amount_in_cents bigint,
-    OUT currency text,
-    OUT error_code text,
-    OUT error_message text
+    p_payment_intent_id text DEFAULT NULL
+)
+RETURNS TABLE (
+    success boolean,
+    order_id uuid,
+    status text,
+    total_amount_in_cents bigint,
+    currency text,
+    error_code text,
+    error_message text
 )
 LANGUAGE plpgsql
 SECURITY DEFINER
+ROWS 1
 SET search_path = pg_catalog, pg_temp
+-- Of each wait, see wait_for_others(). The caller's own does not count.
+SET lock_timeout = '100ms'
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 AS $body$
 DECLARE
+    v_since constant timestamptz := clock_timestamp();
+    -- Not now(): the transaction may be older than the hold.
+    v_now timestamptz;
     v_hold {{ schema }}.seat_reservations;
     v_order {{ schema }}.ticket_orders;
-    v_constraint text;
+    v_named {{ schema }}.ticket_orders;
+    v_show record;
+    v_is_new_key boolean;
+    v_losses integer := 0;
+    v_has_waited boolean := false;
     v_detail jsonb := '{}'::jsonb;
 BEGIN
-    BEGIN
-        v_hold := {{ schema }}.lock_reservation(p_reservation_token);
-        SELECT existing.*
-        INTO v_order
-        FROM {{ schema }}.ticket_orders AS existing
-        WHERE
-            existing.idempotency_key = p_idempotency_key
-            AND existing.show_id = v_hold.show_id;
-
-        error_code := CASE
-            WHEN v_hold.id IS NULL THEN 'NOT_FOUND'
-            WHEN v_hold.session_id IS DISTINCT FROM p_session_id THEN 'PERMISSION_DENIED'
-            WHEN p_idempotency_key !~ '[^[:space:]]'
-                OR GREATEST(
-                    length(p_idempotency_key), length(p_payment_provider),
-                    length(p_payment_intent_id)
-                ) > 200 THEN 'INVALID_INPUT'
-            WHEN v_order.reservation_id <> v_hold.id THEN 'IDEMPOTENCY_KEY_REUSED'
-            -- The same question gets the same order, whatever has become of the hold since.
-            WHEN v_order.id IS NOT NULL THEN NULL
-            WHEN v_hold.status IN ('completed', 'released') THEN 'RESERVATION_INACTIVE'
-            WHEN v_hold.status = 'expired' OR v_hold.expires_at <= now() THEN 'RESERVATION_EXPIRED'
-        END;
-
-        IF error_code IS NULL AND v_order.id IS NULL THEN
-            UPDATE {{ schema }}.ticket_orders
-            SET
-                idempotency_key = COALESCE(ticket_orders.idempotency_key, p_idempotency_key),
-                payment_provider = COALESCE(ticket_orders.payment_provider, p_payment_provider),
-                payment_intent_id = COALESCE(ticket_orders.payment_intent_id, p_payment_intent_id)
+    PERFORM {{ schema }}.commit_durably();
+    LOOP
+        BEGIN
+            error_code := NULL;
+            v_now := clock_timestamp();
+            v_hold := {{ schema }}.lock_reservation(p_reservation_token);
+            SELECT existing.*
+            INTO v_order
+            FROM {{ schema }}.ticket_order_keys AS used
+            INNER JOIN {{ schema }}.ticket_orders AS existing
+                ON existing.id = used.order_id AND existing.show_id = used.show_id
             WHERE
-                ticket_orders.reservation_id = v_hold.id
-                AND ticket_orders.show_id = v_hold.show_id
-                AND ticket_orders.status = 'pending'
-            RETURNING ticket_orders.* INTO v_order;
+                used.idempotency_key = p_idempotency_key
+                AND used.show_id = v_hold.show_id;
+            v_is_new_key := p_idempotency_key IS NOT NULL AND v_order.id IS NULL;
+
+            SELECT
+                show.status = 'cancelled' AS is_cancelled,
+                policy.order_minutes
+            INTO v_show
+            FROM {{ schema }}.shows AS show
+            INNER JOIN {{ schema }}.ticketing_settings AS policy ON policy.singleton
+            WHERE show.id = v_hold.show_id;
+
+            error_code := CASE
+                WHEN v_hold.id IS NULL THEN 'NOT_FOUND'
+                WHEN v_hold.session_id IS DISTINCT FROM p_session_id THEN 'PERMISSION_DENIED'
+                WHEN p_idempotency_key !~ '[^[:space:]]'
+                    OR GREATEST(
+                        length(p_idempotency_key), length(p_payment_provider),
+                        length(p_payment_intent_id)
+                    ) > 200 THEN 'INVALID_INPUT'
+                WHEN v_order.reservation_id <> v_hold.id THEN 'IDEMPOTENCY_KEY_REUSED'
+                WHEN v_show.is_cancelled THEN 'SHOW_NOT_ON_SALE'
+                -- The same question gets the same order, whatever has become of the hold since, as
+                -- long as it has a future or a happy end.
+                WHEN v_order.status IN ('pending', 'failed', 'paid') THEN NULL
+                WHEN v_hold.status IN ('completed', 'released') THEN 'RESERVATION_INACTIVE'
+                WHEN v_hold.status = 'expired' OR v_hold.expires_at <= v_now
+                    THEN 'RESERVATION_EXPIRED'
+                -- That order is over, and the hold goes on, for another key.
+                WHEN v_order.id IS NOT NULL THEN 'IDEMPOTENCY_KEY_REUSED'
+            END;
+            EXIT WHEN error_code IS NOT NULL;
 
             IF v_order.id IS NULL THEN
+                SELECT pending.*
+                INTO v_order
+                FROM {{ schema }}.ticket_orders AS pending
+                WHERE
+                    pending.reservation_id = v_hold.id
+                    AND pending.show_id = v_hold.show_id
+                    AND pending.status = 'pending';
+            END IF;
+
+            IF v_order.id IS NULL THEN
+                IF v_hold.expires_at < v_now + make_interval(mins => v_show.order_minutes) THEN
+                    v_hold.expires_at := v_now + make_interval(mins => v_show.order_minutes);
+                END IF;
+                -- Even where nothing changes. A trigger copies it to the seats.
+                UPDATE {{ schema }}.seat_reservations
+                SET expires_at = v_hold.expires_at
+                WHERE
+                    seat_reservations.id = v_hold.id
+                    AND seat_reservations.show_id = v_hold.show_id;
+
                 INSERT INTO {{ schema }}.ticket_orders (
                     show_id, reservation_id, seat_ids, total_amount_in_cents, currency,
                     idempotency_key, payment_provider, payment_intent_id
@@ -82,21 +124,66 @@ BEGIN
                     claim.reservation_id = v_hold.id
                     AND claim.show_id = v_hold.show_id
                 RETURNING ticket_orders.* INTO v_order;
+            ELSIF v_order.status IN ('pending', 'failed') THEN
+                -- What is named now is what the buyer is about to use.
+                v_named := v_order;
+                v_named.idempotency_key := COALESCE(v_order.idempotency_key, p_idempotency_key);
+                v_named.payment_provider := COALESCE(p_payment_provider, v_order.payment_provider);
+                v_named.payment_intent_id := COALESCE(
+                    p_payment_intent_id,
+                    CASE
+                        WHEN v_named.payment_provider IS NOT DISTINCT FROM
+                            COALESCE(v_order.payment_provider, v_named.payment_provider)
+                            THEN v_order.payment_intent_id
+                    END
+                );
+                IF v_named IS DISTINCT FROM v_order THEN
+                    IF v_named.payment_intent_id IS DISTINCT FROM v_order.payment_intent_id THEN
+                        PERFORM {{ schema }}.remember_payment_intent(v_order);
+                    END IF;
+                    UPDATE {{ schema }}.ticket_orders
+                    SET
+                        idempotency_key = v_named.idempotency_key,
+                        payment_provider = v_named.payment_provider,
+                        payment_intent_id = v_named.payment_intent_id
+                    WHERE
+                        ticket_orders.id = v_order.id
+                        AND ticket_orders.show_id = v_order.show_id;
+                END IF;
             END IF;
-        END IF;
-    EXCEPTION
-        WHEN serialization_failure THEN
-            RAISE;
-        WHEN OTHERS THEN
-            GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME;
-            IF v_constraint = 'ticket_orders_idempotency_key_show_id_key' THEN
-                -- Another reservation used the key between our look and our write.
-                error_code := 'IDEMPOTENCY_KEY_REUSED';
-            ELSE
+
+            IF v_is_new_key THEN
+                INSERT INTO {{ schema }}.ticket_order_keys (idempotency_key, show_id, order_id)
+                VALUES (p_idempotency_key, v_order.show_id, v_order.id);
+            END IF;
+            EXIT;
+        EXCEPTION
+            WHEN serialization_failure THEN
+                RAISE;
+            WHEN lock_not_available OR deadlock_detected THEN
+                v_has_waited := true;
+                IF NOT {{ schema }}.wait_for_others(
+                    v_since, cardinality(v_order.seat_ids)
+                ) THEN
+                    error_code := 'BUSY';
+                    EXIT;
+                END IF;
+            WHEN OTHERS THEN
+                IF SQLSTATE = '23505' THEN
+                    IF current_setting('transaction_isolation') <> 'read committed' THEN
+                        RAISE EXCEPTION 'somebody has ordered since the transaction began'
+                        USING ERRCODE = 'serialization_failure';
+                    END IF;
+                    -- Somebody used the key between our look and our write: a second look tells
+                    -- what for.
+                    v_losses := v_losses + 1;
+                    CONTINUE WHEN v_losses = 1;
+                END IF;
                 error_code := 'INTERNAL_ERROR';
                 v_detail := jsonb_build_object('sqlstate', SQLSTATE, 'detail', SQLERRM);
-            END IF;
-    END;
+                EXIT;
+        END;
+    END LOOP;
 
     success := error_code IS NULL;
     IF success THEN
@@ -105,19 +192,33 @@ BEGIN
         total_amount_in_cents := v_order.total_amount_in_cents;
         currency := v_order.currency;
     ELSE
+        IF NOT v_has_waited THEN
+            -- What is left of two seconds, should the log be locked.
+            PERFORM set_config('lock_timeout', '900', true);
+        END IF;
+        IF v_hold.id IS NULL THEN
+            -- Not locked, or not there: for the log.
+            SELECT hold.*
+            INTO v_hold
+            FROM {{ schema }}.seat_reservations AS hold
+            WHERE hold.reservation_token = p_reservation_token;
+        END IF;
         error_message := {{ schema }}.error_message(error_code);
         PERFORM {{ schema }}.log_order_failure(
             'create_ticket_order', error_code, error_message, v_hold.show_id,
             p_reservation_id => v_hold.id, p_session_id => p_session_id, p_detail => v_detail
         );
     END IF;
+    RETURN NEXT;
 END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.create_ticket_order(text, text, text, text, text) IS
-'Orders the seats of a hold. The same idempotency key, or a pending order, returns the order '
-'there is. Error codes: NOT_FOUND, PERMISSION_DENIED, RESERVATION_INACTIVE, RESERVATION_EXPIRED, '
-'IDEMPOTENCY_KEY_REUSED, INVALID_INPUT, INTERNAL_ERROR.';
+'Orders the seats of a hold, which then lasts ticketing_settings.order_minutes more at least. The '
+'same idempotency key, or a pending order, returns the order there is. Error codes: NOT_FOUND, '
+'PERMISSION_DENIED, RESERVATION_INACTIVE, RESERVATION_EXPIRED, SHOW_NOT_ON_SALE (cancelled), '
+'IDEMPOTENCY_KEY_REUSED (by another reservation, or for an order that is over), INVALID_INPUT, '
+'BUSY (after 2 s; try again), INTERNAL_ERROR. Amounts in the minor unit of the currency.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ schema }}.create_ticket_order(text, text, text, text, text)

@@ -15,6 +15,7 @@ SET enable_seqscan = off
 SET enable_bitmapscan = off
 AS $body$
 DECLARE
+    v_now constant timestamptz := clock_timestamp();
     v_seat_ids uuid[];
 BEGIN
     -- FILTER and not WHERE: claims are to be found by their reservation, not by the index of all
@@ -40,14 +41,14 @@ BEGIN
     UPDATE {{ schema }}.seat_reservations
     SET
         status = p_status,
-        ended_at = now()
+        ended_at = v_now
     WHERE
         seat_reservations.show_id = p_show_id
         AND seat_reservations.id = ANY(p_reservation_ids);
 
     -- Live ones, said so that the index of all live claims does not apply here, either.
     UPDATE {{ schema }}.reservation_seats
-    SET released_at = now()
+    SET released_at = v_now
     WHERE
         reservation_seats.reservation_id = ANY(p_reservation_ids)
         AND reservation_seats.show_id = p_show_id

@@ -12,6 +12,7 @@ SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 AS $body$
 DECLARE
+    v_now constant timestamptz := clock_timestamp();
     v_locked_ids uuid[];
 BEGIN
     v_locked_ids := ARRAY(
@@ -21,7 +22,7 @@ BEGIN
             hold.show_id = p_show_id
             AND hold.id = ANY(p_reservation_ids)
             AND hold.ended_at IS NULL
-            AND hold.expires_at <= now()
+            AND hold.expires_at <= v_now
         ORDER BY hold.id
         FOR UPDATE
     );

@@ -32,4 +32,5 @@ $body$;
 
 COMMENT ON FUNCTION {{ schema }}.lock_reservation(text) IS
 'Locks the reservation with this token and returns it as it is then; a row of NULLs when there is '
-'none. Internal.';
+'none. Who decides by what it returns changes the row, too: at REPEATABLE READ a lock alone makes '
+'nobody fail who decided otherwise. Internal.';

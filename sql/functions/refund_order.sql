@@ -1,33 +1,40 @@
 -- Records that the money was given back. Seats that were sold can be sold again.
-CREATE OR REPLACE FUNCTION {{ schema }}.refund_order(
-    p_show_id uuid,
-    p_order_id uuid,
-    OUT success boolean,
-    OUT order_id uuid,
-    OUT status text,
-    OUT seats_released integer,
-    OUT error_code text,
-    OUT error_message text
+CREATE OR REPLACE FUNCTION {{ schema }}.refund_order(p_show_id uuid, p_order_id uuid)
+RETURNS TABLE (
+    success boolean,
+    order_id uuid,
+    status text,
+    seats_released integer,
+    error_code text,
+    error_message text
 )
 LANGUAGE plpgsql
 SECURITY DEFINER
+ROWS 1
 SET search_path = pg_catalog, pg_temp
+-- Of each wait, see wait_for_others(). The caller's own does not count.
+SET lock_timeout = '100ms'
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 AS $body$
 DECLARE
+    v_since constant timestamptz := clock_timestamp();
     v_order {{ schema }}.ticket_orders;
     v_seat_ids uuid[];
+    v_ticket_ids uuid[];
+    v_has_waited boolean := false;
     v_detail jsonb := '{}'::jsonb;
 BEGIN
-    BEGIN
-        v_order := {{ schema }}.lock_order(p_show_id, p_order_id);
-        status := v_order.status;
-        error_code := CASE
-            WHEN v_order.id IS NULL THEN 'NOT_FOUND'
-            WHEN v_order.status NOT IN ('paid', 'refund_due') THEN 'ORDER_NOT_REFUNDABLE'
-        END;
-        IF error_code IS NULL THEN
+    PERFORM {{ schema }}.commit_durably();
+    LOOP
+        BEGIN
+            v_order := {{ schema }}.lock_order(p_show_id, p_order_id);
+            error_code := CASE
+                WHEN v_order.id IS NULL THEN 'NOT_FOUND'
+                WHEN v_order.status NOT IN ('paid', 'refund_due') THEN 'ORDER_NOT_REFUNDABLE'
+            END;
+            EXIT WHEN error_code IS NOT NULL;
+
             PERFORM
             FROM {{ schema }}.show_seats AS seat
             WHERE
@@ -45,11 +52,17 @@ BEGIN
                     AND tickets.show_id = p_show_id
                     -- The valid ones, said so that the index of all valid ones does not apply.
                     AND tickets.status NOT IN ('cancelled', 'refunded')
-                RETURNING tickets.show_seat_id
+                RETURNING
+                    tickets.id,
+                    tickets.show_seat_id
             )
 
-            SELECT COALESCE(array_agg(returned.show_seat_id), '{}')
-            INTO v_seat_ids
+            SELECT
+                COALESCE(array_agg(returned.id ORDER BY returned.id), '{}'),
+                COALESCE(array_agg(returned.show_seat_id), '{}')
+            INTO
+                v_ticket_ids,
+                v_seat_ids
             FROM returned;
 
             UPDATE {{ schema }}.reservation_seats
@@ -66,39 +79,99 @@ BEGIN
                 AND show_seats.id = ANY(v_seat_ids)
                 AND show_seats.status = 'sold';
 
-            status := 'refunded';
+            IF v_order.status = 'refund_due' THEN
+                -- Money that came for it besides, twice or in a wrong amount, has not been given
+                -- back with it.
+                UPDATE {{ schema }}.refunds
+                SET
+                    status = 'done',
+                    done_at = now()
+                WHERE
+                    refunds.order_id = v_order.id
+                    AND refunds.show_id = p_show_id
+                    AND refunds.status = 'due'
+                    AND refunds.reason IN ('late_payment', 'show_cancelled');
+            ELSIF v_order.refunded_amount_in_cents < v_order.total_amount_in_cents THEN
+                INSERT INTO {{ schema }}.refunds (
+                    show_id, order_id, ticket_ids, amount_in_cents, currency, reason, status,
+                    payment_provider, payment_event_id, done_at
+                )
+                SELECT
+                    p_show_id,
+                    v_order.id,
+                    v_ticket_ids,
+                    v_order.total_amount_in_cents - v_order.refunded_amount_in_cents,
+                    v_order.currency,
+                    CASE show.status
+                        WHEN 'cancelled' THEN 'show_cancelled'
+                        ELSE 'tickets_cancelled'
+                    END,
+                    'done',
+                    v_order.payment_provider,
+                    (
+                        SELECT paid.event_id
+                        FROM {{ schema }}.payment_events AS paid
+                        WHERE
+                            paid.order_id = v_order.id
+                            AND paid.show_id = p_show_id
+                            AND paid.kind = 'payment'
+                            AND paid.success
+                    ),
+                    now()
+                FROM {{ schema }}.shows AS show
+                WHERE show.id = p_show_id;
+            END IF;
+
             UPDATE {{ schema }}.ticket_orders
-            SET status = 'refunded'
+            SET
+                status = 'refunded',
+                refunded_amount_in_cents = ticket_orders.total_amount_in_cents
             WHERE
                 ticket_orders.show_id = p_show_id
                 AND ticket_orders.id = v_order.id;
-        END IF;
-    EXCEPTION
-        WHEN serialization_failure THEN
-            RAISE;
-        WHEN OTHERS THEN
-            error_code := 'INTERNAL_ERROR';
-            status := v_order.status;
-            v_detail := jsonb_build_object('sqlstate', SQLSTATE, 'detail', SQLERRM);
-    END;
+            EXIT;
+        EXCEPTION
+            WHEN serialization_failure THEN
+                RAISE;
+            WHEN lock_not_available OR deadlock_detected THEN
+                v_has_waited := true;
+                IF NOT {{ schema }}.wait_for_others(
+                    v_since, cardinality(v_order.seat_ids)
+                ) THEN
+                    error_code := 'BUSY';
+                    EXIT;
+                END IF;
+            WHEN OTHERS THEN
+                error_code := 'INTERNAL_ERROR';
+                v_detail := jsonb_build_object('sqlstate', SQLSTATE, 'detail', SQLERRM);
+                EXIT;
+        END;
+    END LOOP;
 
     success := error_code IS NULL;
     order_id := v_order.id;
     IF success THEN
+        status := 'refunded';
         seats_released := cardinality(v_seat_ids);
     ELSE
+        IF NOT v_has_waited THEN
+            -- What is left of two seconds, should the log be locked.
+            PERFORM set_config('lock_timeout', '900', true);
+        END IF;
+        status := v_order.status;
         error_message := {{ schema }}.error_message(error_code);
         PERFORM {{ schema }}.log_order_failure(
             'refund_order', error_code, error_message, p_show_id, p_order_id,
             v_order.reservation_id, p_old_status => v_order.status, p_detail => v_detail
         );
     END IF;
+    RETURN NEXT;
 END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.refund_order(uuid, uuid) IS
-'Records that a paid order, or one that is refund_due, was refunded, and frees its seats. Error '
-'codes: NOT_FOUND, ORDER_NOT_REFUNDABLE, INTERNAL_ERROR.';
+'Records that a paid order, or one that is refund_due, was refunded, in refunds too, and frees its '
+'seats. Error codes: NOT_FOUND, ORDER_NOT_REFUNDABLE, BUSY (after 2 s; try again), INTERNAL_ERROR.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ schema }}.refund_order(uuid, uuid) TO {{ app_role }};

@@ -12,6 +12,7 @@ SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 AS $body$
 DECLARE
+    v_now constant timestamptz := clock_timestamp();
     v_over_ids uuid[];
     v_free bigint;
 BEGIN
@@ -22,7 +23,7 @@ BEGIN
         WHERE
             seat.show_id = p_show_id
             AND seat.id = ANY(p_seat_ids)
-            AND seat.reserved_until <= now()
+            AND seat.reserved_until <= v_now
     );
     PERFORM {{ schema }}.expire_holds(p_show_id, v_over_ids, p_seat_ids);
 

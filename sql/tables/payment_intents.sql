@@ -5,7 +5,7 @@ CREATE TABLE {{ schema }}.payment_intents (
     payment_provider text NOT NULL,
     order_id uuid NOT NULL,
     show_id uuid NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT now(),
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT payment_intents_pkey
     PRIMARY KEY (payment_intent_id, payment_provider, order_id, show_id),
     CONSTRAINT payment_intents_order_id_show_id_fkey

@@ -272,12 +272,19 @@ class Hall:
         ]
 
     def refuse(
-        self, code: str, function: str, *, stores_event: bool = False, **arguments: Any
+        self,
+        code: str,
+        function: str,
+        *,
+        stores_event: bool = False,
+        stores_refund: bool = False,
+        **arguments: Any,
     ) -> Refusal:
         """Call, and insist that it is refused with this code.
 
         It must leave exactly one line in the log of its kind, which says what the answer says, and
-        not a trace in any other table; with `stores_event` exactly one row in payment_events too.
+        not a trace in any other table; with `stores_event` exactly one row in payment_events too,
+        with `stores_refund` one in refunds.
         """
         log = LOG_OF[function]
         before = tables(self.connection)
@@ -294,7 +301,11 @@ class Hall:
             assert (line.event_type, line.hold_seconds) == ("failed", None)
         else:
             assert line.new_status is None
-        expected = {log: 1, "payment_events": 1} if stores_event else {log: 1}
+        expected = {log: 1}
+        if stores_event:
+            expected["payment_events"] = 1
+        if stores_refund:
+            expected["refunds"] = 1
         added = {
             name: len(rows) - len(before[name])
             for name, rows in after.items()

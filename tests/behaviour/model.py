@@ -3,7 +3,8 @@
 Written from the contract and not from the SQL. It keeps as little as it can: a seat has no status
 of its own, whose claim on it is live decides. Every call takes `now`, the start of the database's
 transaction, and `given`, the database's answer, from which it takes what nobody else can know: new
-ids and secrets. Whether there should be any, the model decides for itself.
+ids and secrets, and when exactly a hold began, a little later than its transaction. Whether there
+should be any, the model decides for itself.
 
 Ids are texts, times are aware datetimes, money is in hundredths of the currency.
 """
@@ -263,6 +264,15 @@ class Model:
         ip_address: str | None = None,
     ) -> Row:
         code = self._why_not_reserve(now, show_id, seat_ids, session_id, user_id, email)
+        own = self._own(now, show_id, session_id)
+        if (
+            code != "INVALID_INPUT"
+            and own is not None
+            and own.held == set(seat_ids or ())
+            and own.show.status != "cancelled"
+        ):
+            # Asked for again: the hold there is.
+            return self._held(own)
         if code is not None or show_id is None or seat_ids is None or session_id is None:
             return self._refuse_hold(
                 now,
@@ -279,6 +289,9 @@ class Model:
             in_the_way = hold.session_id == session_id or not hold.held.isdisjoint(seat_ids)
             if hold.show.id == show_id and hold.over(now) and in_the_way:
                 self._end(now, hold, "expired")
+        began = (given["expires_at"] or now) - minutes(self.settings.hold_minutes)
+        if not now <= began < now + timedelta(seconds=30):
+            began = now
         new = Hold(
             id=given["reservation_id"],
             token=given["reservation_token"],
@@ -288,20 +301,37 @@ class Model:
             email=email,
             user_agent=user_agent,
             ip_address=ip_address,
-            created_at=now,
-            expires_at=now + minutes(self.settings.hold_minutes),
+            created_at=began,
+            expires_at=began + minutes(self.settings.hold_minutes),
             claims={seat.id: Claim(seat.price_in_cents) for seat in wanted},
         )
         self.holds[new.id] = new
         self._log_hold(now, new, "created", new.held)
+        return self._held(new)
+
+    def _held(self, hold: Hold) -> Row:
         return self._answer(
             "reserve_seats",
-            reservation_id=new.id,
-            reservation_token=new.token,
-            expires_at=new.expires_at,
-            seat_count=len(wanted),
-            total_amount_in_cents=sum(seat.price_in_cents for seat in wanted),
-            currency=new.show.currency,
+            reservation_id=hold.id,
+            reservation_token=hold.token,
+            expires_at=hold.expires_at,
+            seat_count=len(hold.held),
+            total_amount_in_cents=sum(hold.claims[seat].price_in_cents for seat in hold.held),
+            currency=hold.show.currency,
+        )
+
+    def _own(self, now: datetime, show_id: str | None, session_id: str | None) -> Hold | None:
+        """What this session holds in this show."""
+        return next(
+            (
+                hold
+                for hold in self.holds.values()
+                if hold.show.id == show_id
+                and hold.session_id == session_id
+                and hold.active
+                and not hold.over(now)
+            ),
+            None,
         )
 
     def _why_not_reserve(
@@ -328,13 +358,7 @@ class Model:
             return "SHOW_NOT_ON_SALE"
         if len(seat_ids) > self.settings.max_seats_per_reservation:
             return "TOO_MANY_SEATS"
-        if any(
-            hold.show is show
-            and hold.session_id == session_id
-            and hold.active
-            and not hold.over(now)
-            for hold in self.holds.values()
-        ):
+        if self._own(now, show_id, session_id) is not None:
             return "DUPLICATE_RESERVATION"
         seats = [self.seats.get(str(seat)) for seat in seat_ids]
         if any(seat is None or seat.show is not show for seat in seats):
@@ -343,10 +367,28 @@ class Model:
             return "SEATS_UNAVAILABLE"
         return None
 
-    def extend(self, now: datetime, token: str | None, session_id: str | None) -> Row:
+    def extend(
+        self,
+        now: datetime,
+        token: str | None,
+        session_id: str | None,
+        known: datetime | None = None,
+    ) -> Row:
+        """`known` is the end of the hold that the caller wants to be extended."""
         hold = self._by_token(token)
         code = self._why_not_use(now, hold, session_id)
+        if code is None and hold is not None and hold.show.status == "cancelled":
+            code = "SHOW_NOT_ON_SALE"
         if code is None and hold is not None:
+            if known is not None and hold.expires_at >= known + timedelta(seconds=1):
+                return self._answer(
+                    "extend_reservation",
+                    reservation_id=hold.id,
+                    expires_at=hold.expires_at,
+                    extensions_remaining=max(
+                        0, self.settings.max_extensions - hold.extension_count
+                    ),
+                )
             until = min(
                 hold.expires_at + minutes(self.settings.extension_minutes),
                 hold.created_at + minutes(self.settings.max_hold_minutes),

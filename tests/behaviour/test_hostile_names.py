@@ -98,6 +98,8 @@ SAID = ",\n".join(
     if f.name != "manage_roles"
 )
 
+LIMITS = ("statement_timeout=4s", "idle_in_transaction_session_timeout=10s")
+
 # What the database and the server have beyond what PostgreSQL came with: kind, name, particulars.
 EVERYTHING = """
     SELECT 'schema', nspname::text, obj_description(oid, 'pg_namespace')
@@ -109,7 +111,7 @@ EVERYTHING = """
     SELECT 'routine', p.proname, n.nspname
     FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace WHERE p.oid >= 16384
     UNION ALL
-    SELECT 'role', rolname, concat_ws(' ', rolconfig[1], rolcanlogin, rolsuper)
+    SELECT 'role', rolname, concat_ws(' ', array_to_string(rolconfig, ' '), rolcanlogin, rolsuper)
     FROM pg_roles WHERE oid >= 16384
     UNION ALL
     SELECT 'member', m.rolname, g.rolname
@@ -221,8 +223,8 @@ def expected(names: Variables) -> Counter[Row]:
         ("relation", "things", f"{names.schema}: {names.schema}"),
         ("relation", "seen", None),
         *(("routine", routine, names.schema) for routine in routines),
-        *(("role", login, "statement_timeout=4s t f") for login in logins),
-        ("role", monitor, "statement_timeout=4s f f"),
+        *(("role", login, f"{' '.join(LIMITS)} t f") for login in logins),
+        ("role", monitor, "f f"),
         ("role", app, "f f"),
         *(("member", login, monitor) for login in logins),
         ("grant", app, f"USAGE schema {names.schema}"),
@@ -230,7 +232,7 @@ def expected(names: Variables) -> Counter[Row]:
         ("grant", monitor, f"USAGE schema {names.monitoring_schema}"),
         ("grant", monitor, "SELECT table seen"),
         ("grant", app, "EXECUTE routine say"),
-        *[("setting", "any", "{statement_timeout=4s}")] * 3,
+        *[("setting", "any", f"{{{','.join(LIMITS)}}}")] * 2,
     ]
     return Counter(rows)
 

@@ -197,7 +197,7 @@ def test_the_application_is_denied_what_others_operate(connection: Connection) -
         assert refuses(connection, NAMES.app_role, routine.statement), routine.name
 
 
-def test_the_application_reads_the_seat_map_and_the_shows_and_nothing_else(
+def test_the_application_reads_seat_map_shows_and_currencies_and_nothing_else(
     hall: Hall,
 ) -> None:
     role = NAMES.app_role
@@ -205,9 +205,10 @@ def test_the_application_reads_the_seat_map_and_the_shows_and_nothing_else(
         rows = hall.connection.execute(select(SEAT_MAP, "show_seats")).fetchall()
         assert len(rows) == len(hall.seats)
         assert len(hall.connection.execute("SELECT * FROM shows").fetchall()) == 1
+        assert len(hall.connection.execute("SELECT * FROM currencies").fetchall()) > 100
     assert refuses(hall.connection, role, "SELECT reserved_by FROM show_seats")
     for table in relations(hall.connection):
-        if table.rpartition(".")[2] not in ("shows", "show_seats"):
+        if table.rpartition(".")[2] not in ("shows", "show_seats", "currencies"):
             assert refuses(hall.connection, role, f"SELECT count(*) FROM {table}"), table
 
 

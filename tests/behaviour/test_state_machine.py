@@ -54,6 +54,7 @@ def run(house: House, how: settings, times: int = 1) -> None:
 OUTCOMES = {
     "reserve_seats: done",
     "reserve_seats: ended holds that were over",
+    "reserve_seats: the same hold again",
     "reserve_seats: INVALID_INPUT",
     "reserve_seats: SHOW_NOT_ON_SALE",
     "reserve_seats: TOO_MANY_SEATS",
@@ -61,6 +62,8 @@ OUTCOMES = {
     "reserve_seats: SEATS_NOT_FOUND",
     "reserve_seats: SEATS_UNAVAILABLE",
     "extend_reservation: done",
+    "extend_reservation: a repeat burns 0",
+    "extend_reservation: SHOW_NOT_ON_SALE",
     "extend_reservation: NOT_FOUND",
     "extend_reservation: PERMISSION_DENIED",
     "extend_reservation: RESERVATION_INACTIVE",

@@ -289,7 +289,10 @@ BEGIN
             -- Sold after it was over: that hold ended, and was counted, when it expired.
             v_metadata := '{"late": true}'::jsonb;
         ELSIF NEW.ended_at IS NOT NULL THEN
-            v_hold_seconds := extract(EPOCH FROM NEW.ended_at - NEW.created_at)::double precision;
+            -- Not negative, should the clock have been set back.
+            v_hold_seconds := GREATEST(
+                0, extract(EPOCH FROM NEW.ended_at - NEW.created_at)::double precision
+            );
         END IF;
     END IF;
 
@@ -575,45 +578,97 @@ COMMENT ON FUNCTION public.cleanup_job_state(OUT scheduler text, OUT last_run_ag
 
 
 --
+-- Name: commit_durably(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.commit_durably() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    -- A SET clause would be undone when the function ends, which is before the commit.
+    IF current_setting('synchronous_commit') IN ('off', 'local') THEN
+        PERFORM set_config('synchronous_commit', 'on', true);
+    END IF;
+END;
+$$;
+
+
+--
+-- Name: FUNCTION commit_durably(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.commit_durably() IS 'Raises synchronous_commit to on until the end of the transaction, where it is off or local. Internal.';
+
+
+--
 -- Name: confirm_payment(uuid, uuid, text, text, bigint); Type: FUNCTION; Schema: public; Owner: -
 --
 
-CREATE FUNCTION public.confirm_payment(p_show_id uuid, p_order_id uuid, p_provider text, p_event_id text, p_amount_in_cents bigint, OUT success boolean, OUT order_id uuid, OUT status text, OUT ticket_ids uuid[], OUT error_code text, OUT error_message text) RETURNS record
-    LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION public.confirm_payment(p_show_id uuid, p_order_id uuid, p_provider text, p_event_id text, p_amount_in_cents bigint) RETURNS TABLE(success boolean, order_id uuid, status text, ticket_ids uuid[], error_code text, error_message text)
+    LANGUAGE plpgsql SECURITY DEFINER ROWS 1
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '100ms'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     AS $$
 DECLARE
+    v_since constant timestamptz := clock_timestamp();
+    -- Not now(): the transaction may be older than the hold.
+    v_now timestamptz;
     v_order "public".ticket_orders;
-    v_hold record;
+    v_hold_status text;
+    v_is_held boolean;
+    v_is_cancelled boolean;
     v_event "public".payment_events;
-    v_sellable boolean;
+    v_is_sellable boolean;
+    -- Why an attempt to sell has failed.
+    v_failure text;
+    v_constraint text;
+    v_seats bigint;
+    v_payment_intent_id text;
+    v_refund_reason text;
+    v_has_waited boolean := false;
     v_detail jsonb := jsonb_build_object('event_id', left(p_event_id, 200));
 BEGIN
-    ticket_ids := '{}';
-    IF COALESCE(p_provider, '') !~ '[^[:space:]]'
-        OR COALESCE(p_event_id, '') !~ '[^[:space:]]'
-        OR GREATEST(length(p_provider), length(p_event_id)) > 200
-    THEN
-        error_code := 'INVALID_INPUT';
-    ELSE
+    PERFORM "public".commit_durably();
+    LOOP
+        ticket_ids := '{}';
+        v_is_sellable := false;
+        IF COALESCE(p_provider, '') !~ '[^[:space:]]'
+            OR COALESCE(p_event_id, '') !~ '[^[:space:]]'
+            OR GREATEST(length(p_provider), length(p_event_id)) > 200
+        THEN
+            error_code := 'INVALID_INPUT';
+            EXIT;
+        END IF;
+
         BEGIN
+            v_now := clock_timestamp();
             v_order := "public".lock_order(p_show_id, p_order_id);
+            status := v_order.status;
             SELECT seen.*
             INTO v_event
             FROM "public".payment_events AS seen
             WHERE
                 seen.provider = p_provider
                 AND seen.event_id = p_event_id
+                AND seen.kind = 'payment'
+                AND seen.order_id = v_order.id
                 AND seen.show_id = p_show_id;
-            IF v_event.event_id IS NOT NULL THEN
+            IF v_event.amount_in_cents IS DISTINCT FROM p_amount_in_cents
+                AND v_event.event_id IS NOT NULL
+            THEN
+                error_code := 'EVENT_MISMATCH';
+                EXIT;
+            ELSIF v_event.event_id IS NOT NULL THEN
                 success := v_event.success;
                 order_id := v_event.order_id;
                 status := v_event.order_status;
                 ticket_ids := v_event.ticket_ids;
                 error_code := v_event.error_code;
                 error_message := v_event.error_message;
+                RETURN NEXT;
                 RETURN;
             END IF;
 
@@ -626,24 +681,32 @@ BEGIN
                 WHEN v_order.status NOT IN ('pending', 'failed', 'cancelled')
                     THEN 'ORDER_NOT_PAYABLE'
             END;
-            status := v_order.status;
+            EXIT WHEN error_code = 'NOT_FOUND';
 
             IF error_code IS NULL THEN
                 SELECT
                     hold.status,
-                    hold.status = 'active' AND hold.expires_at > now() AS is_held,
+                    hold.status = 'active' AND hold.expires_at > v_now AS is_held,
                     show.status = 'cancelled' AS is_cancelled
-                INTO v_hold
+                INTO
+                    v_hold_status,
+                    v_is_held,
+                    v_is_cancelled
                 FROM "public".seat_reservations AS hold
                 INNER JOIN "public".shows AS show ON show.id = hold.show_id
                 WHERE
                     hold.show_id = p_show_id
                     AND hold.id = v_order.reservation_id;
 
-                IF v_hold.is_cancelled OR v_order.status = 'cancelled' THEN
-                    v_sellable := false;
-                ELSIF v_hold.is_held THEN
-                    v_sellable := true;
+                IF v_failure IS NOT NULL
+                    OR v_is_cancelled
+                    -- Seats that were given back, or paid for by another order of the hold.
+                    OR v_order.status = 'cancelled'
+                    AND v_order.cancel_reason IS DISTINCT FROM 'overdue'
+                THEN
+                    v_is_sellable := false;
+                ELSIF v_is_held THEN
+                    v_is_sellable := true;
                     PERFORM
                     FROM "public".show_seats AS seat
                     WHERE
@@ -652,23 +715,22 @@ BEGIN
                     ORDER BY seat.id
                     FOR UPDATE;
                 ELSE
-                    -- Released seats were given back on purpose, completed ones were paid for by
-                    -- another order.
-                    v_sellable := v_hold.status IN ('active', 'expired')
+                    v_is_sellable := v_hold_status IN ('active', 'expired')
                         AND "public".retake_seats(
                             p_show_id, v_order.reservation_id, v_order.seat_ids
                         );
                 END IF;
 
-                IF v_sellable THEN
+                IF v_is_sellable THEN
                     UPDATE "public".seat_reservations
                     SET
                         status = 'completed',
-                        ended_at = now()
+                        ended_at = v_now
                     WHERE
                         seat_reservations.show_id = p_show_id
                         AND seat_reservations.id = v_order.reservation_id;
 
+                    -- Nothing is sold but what this hold has, whatever became of it by hand.
                     UPDATE "public".show_seats
                     SET
                         status = 'sold',
@@ -676,7 +738,12 @@ BEGIN
                         reserved_until = NULL
                     WHERE
                         show_seats.show_id = p_show_id
-                        AND show_seats.id = ANY(v_order.seat_ids);
+                        AND show_seats.id = ANY(v_order.seat_ids)
+                        AND CASE
+                            WHEN v_is_held THEN show_seats.reserved_by = v_order.reservation_id
+                            ELSE show_seats.status = 'available'
+                        END;
+                    GET DIAGNOSTICS v_seats = ROW_COUNT;
 
                     WITH issued AS (
                         INSERT INTO "public".tickets (
@@ -693,17 +760,26 @@ BEGIN
                             claim.reservation_id = v_order.reservation_id
                             AND claim.show_seat_id = ANY(v_order.seat_ids)
                             AND claim.show_id = p_show_id
+                            -- Live ones, said so that the index of all live claims does not apply.
+                            AND COALESCE(claim.released_at, 'infinity') = 'infinity'
                         RETURNING tickets.id
                     )
 
-                    SELECT array_agg(issued.id ORDER BY issued.id)
+                    SELECT COALESCE(array_agg(issued.id ORDER BY issued.id), '{}')
                     INTO ticket_ids
                     FROM issued;
+
+                    IF LEAST(v_seats, cardinality(ticket_ids)) < cardinality(v_order.seat_ids) THEN
+                        RAISE EXCEPTION 'the reservation does not have all seats of its order'
+                        USING ERRCODE = 'integrity_constraint_violation';
+                    END IF;
 
                     -- An earlier attempt for the same seats, should its money come too, will be
                     -- refund_due.
                     UPDATE "public".ticket_orders
-                    SET status = 'cancelled'
+                    SET
+                        status = 'cancelled',
+                        cancel_reason = 'superseded'
                     WHERE
                         ticket_orders.reservation_id = v_order.reservation_id
                         AND ticket_orders.show_id = p_show_id
@@ -711,43 +787,127 @@ BEGIN
                         AND ticket_orders.id <> v_order.id;
                 END IF;
 
-                status := CASE WHEN v_sellable THEN 'paid' ELSE 'refund_due' END;
+                -- The payment that this event is about: named by it, or the last that was begun
+                -- with this provider, or known by the event alone.
+                SELECT named.payment_intent_id
+                INTO v_payment_intent_id
+                FROM (
+                    SELECT
+                        v_order.payment_intent_id,
+                        v_order.payment_provider,
+                        'infinity'::timestamptz AS created_at
+                    UNION ALL
+                    SELECT
+                        earlier.payment_intent_id,
+                        NULLIF(earlier.payment_provider, ''),
+                        earlier.created_at
+                    FROM "public".payment_intents AS earlier
+                    WHERE
+                        earlier.order_id = v_order.id
+                        AND earlier.show_id = p_show_id
+                ) AS named
+                WHERE
+                    named.payment_intent_id IS NOT NULL
+                    AND COALESCE(named.payment_provider, p_provider) = p_provider
+                ORDER BY
+                    named.payment_intent_id = p_event_id DESC,
+                    named.created_at DESC
+                LIMIT 1;
+                v_payment_intent_id := COALESCE(v_payment_intent_id, p_event_id);
+                IF (v_order.payment_intent_id, COALESCE(v_order.payment_provider, p_provider))
+                    IS DISTINCT FROM (v_payment_intent_id, p_provider)
+                THEN
+                    PERFORM "public".remember_payment_intent(v_order);
+                END IF;
+
+                status := CASE WHEN v_is_sellable THEN 'paid' ELSE 'refund_due' END;
                 UPDATE "public".ticket_orders
                 SET
                     status = confirm_payment.status,
                     paid_at = now(),
-                    payment_provider = COALESCE(ticket_orders.payment_provider, p_provider)
+                    payment_provider = p_provider,
+                    payment_intent_id = v_payment_intent_id
                 WHERE
                     ticket_orders.show_id = p_show_id
                     AND ticket_orders.id = v_order.id;
             END IF;
 
-            IF v_order.id IS NOT NULL THEN
-                INSERT INTO "public".payment_events (
-                    provider, event_id, show_id, order_id, kind, amount_in_cents, success,
-                    order_status, ticket_ids, error_code, error_message
+            INSERT INTO "public".payment_events (
+                provider, event_id, show_id, order_id, kind, amount_in_cents, success,
+                order_status, ticket_ids, error_code, error_message
+            )
+            VALUES (
+                p_provider, p_event_id, p_show_id, v_order.id, 'payment', p_amount_in_cents,
+                error_code IS NULL, status, ticket_ids, error_code,
+                "public".error_message(error_code)
+            );
+
+            v_refund_reason := CASE
+                WHEN error_code = 'AMOUNT_MISMATCH' THEN 'amount_mismatch'
+                WHEN error_code = 'ORDER_NOT_PAYABLE' THEN 'double_payment'
+                WHEN v_is_sellable THEN NULL
+                WHEN v_is_cancelled THEN 'show_cancelled'
+                ELSE 'late_payment'
+            END;
+            IF v_refund_reason IS NOT NULL AND p_amount_in_cents > 0 THEN
+                INSERT INTO "public".refunds (
+                    show_id, order_id, amount_in_cents, currency, reason, payment_provider,
+                    payment_event_id
                 )
                 VALUES (
-                    p_provider, p_event_id, p_show_id, v_order.id, 'payment', p_amount_in_cents,
-                    error_code IS NULL, status, ticket_ids, error_code,
-                    "public".error_message(error_code)
+                    p_show_id, v_order.id, p_amount_in_cents, v_order.currency, v_refund_reason,
+                    p_provider, p_event_id
                 );
             END IF;
+            EXIT;
         EXCEPTION
             WHEN serialization_failure THEN
                 RAISE;
+            WHEN lock_not_available OR deadlock_detected THEN
+                v_has_waited := true;
+                IF NOT "public".wait_for_others(
+                    v_since, cardinality(v_order.seat_ids)
+                ) THEN
+                    error_code := 'BUSY';
+                    EXIT;
+                END IF;
             WHEN OTHERS THEN
-                -- The event is not stored, so the provider's next attempt starts afresh.
-                error_code := 'INTERNAL_ERROR';
-                status := v_order.status;
-                ticket_ids := '{}';
+                GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME;
+                IF v_constraint = 'payment_events_pkey' THEN
+                    -- Only where the snapshot is older than our lock, and the event came between.
+                    RAISE EXCEPTION 'the event has come since the transaction began'
+                    USING ERRCODE = 'serialization_failure';
+                END IF;
                 v_detail := v_detail || jsonb_build_object('sqlstate', SQLSTATE, 'detail', SQLERRM);
+                IF left(SQLSTATE, 2) = '23' AND v_is_sellable THEN
+                    -- The seats cannot be sold. The money is here all the same: once more, to
+                    -- record it as owed.
+                    v_failure := CASE
+                        WHEN SQLSTATE = '23000' THEN 'SEATS_UNAVAILABLE'
+                        WHEN v_constraint IN (
+                            'tickets_one_valid_per_seat', 'reservation_seats_no_double_booking'
+                        ) THEN 'DOUBLE_BOOKING_PREVENTED'
+                        ELSE 'INTERNAL_ERROR'
+                    END;
+                ELSE
+                    -- The event is not stored, so the provider's next attempt starts afresh.
+                    error_code := 'INTERNAL_ERROR';
+                    EXIT;
+                END IF;
         END;
-    END IF;
+    END LOOP;
 
     success := error_code IS NULL;
     order_id := v_order.id;
     IF NOT success THEN
+        IF NOT v_has_waited THEN
+            -- What is left of two seconds, should the log be locked.
+            PERFORM set_config('lock_timeout', '900', true);
+        END IF;
+        IF error_code IN ('BUSY', 'INTERNAL_ERROR') THEN
+            status := v_order.status;
+            ticket_ids := '{}';
+        END IF;
         error_message := "public".error_message(error_code);
         PERFORM "public".log_order_failure(
             'confirm_payment', error_code, error_message, p_show_id, p_order_id,
@@ -755,16 +915,25 @@ BEGIN
             p_amount_in_cents => p_amount_in_cents, p_payment_provider => p_provider,
             p_detail => v_detail
         );
+    ELSIF v_failure IS NOT NULL THEN
+        -- The answer is no error, and yet somebody has to know what should not have come to this.
+        PERFORM "public".log_order_failure(
+            'confirm_payment', v_failure, "public".error_message(v_failure), p_show_id,
+            p_order_id, v_order.reservation_id, p_old_status => v_order.status,
+            p_amount_in_cents => p_amount_in_cents, p_payment_provider => p_provider,
+            p_detail => v_detail
+        );
     END IF;
+    RETURN NEXT;
 END;
 $$;
 
 
 --
--- Name: FUNCTION confirm_payment(p_show_id uuid, p_order_id uuid, p_provider text, p_event_id text, p_amount_in_cents bigint, OUT success boolean, OUT order_id uuid, OUT status text, OUT ticket_ids uuid[], OUT error_code text, OUT error_message text); Type: COMMENT; Schema: public; Owner: -
+-- Name: FUNCTION confirm_payment(p_show_id uuid, p_order_id uuid, p_provider text, p_event_id text, p_amount_in_cents bigint); Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON FUNCTION public.confirm_payment(p_show_id uuid, p_order_id uuid, p_provider text, p_event_id text, p_amount_in_cents bigint, OUT success boolean, OUT order_id uuid, OUT status text, OUT ticket_ids uuid[], OUT error_code text, OUT error_message text) IS 'Records a payment, in hundredths of the currency of the order, and issues tickets; status refund_due when the seats are gone. Repeating an event returns the first answer. Error codes: NOT_FOUND, AMOUNT_MISMATCH, ORDER_NOT_PAYABLE, INVALID_INPUT, INTERNAL_ERROR.';
+COMMENT ON FUNCTION public.confirm_payment(p_show_id uuid, p_order_id uuid, p_provider text, p_event_id text, p_amount_in_cents bigint) IS 'Records a payment, in the minor unit of the currency of the order, and issues tickets; status refund_due when the seats are gone. Money that buys no tickets becomes a row of refunds. Repeating an event returns the first answer; for another order it is another payment. Error codes: NOT_FOUND, AMOUNT_MISMATCH, ORDER_NOT_PAYABLE, EVENT_MISMATCH (the event came with another amount), INVALID_INPUT, BUSY (after 2 s; try again), INTERNAL_ERROR.';
 
 
 --
@@ -1068,55 +1237,92 @@ COMMENT ON FUNCTION public.create_log_partition(p_table text, p_month date) IS '
 -- Name: create_ticket_order(text, text, text, text, text); Type: FUNCTION; Schema: public; Owner: -
 --
 
-CREATE FUNCTION public.create_ticket_order(p_reservation_token text, p_session_id text, p_idempotency_key text DEFAULT NULL::text, p_payment_provider text DEFAULT NULL::text, p_payment_intent_id text DEFAULT NULL::text, OUT success boolean, OUT order_id uuid, OUT status text, OUT total_amount_in_cents bigint, OUT currency text, OUT error_code text, OUT error_message text) RETURNS record
-    LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION public.create_ticket_order(p_reservation_token text, p_session_id text, p_idempotency_key text DEFAULT NULL::text, p_payment_provider text DEFAULT NULL::text, p_payment_intent_id text DEFAULT NULL::text) RETURNS TABLE(success boolean, order_id uuid, status text, total_amount_in_cents bigint, currency text, error_code text, error_message text)
+    LANGUAGE plpgsql SECURITY DEFINER ROWS 1
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '100ms'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     AS $$
 DECLARE
+    v_since constant timestamptz := clock_timestamp();
+    -- Not now(): the transaction may be older than the hold.
+    v_now timestamptz;
     v_hold "public".seat_reservations;
     v_order "public".ticket_orders;
-    v_constraint text;
+    v_named "public".ticket_orders;
+    v_show record;
+    v_is_new_key boolean;
+    v_losses integer := 0;
+    v_has_waited boolean := false;
     v_detail jsonb := '{}'::jsonb;
 BEGIN
-    BEGIN
-        v_hold := "public".lock_reservation(p_reservation_token);
-        SELECT existing.*
-        INTO v_order
-        FROM "public".ticket_orders AS existing
-        WHERE
-            existing.idempotency_key = p_idempotency_key
-            AND existing.show_id = v_hold.show_id;
-
-        error_code := CASE
-            WHEN v_hold.id IS NULL THEN 'NOT_FOUND'
-            WHEN v_hold.session_id IS DISTINCT FROM p_session_id THEN 'PERMISSION_DENIED'
-            WHEN p_idempotency_key !~ '[^[:space:]]'
-                OR GREATEST(
-                    length(p_idempotency_key), length(p_payment_provider),
-                    length(p_payment_intent_id)
-                ) > 200 THEN 'INVALID_INPUT'
-            WHEN v_order.reservation_id <> v_hold.id THEN 'IDEMPOTENCY_KEY_REUSED'
-            -- The same question gets the same order, whatever has become of the hold since.
-            WHEN v_order.id IS NOT NULL THEN NULL
-            WHEN v_hold.status IN ('completed', 'released') THEN 'RESERVATION_INACTIVE'
-            WHEN v_hold.status = 'expired' OR v_hold.expires_at <= now() THEN 'RESERVATION_EXPIRED'
-        END;
-
-        IF error_code IS NULL AND v_order.id IS NULL THEN
-            UPDATE "public".ticket_orders
-            SET
-                idempotency_key = COALESCE(ticket_orders.idempotency_key, p_idempotency_key),
-                payment_provider = COALESCE(ticket_orders.payment_provider, p_payment_provider),
-                payment_intent_id = COALESCE(ticket_orders.payment_intent_id, p_payment_intent_id)
+    PERFORM "public".commit_durably();
+    LOOP
+        BEGIN
+            error_code := NULL;
+            v_now := clock_timestamp();
+            v_hold := "public".lock_reservation(p_reservation_token);
+            SELECT existing.*
+            INTO v_order
+            FROM "public".ticket_order_keys AS used
+            INNER JOIN "public".ticket_orders AS existing
+                ON existing.id = used.order_id AND existing.show_id = used.show_id
             WHERE
-                ticket_orders.reservation_id = v_hold.id
-                AND ticket_orders.show_id = v_hold.show_id
-                AND ticket_orders.status = 'pending'
-            RETURNING ticket_orders.* INTO v_order;
+                used.idempotency_key = p_idempotency_key
+                AND used.show_id = v_hold.show_id;
+            v_is_new_key := p_idempotency_key IS NOT NULL AND v_order.id IS NULL;
+
+            SELECT
+                show.status = 'cancelled' AS is_cancelled,
+                policy.order_minutes
+            INTO v_show
+            FROM "public".shows AS show
+            INNER JOIN "public".ticketing_settings AS policy ON policy.singleton
+            WHERE show.id = v_hold.show_id;
+
+            error_code := CASE
+                WHEN v_hold.id IS NULL THEN 'NOT_FOUND'
+                WHEN v_hold.session_id IS DISTINCT FROM p_session_id THEN 'PERMISSION_DENIED'
+                WHEN p_idempotency_key !~ '[^[:space:]]'
+                    OR GREATEST(
+                        length(p_idempotency_key), length(p_payment_provider),
+                        length(p_payment_intent_id)
+                    ) > 200 THEN 'INVALID_INPUT'
+                WHEN v_order.reservation_id <> v_hold.id THEN 'IDEMPOTENCY_KEY_REUSED'
+                WHEN v_show.is_cancelled THEN 'SHOW_NOT_ON_SALE'
+                -- The same question gets the same order, whatever has become of the hold since, as
+                -- long as it has a future or a happy end.
+                WHEN v_order.status IN ('pending', 'failed', 'paid') THEN NULL
+                WHEN v_hold.status IN ('completed', 'released') THEN 'RESERVATION_INACTIVE'
+                WHEN v_hold.status = 'expired' OR v_hold.expires_at <= v_now
+                    THEN 'RESERVATION_EXPIRED'
+                -- That order is over, and the hold goes on, for another key.
+                WHEN v_order.id IS NOT NULL THEN 'IDEMPOTENCY_KEY_REUSED'
+            END;
+            EXIT WHEN error_code IS NOT NULL;
 
             IF v_order.id IS NULL THEN
+                SELECT pending.*
+                INTO v_order
+                FROM "public".ticket_orders AS pending
+                WHERE
+                    pending.reservation_id = v_hold.id
+                    AND pending.show_id = v_hold.show_id
+                    AND pending.status = 'pending';
+            END IF;
+
+            IF v_order.id IS NULL THEN
+                IF v_hold.expires_at < v_now + make_interval(mins => v_show.order_minutes) THEN
+                    v_hold.expires_at := v_now + make_interval(mins => v_show.order_minutes);
+                END IF;
+                -- Even where nothing changes. A trigger copies it to the seats.
+                UPDATE "public".seat_reservations
+                SET expires_at = v_hold.expires_at
+                WHERE
+                    seat_reservations.id = v_hold.id
+                    AND seat_reservations.show_id = v_hold.show_id;
+
                 INSERT INTO "public".ticket_orders (
                     show_id, reservation_id, seat_ids, total_amount_in_cents, currency,
                     idempotency_key, payment_provider, payment_intent_id
@@ -1136,21 +1342,66 @@ BEGIN
                     claim.reservation_id = v_hold.id
                     AND claim.show_id = v_hold.show_id
                 RETURNING ticket_orders.* INTO v_order;
+            ELSIF v_order.status IN ('pending', 'failed') THEN
+                -- What is named now is what the buyer is about to use.
+                v_named := v_order;
+                v_named.idempotency_key := COALESCE(v_order.idempotency_key, p_idempotency_key);
+                v_named.payment_provider := COALESCE(p_payment_provider, v_order.payment_provider);
+                v_named.payment_intent_id := COALESCE(
+                    p_payment_intent_id,
+                    CASE
+                        WHEN v_named.payment_provider IS NOT DISTINCT FROM
+                            COALESCE(v_order.payment_provider, v_named.payment_provider)
+                            THEN v_order.payment_intent_id
+                    END
+                );
+                IF v_named IS DISTINCT FROM v_order THEN
+                    IF v_named.payment_intent_id IS DISTINCT FROM v_order.payment_intent_id THEN
+                        PERFORM "public".remember_payment_intent(v_order);
+                    END IF;
+                    UPDATE "public".ticket_orders
+                    SET
+                        idempotency_key = v_named.idempotency_key,
+                        payment_provider = v_named.payment_provider,
+                        payment_intent_id = v_named.payment_intent_id
+                    WHERE
+                        ticket_orders.id = v_order.id
+                        AND ticket_orders.show_id = v_order.show_id;
+                END IF;
             END IF;
-        END IF;
-    EXCEPTION
-        WHEN serialization_failure THEN
-            RAISE;
-        WHEN OTHERS THEN
-            GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME;
-            IF v_constraint = 'ticket_orders_idempotency_key_show_id_key' THEN
-                -- Another reservation used the key between our look and our write.
-                error_code := 'IDEMPOTENCY_KEY_REUSED';
-            ELSE
+
+            IF v_is_new_key THEN
+                INSERT INTO "public".ticket_order_keys (idempotency_key, show_id, order_id)
+                VALUES (p_idempotency_key, v_order.show_id, v_order.id);
+            END IF;
+            EXIT;
+        EXCEPTION
+            WHEN serialization_failure THEN
+                RAISE;
+            WHEN lock_not_available OR deadlock_detected THEN
+                v_has_waited := true;
+                IF NOT "public".wait_for_others(
+                    v_since, cardinality(v_order.seat_ids)
+                ) THEN
+                    error_code := 'BUSY';
+                    EXIT;
+                END IF;
+            WHEN OTHERS THEN
+                IF SQLSTATE = '23505' THEN
+                    IF current_setting('transaction_isolation') <> 'read committed' THEN
+                        RAISE EXCEPTION 'somebody has ordered since the transaction began'
+                        USING ERRCODE = 'serialization_failure';
+                    END IF;
+                    -- Somebody used the key between our look and our write: a second look tells
+                    -- what for.
+                    v_losses := v_losses + 1;
+                    CONTINUE WHEN v_losses = 1;
+                END IF;
                 error_code := 'INTERNAL_ERROR';
                 v_detail := jsonb_build_object('sqlstate', SQLSTATE, 'detail', SQLERRM);
-            END IF;
-    END;
+                EXIT;
+        END;
+    END LOOP;
 
     success := error_code IS NULL;
     IF success THEN
@@ -1159,21 +1410,33 @@ BEGIN
         total_amount_in_cents := v_order.total_amount_in_cents;
         currency := v_order.currency;
     ELSE
+        IF NOT v_has_waited THEN
+            -- What is left of two seconds, should the log be locked.
+            PERFORM set_config('lock_timeout', '900', true);
+        END IF;
+        IF v_hold.id IS NULL THEN
+            -- Not locked, or not there: for the log.
+            SELECT hold.*
+            INTO v_hold
+            FROM "public".seat_reservations AS hold
+            WHERE hold.reservation_token = p_reservation_token;
+        END IF;
         error_message := "public".error_message(error_code);
         PERFORM "public".log_order_failure(
             'create_ticket_order', error_code, error_message, v_hold.show_id,
             p_reservation_id => v_hold.id, p_session_id => p_session_id, p_detail => v_detail
         );
     END IF;
+    RETURN NEXT;
 END;
 $$;
 
 
 --
--- Name: FUNCTION create_ticket_order(p_reservation_token text, p_session_id text, p_idempotency_key text, p_payment_provider text, p_payment_intent_id text, OUT success boolean, OUT order_id uuid, OUT status text, OUT total_amount_in_cents bigint, OUT currency text, OUT error_code text, OUT error_message text); Type: COMMENT; Schema: public; Owner: -
+-- Name: FUNCTION create_ticket_order(p_reservation_token text, p_session_id text, p_idempotency_key text, p_payment_provider text, p_payment_intent_id text); Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON FUNCTION public.create_ticket_order(p_reservation_token text, p_session_id text, p_idempotency_key text, p_payment_provider text, p_payment_intent_id text, OUT success boolean, OUT order_id uuid, OUT status text, OUT total_amount_in_cents bigint, OUT currency text, OUT error_code text, OUT error_message text) IS 'Orders the seats of a hold. The same idempotency key, or a pending order, returns the order there is. Error codes: NOT_FOUND, PERMISSION_DENIED, RESERVATION_INACTIVE, RESERVATION_EXPIRED, IDEMPOTENCY_KEY_REUSED, INVALID_INPUT, INTERNAL_ERROR.';
+COMMENT ON FUNCTION public.create_ticket_order(p_reservation_token text, p_session_id text, p_idempotency_key text, p_payment_provider text, p_payment_intent_id text) IS 'Orders the seats of a hold, which then lasts ticketing_settings.order_minutes more at least. The same idempotency key, or a pending order, returns the order there is. Error codes: NOT_FOUND, PERMISSION_DENIED, RESERVATION_INACTIVE, RESERVATION_EXPIRED, SHOW_NOT_ON_SALE (cancelled), IDEMPOTENCY_KEY_REUSED (by another reservation, or for an order that is over), INVALID_INPUT, BUSY (after 2 s; try again), INTERNAL_ERROR. Amounts in the minor unit of the currency.';
 
 
 --
@@ -1204,6 +1467,7 @@ CREATE FUNCTION public.end_holds(p_show_id uuid, p_reservation_ids uuid[], p_sta
     SET enable_bitmapscan TO 'off'
     AS $$
 DECLARE
+    v_now constant timestamptz := clock_timestamp();
     v_seat_ids uuid[];
 BEGIN
     -- FILTER and not WHERE: claims are to be found by their reservation, not by the index of all
@@ -1229,14 +1493,14 @@ BEGIN
     UPDATE "public".seat_reservations
     SET
         status = p_status,
-        ended_at = now()
+        ended_at = v_now
     WHERE
         seat_reservations.show_id = p_show_id
         AND seat_reservations.id = ANY(p_reservation_ids);
 
     -- Live ones, said so that the index of all live claims does not apply here, either.
     UPDATE "public".reservation_seats
-    SET released_at = now()
+    SET released_at = v_now
     WHERE
         reservation_seats.reservation_id = ANY(p_reservation_ids)
         AND reservation_seats.show_id = p_show_id
@@ -1349,7 +1613,7 @@ COMMENT ON FUNCTION public.error_events(p_from xid8, p_below xid8, p_after_id bi
 
 CREATE FUNCTION public.error_message(p_error_code text) RETURNS text
     LANGUAGE sql IMMUTABLE
-    RETURN CASE p_error_code WHEN 'SEATS_UNAVAILABLE'::text THEN 'One or more seats were taken by another customer'::text WHEN 'DOUBLE_BOOKING_PREVENTED'::text THEN 'Database constraint prevented double-booking: reservation_seats_no_double_booking'::text WHEN 'INVALID_INPUT'::text THEN 'The input is not valid'::text WHEN 'SHOW_NOT_ON_SALE'::text THEN 'The show does not exist or is not on sale'::text WHEN 'TOO_MANY_SEATS'::text THEN 'More seats than one reservation may hold'::text WHEN 'DUPLICATE_RESERVATION'::text THEN 'The session already holds seats of this show'::text WHEN 'SEATS_NOT_FOUND'::text THEN 'One or more seats are not part of this show or reservation'::text WHEN 'NOT_FOUND'::text THEN 'There is no such reservation or order'::text WHEN 'PERMISSION_DENIED'::text THEN 'The reservation belongs to another session'::text WHEN 'RESERVATION_INACTIVE'::text THEN 'The reservation has ended'::text WHEN 'RESERVATION_EXPIRED'::text THEN 'The reservation is over'::text WHEN 'MAX_EXTENSIONS_REACHED'::text THEN 'The reservation cannot be extended any further'::text WHEN 'IDEMPOTENCY_KEY_REUSED'::text THEN 'The idempotency key was used for another reservation'::text WHEN 'AMOUNT_MISMATCH'::text THEN 'The amount paid is not the amount of the order'::text WHEN 'ORDER_NOT_PAYABLE'::text THEN 'The order can no longer be paid'::text WHEN 'ORDER_NOT_REFUNDABLE'::text THEN 'The order has not been paid or was refunded before'::text WHEN 'EVENT_MISMATCH'::text THEN 'The event came before with another amount'::text WHEN 'BUSY'::text THEN 'Somebody else is working on it at this moment, try again'::text WHEN 'INTERNAL_ERROR'::text THEN 'Unexpected error, see metadata of the audit log'::text ELSE NULL::text END;
+    RETURN CASE p_error_code WHEN 'SEATS_UNAVAILABLE'::text THEN 'One or more seats were taken by another customer'::text WHEN 'DOUBLE_BOOKING_PREVENTED'::text THEN 'Database constraint prevented double-booking: reservation_seats_no_double_booking'::text WHEN 'INVALID_INPUT'::text THEN 'The input is not valid'::text WHEN 'SHOW_NOT_ON_SALE'::text THEN 'The show does not exist or is not on sale'::text WHEN 'TOO_MANY_SEATS'::text THEN 'More seats than one reservation may hold'::text WHEN 'DUPLICATE_RESERVATION'::text THEN 'The session already holds seats of this show'::text WHEN 'SEATS_NOT_FOUND'::text THEN 'One or more seats are not part of this show or reservation'::text WHEN 'NOT_FOUND'::text THEN 'There is no such reservation or order'::text WHEN 'PERMISSION_DENIED'::text THEN 'The reservation belongs to another session'::text WHEN 'RESERVATION_INACTIVE'::text THEN 'The reservation has ended'::text WHEN 'RESERVATION_EXPIRED'::text THEN 'The reservation is over'::text WHEN 'MAX_EXTENSIONS_REACHED'::text THEN 'The reservation cannot be extended any further'::text WHEN 'IDEMPOTENCY_KEY_REUSED'::text THEN 'The idempotency key was used for another reservation, or for an order that is over'::text WHEN 'AMOUNT_MISMATCH'::text THEN 'The amount paid is not the amount of the order'::text WHEN 'ORDER_NOT_PAYABLE'::text THEN 'The order can no longer be paid'::text WHEN 'ORDER_NOT_REFUNDABLE'::text THEN 'The order has not been paid or was refunded before'::text WHEN 'EVENT_MISMATCH'::text THEN 'The event came before with another amount'::text WHEN 'BUSY'::text THEN 'Somebody else is working on it at this moment, try again'::text WHEN 'INTERNAL_ERROR'::text THEN 'Unexpected error, see metadata of the audit log'::text ELSE NULL::text END;
 
 
 --
@@ -1433,6 +1697,7 @@ CREATE FUNCTION public.expire_holds(p_show_id uuid, p_reservation_ids uuid[], p_
     SET enable_seqscan TO 'off'
     AS $$
 DECLARE
+    v_now constant timestamptz := clock_timestamp();
     v_locked_ids uuid[];
 BEGIN
     v_locked_ids := ARRAY(
@@ -1442,7 +1707,7 @@ BEGIN
             hold.show_id = p_show_id
             AND hold.id = ANY(p_reservation_ids)
             AND hold.ended_at IS NULL
-            AND hold.expires_at <= now()
+            AND hold.expires_at <= v_now
         ORDER BY hold.id
         FOR UPDATE
     );
@@ -1459,79 +1724,117 @@ COMMENT ON FUNCTION public.expire_holds(p_show_id uuid, p_reservation_ids uuid[]
 
 
 --
--- Name: extend_reservation(text, text); Type: FUNCTION; Schema: public; Owner: -
+-- Name: extend_reservation(text, text, timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
 --
 
-CREATE FUNCTION public.extend_reservation(p_reservation_token text, p_session_id text, OUT success boolean, OUT reservation_id uuid, OUT expires_at timestamp with time zone, OUT extensions_remaining integer, OUT error_code text, OUT error_message text) RETURNS record
-    LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION public.extend_reservation(p_reservation_token text, p_session_id text, p_expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS TABLE(success boolean, reservation_id uuid, expires_at timestamp with time zone, extensions_remaining integer, error_code text, error_message text)
+    LANGUAGE plpgsql SECURITY DEFINER ROWS 1
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '100ms'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     AS $$
 DECLARE
-    v_settings "public".ticketing_settings;
-    v_hold "public".seat_reservations;
+    v_since constant timestamptz := clock_timestamp();
+    v_settings record;
+    -- A record: a row type would be looked up, and waited for, before the block begins.
+    v_hold record;
+    v_show_id uuid;
     v_expires_at timestamptz;
+    v_is_repeated boolean;
+    v_has_waited boolean := false;
     v_detail jsonb := '{}'::jsonb;
 BEGIN
-    BEGIN
-        v_hold := "public".lock_reservation(p_reservation_token);
-        SELECT settings.*
-        INTO v_settings
-        FROM "public".ticketing_settings AS settings
-        WHERE settings.singleton;
-        v_expires_at := LEAST(
-            v_hold.expires_at + make_interval(mins => v_settings.extension_minutes),
-            v_hold.created_at + make_interval(mins => v_settings.max_hold_minutes)
-        );
-        error_code := CASE
-            WHEN v_hold.id IS NULL THEN 'NOT_FOUND'
-            WHEN v_hold.session_id IS DISTINCT FROM p_session_id THEN 'PERMISSION_DENIED'
-            WHEN v_hold.status IN ('completed', 'released') THEN 'RESERVATION_INACTIVE'
-            WHEN v_hold.status = 'expired' OR v_hold.expires_at <= now() THEN 'RESERVATION_EXPIRED'
-            WHEN v_hold.extension_count >= v_settings.max_extensions
-                OR v_expires_at <= v_hold.expires_at
-                THEN 'MAX_EXTENSIONS_REACHED'
+    LOOP
+        BEGIN
+            v_hold := "public".lock_reservation(p_reservation_token);
+            reservation_id := v_hold.id;
+            v_show_id := v_hold.show_id;
+            SELECT
+                policy.extension_minutes,
+                policy.max_extensions,
+                policy.max_hold_minutes,
+                show.status = 'cancelled' AS is_cancelled
+            INTO v_settings
+            FROM "public".ticketing_settings AS policy
+            LEFT JOIN "public".shows AS show ON show.id = v_hold.show_id
+            WHERE policy.singleton;
+            v_expires_at := LEAST(
+                v_hold.expires_at + make_interval(mins => v_settings.extension_minutes),
+                v_hold.created_at + make_interval(mins => v_settings.max_hold_minutes)
+            );
+            -- Not to the microsecond: a JavaScript date has milliseconds, some clients print
+            -- seconds.
+            v_is_repeated := COALESCE(v_hold.expires_at - p_expires_at >= interval '1 s', false);
+            error_code := CASE
+                WHEN v_hold.id IS NULL THEN 'NOT_FOUND'
+                WHEN v_hold.session_id IS DISTINCT FROM p_session_id THEN 'PERMISSION_DENIED'
+                WHEN v_hold.status IN ('completed', 'released') THEN 'RESERVATION_INACTIVE'
+                WHEN v_hold.status = 'expired' OR v_hold.expires_at <= clock_timestamp()
+                    THEN 'RESERVATION_EXPIRED'
+                WHEN v_settings.is_cancelled THEN 'SHOW_NOT_ON_SALE'
+                WHEN v_is_repeated THEN NULL
+                WHEN v_hold.extension_count >= v_settings.max_extensions
+                    OR v_expires_at <= v_hold.expires_at
+                    THEN 'MAX_EXTENSIONS_REACHED'
+            END;
+            IF error_code IS NULL AND NOT v_is_repeated THEN
+                -- A trigger moves reserved_until of the seats, another writes the audit log.
+                UPDATE "public".seat_reservations
+                SET
+                    expires_at = v_expires_at,
+                    extension_count = seat_reservations.extension_count + 1
+                WHERE
+                    seat_reservations.id = v_hold.id
+                    AND seat_reservations.show_id = v_hold.show_id
+                RETURNING seat_reservations.* INTO v_hold;
+            END IF;
+            EXIT;
+        EXCEPTION
+            WHEN serialization_failure THEN
+                RAISE;
+            WHEN lock_not_available OR deadlock_detected THEN
+                v_has_waited := true;
+                IF NOT "public".wait_for_others(v_since) THEN
+                    error_code := 'BUSY';
+                    EXIT;
+                END IF;
+            WHEN OTHERS THEN
+                error_code := 'INTERNAL_ERROR';
+                v_detail := jsonb_build_object('sqlstate', SQLSTATE, 'detail', SQLERRM);
+                EXIT;
         END;
-        IF error_code IS NULL THEN
-            -- A trigger moves reserved_until of the seats, another writes the audit log.
-            UPDATE "public".seat_reservations
-            SET
-                expires_at = v_expires_at,
-                extension_count = seat_reservations.extension_count + 1
-            WHERE
-                seat_reservations.id = v_hold.id
-                AND seat_reservations.show_id = v_hold.show_id;
-        END IF;
-    EXCEPTION
-        WHEN serialization_failure THEN
-            RAISE;
-        WHEN OTHERS THEN
-            error_code := 'INTERNAL_ERROR';
-            v_detail := jsonb_build_object('sqlstate', SQLSTATE, 'detail', SQLERRM);
-    END;
+    END LOOP;
 
     success := error_code IS NULL;
     IF success THEN
-        reservation_id := v_hold.id;
-        expires_at := v_expires_at;
-        extensions_remaining := v_settings.max_extensions - v_hold.extension_count - 1;
+        expires_at := v_hold.expires_at;
+        extensions_remaining := GREATEST(
+            0, v_settings.max_extensions - v_hold.extension_count
+        );
     ELSE
+        IF NOT v_has_waited THEN
+            -- What is left of two seconds, should the log be locked. Without its line there is no
+            -- answer.
+            PERFORM set_config('lock_timeout', '900', true);
+        END IF;
         error_message := "public".error_message(error_code);
         PERFORM "public".log_reservation_failure(
-            'extend_reservation', error_code, error_message, v_hold.show_id, v_hold.id,
+            'extend_reservation', error_code, error_message, v_show_id, reservation_id,
             p_session_id, p_detail => v_detail
         );
+        reservation_id := NULL;
     END IF;
+    RETURN NEXT;
 END;
 $$;
 
 
 --
--- Name: FUNCTION extend_reservation(p_reservation_token text, p_session_id text, OUT success boolean, OUT reservation_id uuid, OUT expires_at timestamp with time zone, OUT extensions_remaining integer, OUT error_code text, OUT error_message text); Type: COMMENT; Schema: public; Owner: -
+-- Name: FUNCTION extend_reservation(p_reservation_token text, p_session_id text, p_expires_at timestamp with time zone); Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON FUNCTION public.extend_reservation(p_reservation_token text, p_session_id text, OUT success boolean, OUT reservation_id uuid, OUT expires_at timestamp with time zone, OUT extensions_remaining integer, OUT error_code text, OUT error_message text) IS 'Extends a hold by ticketing_settings.extension_minutes, at most max_extensions times and max_hold_minutes in all. Error codes: NOT_FOUND, PERMISSION_DENIED, RESERVATION_INACTIVE, RESERVATION_EXPIRED, MAX_EXTENSIONS_REACHED, INTERNAL_ERROR.';
+COMMENT ON FUNCTION public.extend_reservation(p_reservation_token text, p_session_id text, p_expires_at timestamp with time zone) IS 'Extends a hold by ticketing_settings.extension_minutes, at most max_extensions times and max_hold_minutes in all. Safe to repeat for who gives p_expires_at, the end that the caller knows of: a hold that ends later by now is returned as it is. Error codes: NOT_FOUND, PERMISSION_DENIED, RESERVATION_INACTIVE, RESERVATION_EXPIRED, SHOW_NOT_ON_SALE (cancelled), MAX_EXTENSIONS_REACHED, BUSY (somebody else had it locked for 2 s), INTERNAL_ERROR.';
 
 
 --
@@ -1669,31 +1972,42 @@ COMMENT ON FUNCTION public.extension_metrics(p_days integer) IS 'Extensions of t
 -- Name: fail_payment(uuid, uuid, text, text, text); Type: FUNCTION; Schema: public; Owner: -
 --
 
-CREATE FUNCTION public.fail_payment(p_show_id uuid, p_order_id uuid, p_provider text, p_event_id text, p_error_message text, OUT success boolean, OUT order_id uuid, OUT status text, OUT error_code text, OUT error_message text) RETURNS record
-    LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION public.fail_payment(p_show_id uuid, p_order_id uuid, p_provider text, p_event_id text, p_error_message text) RETURNS TABLE(success boolean, order_id uuid, status text, error_code text, error_message text)
+    LANGUAGE plpgsql SECURITY DEFINER ROWS 1
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '100ms'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     AS $$
 DECLARE
+    v_since constant timestamptz := clock_timestamp();
     v_order "public".ticket_orders;
     v_event "public".payment_events;
+    v_constraint text;
+    v_has_waited boolean := false;
     v_detail jsonb := jsonb_build_object('event_id', left(p_event_id, 200));
 BEGIN
-    IF COALESCE(p_provider, '') !~ '[^[:space:]]'
-        OR COALESCE(p_event_id, '') !~ '[^[:space:]]'
-        OR GREATEST(length(p_provider), length(p_event_id)) > 200
-    THEN
-        error_code := 'INVALID_INPUT';
-    ELSE
+    PERFORM "public".commit_durably();
+    LOOP
+        IF COALESCE(p_provider, '') !~ '[^[:space:]]'
+            OR COALESCE(p_event_id, '') !~ '[^[:space:]]'
+            OR GREATEST(length(p_provider), length(p_event_id)) > 200
+        THEN
+            error_code := 'INVALID_INPUT';
+            EXIT;
+        END IF;
+
         BEGIN
             v_order := "public".lock_order(p_show_id, p_order_id);
+            status := v_order.status;
             SELECT seen.*
             INTO v_event
             FROM "public".payment_events AS seen
             WHERE
                 seen.provider = p_provider
                 AND seen.event_id = p_event_id
+                AND seen.kind = 'failure'
+                AND seen.order_id = v_order.id
                 AND seen.show_id = p_show_id;
             IF v_event.event_id IS NOT NULL THEN
                 success := v_event.success;
@@ -1701,6 +2015,7 @@ BEGIN
                 status := v_event.order_status;
                 error_code := v_event.error_code;
                 error_message := v_event.error_message;
+                RETURN NEXT;
                 RETURN;
             END IF;
 
@@ -1708,7 +2023,8 @@ BEGIN
                 WHEN v_order.id IS NULL THEN 'NOT_FOUND'
                 WHEN v_order.status NOT IN ('pending', 'failed') THEN 'ORDER_NOT_PAYABLE'
             END;
-            status := v_order.status;
+            EXIT WHEN error_code = 'NOT_FOUND';
+
             IF error_code IS NULL THEN
                 status := 'failed';
                 UPDATE "public".ticket_orders
@@ -1721,29 +2037,45 @@ BEGIN
                     AND ticket_orders.id = v_order.id;
             END IF;
 
-            IF v_order.id IS NOT NULL THEN
-                INSERT INTO "public".payment_events (
-                    provider, event_id, show_id, order_id, kind, success, order_status, ticket_ids,
-                    error_code, error_message
-                )
-                VALUES (
-                    p_provider, p_event_id, p_show_id, v_order.id, 'failure', error_code IS NULL,
-                    status, '{}', error_code, "public".error_message(error_code)
-                );
-            END IF;
+            INSERT INTO "public".payment_events (
+                provider, event_id, show_id, order_id, kind, success, order_status, ticket_ids,
+                error_code, error_message
+            )
+            VALUES (
+                p_provider, p_event_id, p_show_id, v_order.id, 'failure', error_code IS NULL,
+                status, '{}', error_code, "public".error_message(error_code)
+            );
+            EXIT;
         EXCEPTION
             WHEN serialization_failure THEN
                 RAISE;
+            WHEN lock_not_available OR deadlock_detected THEN
+                v_has_waited := true;
+                IF NOT "public".wait_for_others(v_since) THEN
+                    error_code := 'BUSY';
+                    EXIT;
+                END IF;
             WHEN OTHERS THEN
+                GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME;
+                IF v_constraint = 'payment_events_pkey' THEN
+                    -- Only where the snapshot is older than our lock, and the event came between.
+                    RAISE EXCEPTION 'the event has come since the transaction began'
+                    USING ERRCODE = 'serialization_failure';
+                END IF;
                 error_code := 'INTERNAL_ERROR';
-                status := v_order.status;
                 v_detail := v_detail || jsonb_build_object('sqlstate', SQLSTATE, 'detail', SQLERRM);
+                EXIT;
         END;
-    END IF;
+    END LOOP;
 
     success := error_code IS NULL;
     order_id := v_order.id;
     IF NOT success THEN
+        IF NOT v_has_waited THEN
+            -- What is left of two seconds, should the log be locked.
+            PERFORM set_config('lock_timeout', '900', true);
+        END IF;
+        status := v_order.status;
         error_message := "public".error_message(error_code);
         PERFORM "public".log_order_failure(
             'fail_payment', error_code, error_message, p_show_id, p_order_id,
@@ -1751,15 +2083,16 @@ BEGIN
             p_payment_provider => p_provider, p_detail => v_detail
         );
     END IF;
+    RETURN NEXT;
 END;
 $$;
 
 
 --
--- Name: FUNCTION fail_payment(p_show_id uuid, p_order_id uuid, p_provider text, p_event_id text, p_error_message text, OUT success boolean, OUT order_id uuid, OUT status text, OUT error_code text, OUT error_message text); Type: COMMENT; Schema: public; Owner: -
+-- Name: FUNCTION fail_payment(p_show_id uuid, p_order_id uuid, p_provider text, p_event_id text, p_error_message text); Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON FUNCTION public.fail_payment(p_show_id uuid, p_order_id uuid, p_provider text, p_event_id text, p_error_message text, OUT success boolean, OUT order_id uuid, OUT status text, OUT error_code text, OUT error_message text) IS 'Records that a payment failed. A failed order can still be paid. Repeating an event returns the first answer. Error codes: NOT_FOUND, ORDER_NOT_PAYABLE, INVALID_INPUT, INTERNAL_ERROR.';
+COMMENT ON FUNCTION public.fail_payment(p_show_id uuid, p_order_id uuid, p_provider text, p_event_id text, p_error_message text) IS 'Records that a payment failed. A failed order can still be paid, also by an event of the same name. Repeating an event returns the first answer. Error codes: NOT_FOUND, ORDER_NOT_PAYABLE, INVALID_INPUT, BUSY (after 2 s; try again), INTERNAL_ERROR.';
 
 
 --
@@ -2259,14 +2592,18 @@ CREATE TABLE public.ticket_orders (
     payment_provider text,
     payment_intent_id text,
     error_message text,
+    cancel_reason text,
+    refunded_amount_in_cents bigint DEFAULT 0 NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     paid_at timestamp with time zone,
+    CONSTRAINT ticket_orders_cancel_reason_check CHECK ((cancel_reason = ANY (ARRAY['released'::text, 'superseded'::text, 'overdue'::text]))),
     CONSTRAINT ticket_orders_created_at_check CHECK (isfinite(created_at)),
     CONSTRAINT ticket_orders_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
     CONSTRAINT ticket_orders_idempotency_key_check CHECK (((length(idempotency_key) <= 200) AND (idempotency_key ~ '[^[:space:]]'::text))),
     CONSTRAINT ticket_orders_paid_at_check CHECK ((((status = ANY (ARRAY['paid'::text, 'refund_due'::text, 'refunded'::text])) = (paid_at IS NOT NULL)) AND isfinite(paid_at))),
     CONSTRAINT ticket_orders_payment_intent_id_check CHECK ((length(payment_intent_id) <= 200)),
     CONSTRAINT ticket_orders_payment_provider_check CHECK ((length(payment_provider) <= 200)),
+    CONSTRAINT ticket_orders_refunded_amount_in_cents_check CHECK (((refunded_amount_in_cents >= 0) AND (refunded_amount_in_cents <= GREATEST(total_amount_in_cents, (0)::bigint)))),
     CONSTRAINT ticket_orders_seat_ids_check CHECK (((cardinality(seat_ids) > 0) AND (array_position(seat_ids, NULL::uuid) IS NULL))),
     CONSTRAINT ticket_orders_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'paid'::text, 'failed'::text, 'cancelled'::text, 'refund_due'::text, 'refunded'::text]))),
     CONSTRAINT ticket_orders_total_amount_in_cents_check CHECK (((total_amount_in_cents >= 0) AND (total_amount_in_cents <= '100000000000000'::bigint)))
@@ -2312,14 +2649,14 @@ COMMENT ON COLUMN public.ticket_orders.seat_ids IS 'The seats when it was ordere
 -- Name: COLUMN ticket_orders.status; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.ticket_orders.status IS 'pending: waits for payment; paid: tickets issued; failed: the provider refused, another try may succeed; cancelled: seats were given back; refund_due: paid, but the seats are gone, owe the money; refunded: given back.';
+COMMENT ON COLUMN public.ticket_orders.status IS 'pending: waits for payment; paid: tickets issued; failed: the provider refused, another try may succeed; cancelled: see cancel_reason; refund_due: paid, but the seats are gone, owe the money; refunded: given back.';
 
 
 --
 -- Name: COLUMN ticket_orders.total_amount_in_cents; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.ticket_orders.total_amount_in_cents IS 'What is to be paid, in hundredths of the currency.';
+COMMENT ON COLUMN public.ticket_orders.total_amount_in_cents IS 'What is to be paid, in the minor unit of the currency.';
 
 
 --
@@ -2333,21 +2670,21 @@ COMMENT ON COLUMN public.ticket_orders.currency IS 'ISO 4217 code.';
 -- Name: COLUMN ticket_orders.idempotency_key; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.ticket_orders.idempotency_key IS 'The caller''s name for the attempt: the same key returns the same order.';
+COMMENT ON COLUMN public.ticket_orders.idempotency_key IS 'The caller''s name for the attempt that made the order. All keys that name it are in ticket_order_keys.';
 
 
 --
 -- Name: COLUMN ticket_orders.payment_provider; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.ticket_orders.payment_provider IS 'Who takes the money, such as stripe.';
+COMMENT ON COLUMN public.ticket_orders.payment_provider IS 'Who takes the money, such as stripe: the last that was named until money comes, then the one that it came from.';
 
 
 --
 -- Name: COLUMN ticket_orders.payment_intent_id; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.ticket_orders.payment_intent_id IS 'The provider''s id of the payment.';
+COMMENT ON COLUMN public.ticket_orders.payment_intent_id IS 'The provider''s id of the payment: the last that was named until money comes, then the one that it came with. Earlier ones are in payment_intents.';
 
 
 --
@@ -2355,6 +2692,20 @@ COMMENT ON COLUMN public.ticket_orders.payment_intent_id IS 'The provider''s id 
 --
 
 COMMENT ON COLUMN public.ticket_orders.error_message IS 'Why the last payment failed.';
+
+
+--
+-- Name: COLUMN ticket_orders.cancel_reason; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticket_orders.cancel_reason IS 'Why it was cancelled: released (seats were given back), superseded (another order of the hold was paid), overdue (the hold ran out unpaid). Only what is overdue can still be paid, late.';
+
+
+--
+-- Name: COLUMN ticket_orders.refunded_amount_in_cents; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticket_orders.refunded_amount_in_cents IS 'How much of what was paid for it has been given back, in the minor unit of the currency.';
 
 
 --
@@ -2369,6 +2720,13 @@ COMMENT ON COLUMN public.ticket_orders.created_at IS 'When it was ordered.';
 --
 
 COMMENT ON COLUMN public.ticket_orders.paid_at IS 'When the money came; also where it is to be given back.';
+
+
+--
+-- Name: CONSTRAINT ticket_orders_cancel_reason_check ON ticket_orders; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT ticket_orders_cancel_reason_check ON public.ticket_orders IS 'The reasons there are.';
 
 
 --
@@ -2411,6 +2769,13 @@ COMMENT ON CONSTRAINT ticket_orders_payment_intent_id_check ON public.ticket_ord
 --
 
 COMMENT ON CONSTRAINT ticket_orders_payment_provider_check ON public.ticket_orders IS 'Bounded.';
+
+
+--
+-- Name: CONSTRAINT ticket_orders_refunded_amount_in_cents_check ON ticket_orders; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT ticket_orders_refunded_amount_in_cents_check ON public.ticket_orders IS 'Not more than was paid.';
 
 
 --
@@ -2691,7 +3056,7 @@ $$;
 -- Name: FUNCTION lock_reservation(p_reservation_token text); Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON FUNCTION public.lock_reservation(p_reservation_token text) IS 'Locks the reservation with this token and returns it as it is then; a row of NULLs when there is none. Internal.';
+COMMENT ON FUNCTION public.lock_reservation(p_reservation_token text) IS 'Locks the reservation with this token and returns it as it is then; a row of NULLs when there is none. Who decides by what it returns changes the row, too: at REPEATABLE READ a lock alone makes nobody fail who decided otherwise. Internal.';
 
 
 --
@@ -3396,25 +3761,31 @@ COMMENT ON FUNCTION public.purge_history() IS 'Drops partitions of the logs that
 -- Name: refund_order(uuid, uuid); Type: FUNCTION; Schema: public; Owner: -
 --
 
-CREATE FUNCTION public.refund_order(p_show_id uuid, p_order_id uuid, OUT success boolean, OUT order_id uuid, OUT status text, OUT seats_released integer, OUT error_code text, OUT error_message text) RETURNS record
-    LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION public.refund_order(p_show_id uuid, p_order_id uuid) RETURNS TABLE(success boolean, order_id uuid, status text, seats_released integer, error_code text, error_message text)
+    LANGUAGE plpgsql SECURITY DEFINER ROWS 1
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '100ms'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     AS $$
 DECLARE
+    v_since constant timestamptz := clock_timestamp();
     v_order "public".ticket_orders;
     v_seat_ids uuid[];
+    v_ticket_ids uuid[];
+    v_has_waited boolean := false;
     v_detail jsonb := '{}'::jsonb;
 BEGIN
-    BEGIN
-        v_order := "public".lock_order(p_show_id, p_order_id);
-        status := v_order.status;
-        error_code := CASE
-            WHEN v_order.id IS NULL THEN 'NOT_FOUND'
-            WHEN v_order.status NOT IN ('paid', 'refund_due') THEN 'ORDER_NOT_REFUNDABLE'
-        END;
-        IF error_code IS NULL THEN
+    PERFORM "public".commit_durably();
+    LOOP
+        BEGIN
+            v_order := "public".lock_order(p_show_id, p_order_id);
+            error_code := CASE
+                WHEN v_order.id IS NULL THEN 'NOT_FOUND'
+                WHEN v_order.status NOT IN ('paid', 'refund_due') THEN 'ORDER_NOT_REFUNDABLE'
+            END;
+            EXIT WHEN error_code IS NOT NULL;
+
             PERFORM
             FROM "public".show_seats AS seat
             WHERE
@@ -3432,11 +3803,17 @@ BEGIN
                     AND tickets.show_id = p_show_id
                     -- The valid ones, said so that the index of all valid ones does not apply.
                     AND tickets.status NOT IN ('cancelled', 'refunded')
-                RETURNING tickets.show_seat_id
+                RETURNING
+                    tickets.id,
+                    tickets.show_seat_id
             )
 
-            SELECT COALESCE(array_agg(returned.show_seat_id), '{}')
-            INTO v_seat_ids
+            SELECT
+                COALESCE(array_agg(returned.id ORDER BY returned.id), '{}'),
+                COALESCE(array_agg(returned.show_seat_id), '{}')
+            INTO
+                v_ticket_ids,
+                v_seat_ids
             FROM returned;
 
             UPDATE "public".reservation_seats
@@ -3453,42 +3830,102 @@ BEGIN
                 AND show_seats.id = ANY(v_seat_ids)
                 AND show_seats.status = 'sold';
 
-            status := 'refunded';
+            IF v_order.status = 'refund_due' THEN
+                -- Money that came for it besides, twice or in a wrong amount, has not been given
+                -- back with it.
+                UPDATE "public".refunds
+                SET
+                    status = 'done',
+                    done_at = now()
+                WHERE
+                    refunds.order_id = v_order.id
+                    AND refunds.show_id = p_show_id
+                    AND refunds.status = 'due'
+                    AND refunds.reason IN ('late_payment', 'show_cancelled');
+            ELSIF v_order.refunded_amount_in_cents < v_order.total_amount_in_cents THEN
+                INSERT INTO "public".refunds (
+                    show_id, order_id, ticket_ids, amount_in_cents, currency, reason, status,
+                    payment_provider, payment_event_id, done_at
+                )
+                SELECT
+                    p_show_id,
+                    v_order.id,
+                    v_ticket_ids,
+                    v_order.total_amount_in_cents - v_order.refunded_amount_in_cents,
+                    v_order.currency,
+                    CASE show.status
+                        WHEN 'cancelled' THEN 'show_cancelled'
+                        ELSE 'tickets_cancelled'
+                    END,
+                    'done',
+                    v_order.payment_provider,
+                    (
+                        SELECT paid.event_id
+                        FROM "public".payment_events AS paid
+                        WHERE
+                            paid.order_id = v_order.id
+                            AND paid.show_id = p_show_id
+                            AND paid.kind = 'payment'
+                            AND paid.success
+                    ),
+                    now()
+                FROM "public".shows AS show
+                WHERE show.id = p_show_id;
+            END IF;
+
             UPDATE "public".ticket_orders
-            SET status = 'refunded'
+            SET
+                status = 'refunded',
+                refunded_amount_in_cents = ticket_orders.total_amount_in_cents
             WHERE
                 ticket_orders.show_id = p_show_id
                 AND ticket_orders.id = v_order.id;
-        END IF;
-    EXCEPTION
-        WHEN serialization_failure THEN
-            RAISE;
-        WHEN OTHERS THEN
-            error_code := 'INTERNAL_ERROR';
-            status := v_order.status;
-            v_detail := jsonb_build_object('sqlstate', SQLSTATE, 'detail', SQLERRM);
-    END;
+            EXIT;
+        EXCEPTION
+            WHEN serialization_failure THEN
+                RAISE;
+            WHEN lock_not_available OR deadlock_detected THEN
+                v_has_waited := true;
+                IF NOT "public".wait_for_others(
+                    v_since, cardinality(v_order.seat_ids)
+                ) THEN
+                    error_code := 'BUSY';
+                    EXIT;
+                END IF;
+            WHEN OTHERS THEN
+                error_code := 'INTERNAL_ERROR';
+                v_detail := jsonb_build_object('sqlstate', SQLSTATE, 'detail', SQLERRM);
+                EXIT;
+        END;
+    END LOOP;
 
     success := error_code IS NULL;
     order_id := v_order.id;
     IF success THEN
+        status := 'refunded';
         seats_released := cardinality(v_seat_ids);
     ELSE
+        IF NOT v_has_waited THEN
+            -- What is left of two seconds, should the log be locked.
+            PERFORM set_config('lock_timeout', '900', true);
+        END IF;
+        status := v_order.status;
         error_message := "public".error_message(error_code);
         PERFORM "public".log_order_failure(
             'refund_order', error_code, error_message, p_show_id, p_order_id,
             v_order.reservation_id, p_old_status => v_order.status, p_detail => v_detail
         );
     END IF;
+    RETURN NEXT;
 END;
 $$;
 
 
 --
--- Name: FUNCTION refund_order(p_show_id uuid, p_order_id uuid, OUT success boolean, OUT order_id uuid, OUT status text, OUT seats_released integer, OUT error_code text, OUT error_message text); Type: COMMENT; Schema: public; Owner: -
+-- Name: FUNCTION refund_order(p_show_id uuid, p_order_id uuid); Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON FUNCTION public.refund_order(p_show_id uuid, p_order_id uuid, OUT success boolean, OUT order_id uuid, OUT status text, OUT seats_released integer, OUT error_code text, OUT error_message text) IS 'Records that a paid order, or one that is refund_due, was refunded, and frees its seats. Error codes: NOT_FOUND, ORDER_NOT_REFUNDABLE, INTERNAL_ERROR.';
+COMMENT ON FUNCTION public.refund_order(p_show_id uuid, p_order_id uuid) IS 'Records that a paid order, or one that is refund_due, was refunded, in refunds too, and frees its seats. Error codes: NOT_FOUND, ORDER_NOT_REFUNDABLE, BUSY (after 2 s; try again), INTERNAL_ERROR.';
 
 
 --
@@ -3517,119 +3954,185 @@ COMMENT ON FUNCTION public.refuse_change() IS 'Trigger: raises restrict_violatio
 -- Name: release_reservation(text, text, uuid[]); Type: FUNCTION; Schema: public; Owner: -
 --
 
-CREATE FUNCTION public.release_reservation(p_reservation_token text, p_session_id text, p_seat_ids uuid[] DEFAULT NULL::uuid[], OUT success boolean, OUT reservation_id uuid, OUT seats_released integer, OUT error_code text, OUT error_message text) RETURNS record
-    LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION public.release_reservation(p_reservation_token text, p_session_id text, p_seat_ids uuid[] DEFAULT NULL::uuid[]) RETURNS TABLE(success boolean, reservation_id uuid, seats_released integer, error_code text, error_message text)
+    LANGUAGE plpgsql SECURITY DEFINER ROWS 1
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '100ms'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     AS $$
 DECLARE
-    v_hold "public".seat_reservations;
+    v_since constant timestamptz := clock_timestamp();
+    -- A record: a row type would be looked up, and waited for, before the block begins.
+    v_hold record;
+    v_show_id uuid;
     v_held_ids uuid[];
     v_wanted_ids uuid[];
+    v_has_waited boolean := false;
     v_detail jsonb := '{}'::jsonb;
 BEGIN
-    BEGIN
-        v_hold := "public".lock_reservation(p_reservation_token);
-        SELECT
-            COALESCE(
-                array_agg(claim.show_seat_id) FILTER (WHERE claim.released_at IS NULL), '{}'
-            )
-        INTO v_held_ids
-        FROM "public".reservation_seats AS claim
-        WHERE
-            claim.reservation_id = v_hold.id
-            AND claim.show_id = v_hold.show_id;
-        v_wanted_ids := CASE
-            WHEN p_seat_ids IS NULL THEN v_held_ids
-            ELSE ARRAY(SELECT DISTINCT wanted.id FROM unnest(p_seat_ids) AS wanted (id))
-        END;
-        error_code := CASE
-            WHEN v_hold.id IS NULL THEN 'NOT_FOUND'
-            WHEN v_hold.session_id IS DISTINCT FROM p_session_id THEN 'PERMISSION_DENIED'
-            WHEN v_hold.status <> 'active' OR v_hold.expires_at <= now() THEN 'RESERVATION_INACTIVE'
-            WHEN cardinality(v_wanted_ids) = 0 OR NOT v_wanted_ids <@ v_held_ids
-                THEN 'SEATS_NOT_FOUND'
-        END;
-        IF error_code IS NULL THEN
-            -- What was ordered is no longer what is held. A payment that comes all the same will be
-            -- refund_due.
-            UPDATE "public".ticket_orders
-            SET status = 'cancelled'
-            WHERE
-                ticket_orders.reservation_id = v_hold.id
-                AND ticket_orders.show_id = v_hold.show_id
-                AND ticket_orders.status IN ('pending', 'failed');
-
-            IF v_wanted_ids @> v_held_ids THEN
-                seats_released := "public".end_holds(
-                    v_hold.show_id, ARRAY[v_hold.id], 'released'
-                );
-            ELSE
-                PERFORM
-                FROM "public".show_seats AS seat
-                WHERE
-                    seat.show_id = v_hold.show_id
-                    AND seat.id = ANY(v_wanted_ids)
-                ORDER BY seat.id
-                FOR UPDATE;
-
-                UPDATE "public".reservation_seats
-                SET released_at = now()
-                WHERE
-                    reservation_seats.reservation_id = v_hold.id
-                    AND reservation_seats.show_id = v_hold.show_id
-                    AND reservation_seats.show_seat_id = ANY(v_wanted_ids);
-
-                UPDATE "public".show_seats
-                SET
-                    status = 'available',
-                    reserved_by = NULL,
-                    reserved_until = NULL
-                WHERE
-                    show_seats.show_id = v_hold.show_id
-                    AND show_seats.id = ANY(v_wanted_ids)
-                    AND show_seats.reserved_by = v_hold.id;
-
-                -- The reservation goes on, so its trigger sees nothing.
-                INSERT INTO "public".seat_reservation_audit_log (
-                    event_type, reservation_id, show_id, session_id, seat_count, seat_ids, metadata
+    LOOP
+        BEGIN
+            v_hold := "public".lock_reservation(p_reservation_token);
+            reservation_id := v_hold.id;
+            v_show_id := v_hold.show_id;
+            SELECT
+                COALESCE(
+                    array_agg(claim.show_seat_id) FILTER (WHERE claim.released_at IS NULL), '{}'
                 )
-                VALUES (
-                    'released', v_hold.id, v_hold.show_id, v_hold.session_id,
-                    cardinality(v_wanted_ids), v_wanted_ids, '{"partial": true}'
-                );
-                seats_released := cardinality(v_wanted_ids);
+            INTO v_held_ids
+            FROM "public".reservation_seats AS claim
+            WHERE
+                claim.reservation_id = v_hold.id
+                AND claim.show_id = v_hold.show_id;
+            v_wanted_ids := CASE
+                WHEN p_seat_ids IS NULL THEN v_held_ids
+                ELSE ARRAY(SELECT DISTINCT wanted.id FROM unnest(p_seat_ids) AS wanted (id))
+            END;
+            error_code := CASE
+                WHEN v_hold.id IS NULL THEN 'NOT_FOUND'
+                WHEN v_hold.session_id IS DISTINCT FROM p_session_id THEN 'PERMISSION_DENIED'
+                WHEN v_hold.status <> 'active' OR v_hold.expires_at <= clock_timestamp()
+                    THEN 'RESERVATION_INACTIVE'
+                WHEN cardinality(v_wanted_ids) = 0 OR NOT v_wanted_ids <@ v_held_ids
+                    THEN 'SEATS_NOT_FOUND'
+            END;
+            IF error_code IS NULL THEN
+                -- What was ordered is no longer what is held. A payment that comes all the same
+                -- will be refund_due.
+                UPDATE "public".ticket_orders
+                SET
+                    status = 'cancelled',
+                    cancel_reason = 'released'
+                WHERE
+                    ticket_orders.reservation_id = v_hold.id
+                    AND ticket_orders.show_id = v_hold.show_id
+                    AND ticket_orders.status IN ('pending', 'failed');
+
+                IF v_wanted_ids @> v_held_ids THEN
+                    seats_released := "public".end_holds(
+                        v_hold.show_id, ARRAY[v_hold.id], 'released'
+                    );
+                ELSE
+                    PERFORM
+                    FROM "public".show_seats AS seat
+                    WHERE
+                        seat.show_id = v_hold.show_id
+                        AND seat.id = ANY(v_wanted_ids)
+                    ORDER BY seat.id
+                    FOR UPDATE;
+
+                    -- The hold goes on with fewer seats, and who has decided by the seats that it
+                    -- had (an order, at REPEATABLE READ) is to fail: a change of nothing does that.
+                    UPDATE "public".seat_reservations
+                    SET extension_count = seat_reservations.extension_count
+                    WHERE
+                        seat_reservations.id = v_hold.id
+                        AND seat_reservations.show_id = v_hold.show_id;
+
+                    UPDATE "public".reservation_seats
+                    SET released_at = clock_timestamp()
+                    WHERE
+                        reservation_seats.reservation_id = v_hold.id
+                        AND reservation_seats.show_id = v_hold.show_id
+                        AND reservation_seats.show_seat_id = ANY(v_wanted_ids);
+
+                    UPDATE "public".show_seats
+                    SET
+                        status = 'available',
+                        reserved_by = NULL,
+                        reserved_until = NULL
+                    WHERE
+                        show_seats.show_id = v_hold.show_id
+                        AND show_seats.id = ANY(v_wanted_ids)
+                        AND show_seats.reserved_by = v_hold.id;
+
+                    -- The reservation goes on, so its trigger sees nothing.
+                    INSERT INTO "public".seat_reservation_audit_log (
+                        event_type, reservation_id, show_id, session_id, seat_count, seat_ids,
+                        metadata
+                    )
+                    VALUES (
+                        'released', v_hold.id, v_hold.show_id, v_hold.session_id,
+                        cardinality(v_wanted_ids), v_wanted_ids, '{"partial": true}'
+                    );
+                    seats_released := cardinality(v_wanted_ids);
+                END IF;
             END IF;
-        END IF;
-    EXCEPTION
-        WHEN serialization_failure THEN
-            RAISE;
-        WHEN OTHERS THEN
-            error_code := 'INTERNAL_ERROR';
-            v_detail := jsonb_build_object('sqlstate', SQLSTATE, 'detail', SQLERRM);
-    END;
+            EXIT;
+        EXCEPTION
+            WHEN serialization_failure THEN
+                RAISE;
+            WHEN lock_not_available OR deadlock_detected THEN
+                v_has_waited := true;
+                IF NOT "public".wait_for_others(v_since) THEN
+                    error_code := 'BUSY';
+                    EXIT;
+                END IF;
+            WHEN OTHERS THEN
+                error_code := 'INTERNAL_ERROR';
+                v_detail := jsonb_build_object('sqlstate', SQLSTATE, 'detail', SQLERRM);
+                EXIT;
+        END;
+    END LOOP;
 
     success := error_code IS NULL;
-    IF success THEN
-        reservation_id := v_hold.id;
-    ELSE
+    IF NOT success THEN
         seats_released := NULL;
+        IF NOT v_has_waited THEN
+            -- What is left of two seconds, should the log be locked. Without its line there is no
+            -- answer.
+            PERFORM set_config('lock_timeout', '900', true);
+        END IF;
         error_message := "public".error_message(error_code);
         PERFORM "public".log_reservation_failure(
-            'release_reservation', error_code, error_message, v_hold.show_id, v_hold.id,
+            'release_reservation', error_code, error_message, v_show_id, reservation_id,
             p_session_id, p_seat_ids, p_detail => v_detail
         );
+        reservation_id := NULL;
+    END IF;
+    RETURN NEXT;
+END;
+$$;
+
+
+--
+-- Name: FUNCTION release_reservation(p_reservation_token text, p_session_id text, p_seat_ids uuid[]); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.release_reservation(p_reservation_token text, p_session_id text, p_seat_ids uuid[]) IS 'Gives back seats of a hold; NULL seat ids: all, which ends it. Cancels an order that is not paid. Error codes: NOT_FOUND, PERMISSION_DENIED, RESERVATION_INACTIVE, SEATS_NOT_FOUND, BUSY (somebody else had it locked for 2 s), INTERNAL_ERROR.';
+
+
+--
+-- Name: remember_payment_intent(public.ticket_orders); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.remember_payment_intent(p_order public.ticket_orders) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF p_order.payment_intent_id IS NOT NULL THEN
+        INSERT INTO "public".payment_intents (
+            payment_intent_id, payment_provider, order_id, show_id
+        )
+        VALUES (
+            p_order.payment_intent_id,
+            COALESCE(p_order.payment_provider, ''),
+            p_order.id,
+            p_order.show_id
+        )
+        ON CONFLICT DO NOTHING;
     END IF;
 END;
 $$;
 
 
 --
--- Name: FUNCTION release_reservation(p_reservation_token text, p_session_id text, p_seat_ids uuid[], OUT success boolean, OUT reservation_id uuid, OUT seats_released integer, OUT error_code text, OUT error_message text); Type: COMMENT; Schema: public; Owner: -
+-- Name: FUNCTION remember_payment_intent(p_order public.ticket_orders); Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON FUNCTION public.release_reservation(p_reservation_token text, p_session_id text, p_seat_ids uuid[], OUT success boolean, OUT reservation_id uuid, OUT seats_released integer, OUT error_code text, OUT error_message text) IS 'Gives back seats of a hold; NULL seat ids: all, which ends it. Cancels an order that is not paid. Error codes: NOT_FOUND, PERMISSION_DENIED, RESERVATION_INACTIVE, SEATS_NOT_FOUND, INTERNAL_ERROR.';
+COMMENT ON FUNCTION public.remember_payment_intent(p_order public.ticket_orders) IS 'Keeps the payment that this state of an order names in payment_intents. Internal.';
 
 
 --
@@ -3855,15 +4358,21 @@ COMMENT ON FUNCTION public.reservation_metrics(p_since timestamp with time zone,
 -- Name: reserve_seats(uuid, uuid[], text, text, text, text, inet); Type: FUNCTION; Schema: public; Owner: -
 --
 
-CREATE FUNCTION public.reserve_seats(p_show_id uuid, p_seat_ids uuid[], p_session_id text, p_user_id text DEFAULT NULL::text, p_email text DEFAULT NULL::text, p_user_agent text DEFAULT NULL::text, p_ip_address inet DEFAULT NULL::inet, OUT success boolean, OUT reservation_id uuid, OUT reservation_token text, OUT expires_at timestamp with time zone, OUT seat_count integer, OUT total_amount_in_cents bigint, OUT currency text, OUT error_code text, OUT error_message text) RETURNS record
-    LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION public.reserve_seats(p_show_id uuid, p_seat_ids uuid[], p_session_id text, p_user_id text DEFAULT NULL::text, p_email text DEFAULT NULL::text, p_user_agent text DEFAULT NULL::text, p_ip_address inet DEFAULT NULL::inet) RETURNS TABLE(success boolean, reservation_id uuid, reservation_token text, expires_at timestamp with time zone, seat_count integer, total_amount_in_cents bigint, currency text, error_code text, error_message text)
+    LANGUAGE plpgsql SECURITY DEFINER ROWS 1
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '100ms'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     AS $$
 DECLARE
     v_wanted constant integer := cardinality(p_seat_ids);
+    v_since constant timestamptz := clock_timestamp();
+    -- Not now(): the transaction may be older than the hold.
+    v_now timestamptz;
     v_look record;
+    v_was_beaten boolean := false;
+    v_has_waited boolean := false;
     v_constraint text;
     v_detail jsonb := '{}'::jsonb;
 BEGIN
@@ -3878,66 +4387,119 @@ BEGIN
         OR length(p_email) > 320
     THEN
         error_code := 'INVALID_INPUT';
-    ELSE
-        SELECT
-            settings.max_seats_per_reservation,
-            settings.hold_minutes,
-            settings.async_conflict_log,
-            show.status,
-            show.currency,
-            own.expires_at > now() AS has_hold,
-            seats.found,
-            seats.free,
-            seats.over_ids || CASE WHEN own.expires_at <= now() THEN own.id END AS over_ids
-        INTO v_look
-        FROM (
-            -- The limit tells the planner what it cannot know of a boolean key: one row. It would
-            -- take the rest for costly enough to be compiled.
-            SELECT
-                policy.max_seats_per_reservation,
-                policy.hold_minutes,
-                policy.async_conflict_log
-            FROM "public".ticketing_settings AS policy
-            WHERE policy.singleton
-            LIMIT 1
-        ) AS settings
-        LEFT JOIN "public".shows AS show ON show.id = p_show_id
-        LEFT JOIN "public".seat_reservations AS own
-            ON own.show_id = p_show_id AND own.session_id = p_session_id AND own.status = 'active'
-        CROSS JOIN LATERAL (
-            SELECT
-                count(*) AS found,
-                count(*) FILTER (
-                    WHERE seat.status = 'available' OR seat.reserved_until <= now()
-                ) AS free,
-                array_agg(seat.reserved_by) FILTER (WHERE seat.reserved_until <= now()) AS over_ids
-            FROM "public".show_seats AS seat
-            WHERE
-                seat.show_id = p_show_id
-                AND seat.id = ANY(p_seat_ids)
-                -- Thousands of seats are not looked up to be refused.
-                AND v_wanted <= settings.max_seats_per_reservation
-        ) AS seats;
-
-        IF v_look.found < v_wanted THEN
-            -- Asked only where seats are missing. A NULL does not count as a seat, either.
-            SELECT CASE WHEN count(DISTINCT wanted.id) < v_wanted THEN 'INVALID_INPUT' END
-            INTO error_code
-            FROM unnest(p_seat_ids) AS wanted (id);
-        END IF;
-        error_code := CASE
-            WHEN error_code IS NOT NULL THEN error_code
-            WHEN v_look.status IS DISTINCT FROM 'on_sale' THEN 'SHOW_NOT_ON_SALE'
-            WHEN v_wanted > v_look.max_seats_per_reservation THEN 'TOO_MANY_SEATS'
-            WHEN v_look.has_hold THEN 'DUPLICATE_RESERVATION'
-            WHEN v_look.found < v_wanted THEN 'SEATS_NOT_FOUND'
-            WHEN v_look.free < v_wanted THEN 'SEATS_UNAVAILABLE'
-        END;
     END IF;
 
-    IF error_code IS NULL THEN
+    IF v_wanted > 10 THEN
+        -- The limit that is set above does for ten.
+        PERFORM "public".wait_for_others(v_since, v_wanted);
+    END IF;
+
+    WHILE error_code IS NULL LOOP
         BEGIN
+            v_now := clock_timestamp();
+            SELECT
+                settings.max_seats_per_reservation,
+                settings.hold_minutes,
+                settings.async_conflict_log,
+                show.status,
+                show.currency,
+                CASE WHEN own.expires_at > v_now THEN own.id END AS hold_id,
+                seats.found,
+                seats.free,
+                seats.over_ids || CASE WHEN own.expires_at <= v_now THEN own.id END AS over_ids
+            INTO v_look
+            FROM (
+                -- The limit tells the planner what it cannot know of a boolean key: one row. It
+                -- would take the rest for costly enough to be compiled.
+                SELECT
+                    policy.max_seats_per_reservation,
+                    policy.hold_minutes,
+                    policy.async_conflict_log
+                FROM "public".ticketing_settings AS policy
+                WHERE policy.singleton
+                LIMIT 1
+            ) AS settings
+            LEFT JOIN "public".shows AS show ON show.id = p_show_id
+            LEFT JOIN "public".seat_reservations AS own
+                ON
+                    own.show_id = p_show_id
+                    AND own.session_id = p_session_id
+                    AND own.status = 'active'
+            CROSS JOIN LATERAL (
+                SELECT
+                    count(*) AS found,
+                    count(*) FILTER (
+                        WHERE seat.status = 'available' OR seat.reserved_until <= v_now
+                    ) AS free,
+                    array_agg(seat.reserved_by) FILTER (
+                        WHERE seat.reserved_until <= v_now
+                    ) AS over_ids
+                FROM "public".show_seats AS seat
+                WHERE
+                    seat.show_id = p_show_id
+                    AND seat.id = ANY(p_seat_ids)
+                    -- Thousands of seats are not looked up to be refused.
+                    AND v_wanted <= settings.max_seats_per_reservation
+            ) AS seats;
+
+            IF v_look.found < v_wanted THEN
+                -- Asked only where seats are missing. A NULL does not count as a seat, either.
+                SELECT CASE WHEN count(DISTINCT wanted.id) < v_wanted THEN 'INVALID_INPUT' END
+                INTO error_code
+                FROM unnest(p_seat_ids) AS wanted (id);
+                EXIT WHEN error_code IS NOT NULL;
+            END IF;
+
+            IF v_look.hold_id IS NOT NULL AND v_look.status <> 'cancelled' THEN
+                -- Asked for before, and the answer got lost, or clicked twice? A hold of the very
+                -- same seats is returned as it is. Locked, so that a snapshot of long ago does not
+                -- show one that is gone.
+                SELECT
+                    hold.reservation_token,
+                    hold.expires_at
+                INTO
+                    reservation_token,
+                    expires_at
+                FROM "public".seat_reservations AS hold
+                WHERE
+                    hold.show_id = p_show_id
+                    AND hold.id = v_look.hold_id
+                    AND hold.ended_at IS NULL
+                FOR UPDATE;
+
+                SELECT
+                    CASE WHEN expires_at > v_now THEN v_look.hold_id END,
+                    sum(claim.price_in_cents),
+                    min(claim.currency)
+                INTO
+                    reservation_id,
+                    total_amount_in_cents,
+                    currency
+                FROM "public".reservation_seats AS claim
+                WHERE
+                    claim.reservation_id = v_look.hold_id
+                    AND claim.show_id = p_show_id
+                    AND COALESCE(claim.released_at, 'infinity') = 'infinity'
+                HAVING
+                    count(*) = v_wanted
+                    AND bool_and(claim.show_seat_id = ANY(p_seat_ids));
+                EXIT WHEN reservation_id IS NOT NULL;
+            END IF;
+
+            error_code := CASE
+                WHEN v_look.status IS DISTINCT FROM 'on_sale' THEN 'SHOW_NOT_ON_SALE'
+                WHEN v_wanted > v_look.max_seats_per_reservation THEN 'TOO_MANY_SEATS'
+                WHEN v_look.hold_id IS NOT NULL THEN 'DUPLICATE_RESERVATION'
+                WHEN v_look.found < v_wanted THEN 'SEATS_NOT_FOUND'
+                WHEN v_look.free < v_wanted THEN 'SEATS_UNAVAILABLE'
+            END;
+            EXIT WHEN error_code IS NOT NULL;
+
             IF cardinality(array_remove(v_look.over_ids, NULL)) > 0 THEN
+                -- They may have more seats than we want, and each somebody who has locked it.
+                PERFORM "public".wait_for_others(
+                    v_since, v_wanted * v_look.max_seats_per_reservation
+                );
                 PERFORM "public".expire_holds(p_show_id, v_look.over_ids, p_seat_ids);
             END IF;
 
@@ -3956,7 +4518,8 @@ BEGIN
 
             hold AS (
                 INSERT INTO "public".seat_reservations (
-                    show_id, session_id, user_id, email, user_agent, ip_address, expires_at
+                    show_id, session_id, user_id, email, user_agent, ip_address, expires_at,
+                    created_at
                 )
                 SELECT
                     p_show_id,
@@ -3965,7 +4528,8 @@ BEGIN
                     p_email,
                     left(p_user_agent, 1000),
                     p_ip_address,
-                    now() + make_interval(mins => v_look.hold_minutes)
+                    v_now + make_interval(mins => v_look.hold_minutes),
+                    v_now
                 WHERE (SELECT count(*) FROM locked) = v_wanted
                 RETURNING
                     seat_reservations.id,
@@ -4011,14 +4575,22 @@ BEGIN
                 total_amount_in_cents
             FROM hold;
 
-            IF reservation_id IS NULL THEN
-                -- Somebody was faster between the look and the lock. Nothing has been written.
-                error_code := 'SEATS_UNAVAILABLE';
-            END IF;
+            currency := v_look.currency;
+            EXIT WHEN reservation_id IS NOT NULL;
+
+            -- Somebody was faster between the look and the lock, perhaps this very session: a
+            -- second look tells. Nothing has been written.
+            error_code := CASE WHEN v_was_beaten THEN 'SEATS_UNAVAILABLE' END;
+            v_was_beaten := true;
         EXCEPTION
             WHEN serialization_failure THEN
                 -- Only in REPEATABLE READ and above, whose callers retry on this SQLSTATE.
                 RAISE;
+            WHEN lock_not_available OR deadlock_detected THEN
+                v_has_waited := true;
+                IF NOT "public".wait_for_others(v_since, v_wanted) THEN
+                    error_code := 'SEATS_UNAVAILABLE';
+                END IF;
             WHEN OTHERS THEN
                 GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME;
                 error_code := CASE v_constraint
@@ -4028,21 +4600,41 @@ BEGIN
                 END;
                 IF error_code = 'INTERNAL_ERROR' THEN
                     v_detail := jsonb_build_object('sqlstate', SQLSTATE, 'detail', SQLERRM);
+                ELSIF error_code = 'DUPLICATE_RESERVATION' THEN
+                    -- This session was faster elsewhere, and its hold may be the one asked for.
+                    IF current_setting('transaction_isolation') IN (
+                        'repeatable read', 'serializable'
+                    ) THEN
+                        RAISE EXCEPTION 'the session has reserved since the transaction began'
+                        USING ERRCODE = 'serialization_failure';
+                    ELSIF "public".wait_for_others(v_since) THEN
+                        error_code := NULL;
+                    END IF;
                 END IF;
         END;
-    END IF;
+    END LOOP;
 
     success := error_code IS NULL;
     IF success THEN
         seat_count := v_wanted;
-        currency := v_look.currency;
     ELSE
+        -- What an attempt that failed has found is no answer.
+        reservation_id := NULL;
+        reservation_token := NULL;
+        expires_at := NULL;
+        total_amount_in_cents := NULL;
+        currency := NULL;
         -- Where nothing has been written so far and the shop says that nothing will be, the commit
         -- is about one line of a log, and thousands need not wait for the disk.
-        IF error_code = 'SEATS_UNAVAILABLE' THEN
+        IF error_code = 'SEATS_UNAVAILABLE' AND NOT v_has_waited THEN
             IF v_look.async_conflict_log AND pg_current_xact_id_if_assigned() IS NULL THEN
                 PERFORM set_config('synchronous_commit', 'off', true);
             END IF;
+        END IF;
+        IF NOT v_has_waited THEN
+            -- What is left of two seconds, should the log be locked. Without its line there is no
+            -- answer.
+            PERFORM set_config('lock_timeout', '900', true);
         END IF;
         error_message := "public".error_message(error_code);
         PERFORM "public".log_reservation_failure(
@@ -4050,15 +4642,16 @@ BEGIN
             p_user_agent, p_ip_address, v_detail
         );
     END IF;
+    RETURN NEXT;
 END;
 $$;
 
 
 --
--- Name: FUNCTION reserve_seats(p_show_id uuid, p_seat_ids uuid[], p_session_id text, p_user_id text, p_email text, p_user_agent text, p_ip_address inet, OUT success boolean, OUT reservation_id uuid, OUT reservation_token text, OUT expires_at timestamp with time zone, OUT seat_count integer, OUT total_amount_in_cents bigint, OUT currency text, OUT error_code text, OUT error_message text); Type: COMMENT; Schema: public; Owner: -
+-- Name: FUNCTION reserve_seats(p_show_id uuid, p_seat_ids uuid[], p_session_id text, p_user_id text, p_email text, p_user_agent text, p_ip_address inet); Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON FUNCTION public.reserve_seats(p_show_id uuid, p_seat_ids uuid[], p_session_id text, p_user_id text, p_email text, p_user_agent text, p_ip_address inet, OUT success boolean, OUT reservation_id uuid, OUT reservation_token text, OUT expires_at timestamp with time zone, OUT seat_count integer, OUT total_amount_in_cents bigint, OUT currency text, OUT error_code text, OUT error_message text) IS 'Holds seats of a show for a session, all or none, for ticketing_settings.hold_minutes. Error codes: INVALID_INPUT, SHOW_NOT_ON_SALE, TOO_MANY_SEATS, DUPLICATE_RESERVATION, SEATS_NOT_FOUND, SEATS_UNAVAILABLE, DOUBLE_BOOKING_PREVENTED, INTERNAL_ERROR. Amounts in hundredths of the currency.';
+COMMENT ON FUNCTION public.reserve_seats(p_show_id uuid, p_seat_ids uuid[], p_session_id text, p_user_id text, p_email text, p_user_agent text, p_ip_address inet) IS 'Holds seats of a show for a session, all or none, for ticketing_settings.hold_minutes. Repeated with the same session and seats while that hold lives, returns that hold again. Waits at most 2 s for locks of others, then SEATS_UNAVAILABLE. Error codes: INVALID_INPUT, SHOW_NOT_ON_SALE, TOO_MANY_SEATS, DUPLICATE_RESERVATION, SEATS_NOT_FOUND, SEATS_UNAVAILABLE, DOUBLE_BOOKING_PREVENTED, INTERNAL_ERROR. Amounts in the minor unit of the currency. Raises serialization_failure where a transaction at REPEATABLE READ or above has to be tried again, lock_not_available where even the log is locked, and, where the transaction is read-only or the caller has no right, the error of the server: nothing has been written then.';
 
 
 --
@@ -4072,6 +4665,7 @@ CREATE FUNCTION public.retake_seats(p_show_id uuid, p_reservation_id uuid, p_sea
     SET enable_seqscan TO 'off'
     AS $$
 DECLARE
+    v_now constant timestamptz := clock_timestamp();
     v_over_ids uuid[];
     v_free bigint;
 BEGIN
@@ -4082,7 +4676,7 @@ BEGIN
         WHERE
             seat.show_id = p_show_id
             AND seat.id = ANY(p_seat_ids)
-            AND seat.reserved_until <= now()
+            AND seat.reserved_until <= v_now
     );
     PERFORM "public".expire_holds(p_show_id, v_over_ids, p_seat_ids);
 
@@ -4706,6 +5300,40 @@ $_$;
 --
 
 COMMENT ON FUNCTION public.unschedule_jobs() IS 'Takes the jobs of scheduled_jobs() out of pg_cron; returns their names. Nothing happens without pg_cron.';
+
+
+--
+-- Name: wait_for_others(timestamp with time zone, integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.wait_for_others(p_since timestamp with time zone, p_rows integer DEFAULT 10) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    -- In milliseconds. Two seconds are promised: some are for the last try and its line in the log.
+    v_left constant integer := 1850 - 1000 * extract(EPOCH FROM clock_timestamp() - p_since);
+BEGIN
+    -- A row may cost two waits: for the turn among those who wait for it, and for who has it. No
+    -- limit at all is what 0 would mean.
+    PERFORM set_config(
+        'lock_timeout',
+        CASE
+            WHEN v_left > 50 THEN GREATEST(1, v_left / (2 * GREATEST(p_rows, 10)))
+            ELSE 100
+        END::text,
+        true
+    );
+    RETURN v_left > 50;
+END;
+$$;
+
+
+--
+-- Name: FUNCTION wait_for_others(p_since timestamp with time zone, p_rows integer); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.wait_for_others(p_since timestamp with time zone, p_rows integer) IS 'Limits each further wait for a lock so that waiting for p_rows rows ends within two seconds of p_since, when the call began; the caller''s own SET lock_timeout takes that back. Returns whether it is worth trying once more. Internal.';
 
 
 --
@@ -6421,7 +7049,7 @@ COMMENT ON COLUMN public.shows.time_zone IS 'IANA time zone of the venue.';
 -- Name: COLUMN shows.currency; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.shows.currency IS 'ISO 4217 code of all prices of this show.';
+COMMENT ON COLUMN public.shows.currency IS 'ISO 4217 code of all prices of this show, which are in its minor unit.';
 
 
 --
@@ -7077,6 +7705,53 @@ COMMENT ON CONSTRAINT api_request_minutes_minute_check ON public.api_request_min
 
 
 --
+-- Name: currencies; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.currencies (
+    code text NOT NULL,
+    decimals smallint NOT NULL,
+    CONSTRAINT currencies_code_check CHECK ((code ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT currencies_decimals_check CHECK ((decimals = ANY (ARRAY[0, 2, 3])))
+);
+
+
+--
+-- Name: TABLE currencies; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.currencies IS 'Currencies that a show can be sold in (ISO 4217), and how to read amounts of them.';
+
+
+--
+-- Name: COLUMN currencies.code; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.currencies.code IS 'ISO 4217 code.';
+
+
+--
+-- Name: COLUMN currencies.decimals; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.currencies.decimals IS 'Decimals of the currency: an amount is divided by ten to the power of this to show it to people. 0: JPY; 2: EUR; 3: KWD.';
+
+
+--
+-- Name: CONSTRAINT currencies_code_check ON currencies; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT currencies_code_check ON public.currencies IS 'Three capital letters.';
+
+
+--
+-- Name: CONSTRAINT currencies_decimals_check ON currencies; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT currencies_decimals_check ON public.currencies IS 'As many decimals as currencies have that providers charge in.';
+
+
+--
 -- Name: error_messages; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -7452,7 +8127,7 @@ CREATE TABLE public.payment_events (
     CONSTRAINT payment_events_created_at_check CHECK (isfinite(created_at)),
     CONSTRAINT payment_events_error_code_check CHECK ((success = (error_code IS NULL))),
     CONSTRAINT payment_events_event_id_check CHECK (((length(event_id) <= 200) AND (event_id ~ '[^[:space:]]'::text))),
-    CONSTRAINT payment_events_kind_check CHECK ((kind = ANY (ARRAY['payment'::text, 'failure'::text]))),
+    CONSTRAINT payment_events_kind_check CHECK ((kind = ANY (ARRAY['payment'::text, 'failure'::text, 'refund'::text, 'dispute'::text]))),
     CONSTRAINT payment_events_provider_check CHECK (((length(provider) <= 200) AND (provider ~ '[^[:space:]]'::text)))
 );
 
@@ -7461,7 +8136,7 @@ CREATE TABLE public.payment_events (
 -- Name: TABLE payment_events; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON TABLE public.payment_events IS 'Events of payment providers, each stored once with the answer that was given.';
+COMMENT ON TABLE public.payment_events IS 'Events of payment providers, each stored once for each order and kind, with the answer that was given. Append-only.';
 
 
 --
@@ -7496,14 +8171,14 @@ COMMENT ON COLUMN public.payment_events.order_id IS 'The order that it is about.
 -- Name: COLUMN payment_events.kind; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.payment_events.kind IS 'payment (confirm_payment) or failure (fail_payment).';
+COMMENT ON COLUMN public.payment_events.kind IS 'payment (confirm_payment), failure (fail_payment), refund or dispute: the same payment may first fail and then succeed.';
 
 
 --
 -- Name: COLUMN payment_events.amount_in_cents; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.payment_events.amount_in_cents IS 'What was paid, in hundredths of the currency of the order; NULL for a failure.';
+COMMENT ON COLUMN public.payment_events.amount_in_cents IS 'What was paid, in the minor unit of the currency of the order; NULL for a failure.';
 
 
 --
@@ -7581,6 +8256,244 @@ COMMENT ON CONSTRAINT payment_events_kind_check ON public.payment_events IS 'The
 --
 
 COMMENT ON CONSTRAINT payment_events_provider_check ON public.payment_events IS 'Not blank, bounded.';
+
+
+--
+-- Name: payment_intents; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.payment_intents (
+    payment_intent_id text NOT NULL,
+    payment_provider text NOT NULL,
+    order_id uuid NOT NULL,
+    show_id uuid NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT payment_intents_created_at_check CHECK (isfinite(created_at))
+);
+
+
+--
+-- Name: TABLE payment_intents; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.payment_intents IS 'Earlier payments of an order: those that ticket_orders.payment_intent_id no longer names.';
+
+
+--
+-- Name: COLUMN payment_intents.payment_intent_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.payment_intents.payment_intent_id IS 'The provider''s id of the payment.';
+
+
+--
+-- Name: COLUMN payment_intents.payment_provider; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.payment_intents.payment_provider IS 'Who was to take the money; empty where nobody was named.';
+
+
+--
+-- Name: COLUMN payment_intents.order_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.payment_intents.order_id IS 'The order it was begun for.';
+
+
+--
+-- Name: COLUMN payment_intents.show_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.payment_intents.show_id IS 'The show; distribution column.';
+
+
+--
+-- Name: COLUMN payment_intents.created_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.payment_intents.created_at IS 'When another took its place in the order.';
+
+
+--
+-- Name: CONSTRAINT payment_intents_created_at_check ON payment_intents; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT payment_intents_created_at_check ON public.payment_intents IS 'Finite.';
+
+
+--
+-- Name: refunds; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.refunds (
+    id uuid DEFAULT public.uuid_v7() NOT NULL,
+    show_id uuid NOT NULL,
+    order_id uuid NOT NULL,
+    ticket_ids uuid[] DEFAULT '{}'::uuid[] NOT NULL,
+    amount_in_cents bigint NOT NULL,
+    currency text NOT NULL,
+    reason text NOT NULL,
+    status text DEFAULT 'due'::text NOT NULL,
+    payment_provider text,
+    payment_event_id text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    done_at timestamp with time zone,
+    CONSTRAINT refunds_amount_in_cents_check CHECK ((amount_in_cents > 0)),
+    CONSTRAINT refunds_created_at_check CHECK (isfinite(created_at)),
+    CONSTRAINT refunds_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT refunds_done_at_check CHECK ((((status = 'done'::text) = (done_at IS NOT NULL)) AND isfinite(done_at))),
+    CONSTRAINT refunds_payment_event_id_check CHECK ((length(payment_event_id) <= 200)),
+    CONSTRAINT refunds_payment_provider_check CHECK ((length(payment_provider) <= 200)),
+    CONSTRAINT refunds_reason_check CHECK ((reason = ANY (ARRAY['late_payment'::text, 'double_payment'::text, 'amount_mismatch'::text, 'show_cancelled'::text, 'tickets_cancelled'::text, 'dispute'::text]))),
+    CONSTRAINT refunds_status_check CHECK ((status = ANY (ARRAY['due'::text, 'done'::text])))
+);
+
+
+--
+-- Name: TABLE refunds; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.refunds IS 'Money to give back, and whether it has been. Every payment that bought no tickets has a row. refund_order() writes and settles the rows of an order''s own payment; of any other, set status and done_at by hand when the money has gone back.';
+
+
+--
+-- Name: COLUMN refunds.id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.refunds.id IS 'Key, together with the show.';
+
+
+--
+-- Name: COLUMN refunds.show_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.refunds.show_id IS 'The show; distribution column.';
+
+
+--
+-- Name: COLUMN refunds.order_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.refunds.order_id IS 'The order that the money came for.';
+
+
+--
+-- Name: COLUMN refunds.ticket_ids; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.refunds.ticket_ids IS 'The tickets that were taken back for it; empty where the money bought none.';
+
+
+--
+-- Name: COLUMN refunds.amount_in_cents; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.refunds.amount_in_cents IS 'What is to be given back, in the minor unit of the currency.';
+
+
+--
+-- Name: COLUMN refunds.currency; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.refunds.currency IS 'ISO 4217 code.';
+
+
+--
+-- Name: COLUMN refunds.reason; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.refunds.reason IS 'late_payment: the seats were gone; double_payment: the order had its money; amount_mismatch: not the amount of the order; show_cancelled; tickets_cancelled; dispute: the bank took it back.';
+
+
+--
+-- Name: COLUMN refunds.status; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.refunds.status IS 'due: owed to the buyer; done: given back.';
+
+
+--
+-- Name: COLUMN refunds.payment_provider; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.refunds.payment_provider IS 'Who took the money, such as stripe; NULL where none did.';
+
+
+--
+-- Name: COLUMN refunds.payment_event_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.refunds.payment_event_id IS 'The provider''s event that the money came with, as in payment_events.';
+
+
+--
+-- Name: COLUMN refunds.created_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.refunds.created_at IS 'When it was found to be owed.';
+
+
+--
+-- Name: COLUMN refunds.done_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.refunds.done_at IS 'When it was recorded as given back.';
+
+
+--
+-- Name: CONSTRAINT refunds_amount_in_cents_check ON refunds; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT refunds_amount_in_cents_check ON public.refunds IS 'There is something to give back.';
+
+
+--
+-- Name: CONSTRAINT refunds_created_at_check ON refunds; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT refunds_created_at_check ON public.refunds IS 'Finite.';
+
+
+--
+-- Name: CONSTRAINT refunds_currency_check ON refunds; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT refunds_currency_check ON public.refunds IS 'Three capital letters.';
+
+
+--
+-- Name: CONSTRAINT refunds_done_at_check ON refunds; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT refunds_done_at_check ON public.refunds IS 'Set exactly when it has been given back.';
+
+
+--
+-- Name: CONSTRAINT refunds_payment_event_id_check ON refunds; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT refunds_payment_event_id_check ON public.refunds IS 'Bounded.';
+
+
+--
+-- Name: CONSTRAINT refunds_payment_provider_check ON refunds; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT refunds_payment_provider_check ON public.refunds IS 'Bounded.';
+
+
+--
+-- Name: CONSTRAINT refunds_reason_check ON refunds; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT refunds_reason_check ON public.refunds IS 'The reasons there are.';
+
+
+--
+-- Name: CONSTRAINT refunds_status_check ON refunds; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT refunds_status_check ON public.refunds IS 'The statuses there are.';
 
 
 --
@@ -8586,7 +9499,7 @@ COMMENT ON COLUMN public.ticket_order_audit_log.new_status IS 'Status after; NUL
 -- Name: COLUMN ticket_order_audit_log.amount_in_cents; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.ticket_order_audit_log.amount_in_cents IS 'The amount of the order, or the amount that was refused, in hundredths of the currency.';
+COMMENT ON COLUMN public.ticket_order_audit_log.amount_in_cents IS 'The amount of the order, or the amount that was refused, in the minor unit of the currency.';
 
 
 --
@@ -8712,6 +9625,45 @@ ALTER TABLE public.ticket_order_audit_log ALTER COLUMN id ADD GENERATED ALWAYS A
     NO MAXVALUE
     CACHE 1
 );
+
+
+--
+-- Name: ticket_order_keys; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.ticket_order_keys (
+    idempotency_key text NOT NULL,
+    show_id uuid NOT NULL,
+    order_id uuid NOT NULL
+);
+
+
+--
+-- Name: TABLE ticket_order_keys; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.ticket_order_keys IS 'Idempotency keys of create_ticket_order(), each with the one order that it names.';
+
+
+--
+-- Name: COLUMN ticket_order_keys.idempotency_key; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticket_order_keys.idempotency_key IS 'The caller''s name for an attempt to order.';
+
+
+--
+-- Name: COLUMN ticket_order_keys.show_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticket_order_keys.show_id IS 'The show; distribution column.';
+
+
+--
+-- Name: COLUMN ticket_order_keys.order_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ticket_order_keys.order_id IS 'The order that it names.';
 
 
 --
@@ -8901,7 +9853,7 @@ COMMENT ON COLUMN public.tickets.show_seat_id IS 'The seat.';
 -- Name: COLUMN tickets.price_in_cents; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.tickets.price_in_cents IS 'What was paid, in hundredths of the currency.';
+COMMENT ON COLUMN public.tickets.price_in_cents IS 'What was paid, in the minor unit of the currency.';
 
 
 --
@@ -9057,6 +10009,21 @@ COMMENT ON CONSTRAINT api_request_minutes_pkey ON public.api_request_minutes IS 
 
 
 --
+-- Name: currencies currencies_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.currencies
+    ADD CONSTRAINT currencies_pkey PRIMARY KEY (code);
+
+
+--
+-- Name: CONSTRAINT currencies_pkey ON currencies; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT currencies_pkey ON public.currencies IS 'A currency is listed once.';
+
+
+--
 -- Name: error_messages error_messages_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -9166,14 +10133,44 @@ COMMENT ON CONSTRAINT order_minutes_pkey ON public.order_minutes IS 'Rows are to
 --
 
 ALTER TABLE ONLY public.payment_events
-    ADD CONSTRAINT payment_events_pkey PRIMARY KEY (provider, event_id, show_id);
+    ADD CONSTRAINT payment_events_pkey PRIMARY KEY (provider, event_id, kind, order_id, show_id);
 
 
 --
 -- Name: CONSTRAINT payment_events_pkey ON payment_events; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON CONSTRAINT payment_events_pkey ON public.payment_events IS 'An event is handled once.';
+COMMENT ON CONSTRAINT payment_events_pkey ON public.payment_events IS 'An event is handled once for each order: one transfer may pay for two.';
+
+
+--
+-- Name: payment_intents payment_intents_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.payment_intents
+    ADD CONSTRAINT payment_intents_pkey PRIMARY KEY (payment_intent_id, payment_provider, order_id, show_id);
+
+
+--
+-- Name: CONSTRAINT payment_intents_pkey ON payment_intents; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT payment_intents_pkey ON public.payment_intents IS 'Remembered once for each order; serves the look-up by the provider''s id.';
+
+
+--
+-- Name: refunds refunds_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.refunds
+    ADD CONSTRAINT refunds_pkey PRIMARY KEY (id, show_id);
+
+
+--
+-- Name: CONSTRAINT refunds_pkey ON refunds; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT refunds_pkey ON public.refunds IS 'The id leads and serves look-ups by id alone; the show makes references across shows impossible.';
 
 
 --
@@ -9358,6 +10355,21 @@ ALTER TABLE ONLY public.ticket_order_audit_log_default
 
 
 --
+-- Name: ticket_order_keys ticket_order_keys_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.ticket_order_keys
+    ADD CONSTRAINT ticket_order_keys_pkey PRIMARY KEY (idempotency_key, show_id);
+
+
+--
+-- Name: CONSTRAINT ticket_order_keys_pkey ON ticket_order_keys; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT ticket_order_keys_pkey ON public.ticket_order_keys IS 'A key names one order within a show.';
+
+
+--
 -- Name: ticket_orders ticket_orders_idempotency_key_show_id_key; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -9533,6 +10545,62 @@ COMMENT ON INDEX public.extended_reservations_quarter_idx IS 'Serves purge_histo
 
 
 --
+-- Name: payment_events_order_id_show_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX payment_events_order_id_show_id_idx ON public.payment_events USING btree (order_id, show_id);
+
+
+--
+-- Name: INDEX payment_events_order_id_show_id_idx; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.payment_events_order_id_show_id_idx IS 'Serves the events of an order.';
+
+
+--
+-- Name: payment_intents_order_id_show_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX payment_intents_order_id_show_id_idx ON public.payment_intents USING btree (order_id, show_id);
+
+
+--
+-- Name: INDEX payment_intents_order_id_show_id_idx; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.payment_intents_order_id_show_id_idx IS 'Serves the payments of an order.';
+
+
+--
+-- Name: refunds_order_id_show_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX refunds_order_id_show_id_idx ON public.refunds USING btree (order_id, show_id);
+
+
+--
+-- Name: INDEX refunds_order_id_show_id_idx; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.refunds_order_id_show_id_idx IS 'Serves the refunds of an order.';
+
+
+--
+-- Name: refunds_reason_currency_created_at_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX refunds_reason_currency_created_at_idx ON public.refunds USING btree (reason, currency, created_at) WHERE (status = 'due'::text);
+
+
+--
+-- Name: INDEX refunds_reason_currency_created_at_idx; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.refunds_reason_currency_created_at_idx IS 'Serves what is due, by reason and currency, and the oldest of it.';
+
+
+--
 -- Name: reservation_seats_no_double_booking; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -9656,6 +10724,20 @@ COMMENT ON INDEX public.ticket_order_audit_log_xact_id_idx IS 'Serves the rollup
 --
 
 CREATE INDEX ticket_order_audit_log_default_xact_id_idx ON public.ticket_order_audit_log_default USING btree (xact_id);
+
+
+--
+-- Name: ticket_order_keys_order_id_show_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX ticket_order_keys_order_id_show_id_idx ON public.ticket_order_keys USING btree (order_id, show_id);
+
+
+--
+-- Name: INDEX ticket_order_keys_order_id_show_id_idx; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.ticket_order_keys_order_id_show_id_idx IS 'Serves the keys of an order.';
 
 
 --
@@ -9844,6 +10926,38 @@ COMMENT ON TRIGGER api_request_log_no_truncate ON public.api_request_log IS 'Ref
 CREATE TRIGGER api_request_log_no_truncate BEFORE TRUNCATE ON public.api_request_log_default FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change('purge_history() drops what is past retention.');
 
 ALTER TABLE public.api_request_log_default ENABLE ALWAYS TRIGGER api_request_log_no_truncate;
+
+
+--
+-- Name: payment_events payment_events_append_only; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER payment_events_append_only BEFORE DELETE OR UPDATE ON public.payment_events FOR EACH ROW EXECUTE FUNCTION public.refuse_change('What a provider has reported stays on record.');
+
+ALTER TABLE public.payment_events ENABLE ALWAYS TRIGGER payment_events_append_only;
+
+
+--
+-- Name: TRIGGER payment_events_append_only ON payment_events; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER payment_events_append_only ON public.payment_events IS 'Refuses UPDATE and DELETE.';
+
+
+--
+-- Name: payment_events payment_events_no_truncate; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER payment_events_no_truncate BEFORE TRUNCATE ON public.payment_events FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change('What a provider has reported stays on record.');
+
+ALTER TABLE public.payment_events ENABLE ALWAYS TRIGGER payment_events_no_truncate;
+
+
+--
+-- Name: TRIGGER payment_events_no_truncate ON payment_events; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER payment_events_no_truncate ON public.payment_events IS 'Refuses TRUNCATE.';
 
 
 --
@@ -10038,6 +11152,36 @@ COMMENT ON CONSTRAINT payment_events_order_id_show_id_fkey ON public.payment_eve
 
 
 --
+-- Name: payment_intents payment_intents_order_id_show_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.payment_intents
+    ADD CONSTRAINT payment_intents_order_id_show_id_fkey FOREIGN KEY (order_id, show_id) REFERENCES public.ticket_orders(id, show_id);
+
+
+--
+-- Name: CONSTRAINT payment_intents_order_id_show_id_fkey ON payment_intents; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT payment_intents_order_id_show_id_fkey ON public.payment_intents IS 'The order exists, and is of the same show.';
+
+
+--
+-- Name: refunds refunds_order_id_show_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.refunds
+    ADD CONSTRAINT refunds_order_id_show_id_fkey FOREIGN KEY (order_id, show_id) REFERENCES public.ticket_orders(id, show_id);
+
+
+--
+-- Name: CONSTRAINT refunds_order_id_show_id_fkey ON refunds; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT refunds_order_id_show_id_fkey ON public.refunds IS 'The order exists, and is of the same show.';
+
+
+--
 -- Name: reservation_seats reservation_seats_reservation_id_show_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -10095,6 +11239,36 @@ ALTER TABLE ONLY public.show_seats
 --
 
 COMMENT ON CONSTRAINT show_seats_show_id_fkey ON public.show_seats IS 'The show exists.';
+
+
+--
+-- Name: shows shows_currency_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.shows
+    ADD CONSTRAINT shows_currency_fkey FOREIGN KEY (currency) REFERENCES public.currencies(code);
+
+
+--
+-- Name: CONSTRAINT shows_currency_fkey ON shows; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT shows_currency_fkey ON public.shows IS 'The currency is known, and with it how to read prices.';
+
+
+--
+-- Name: ticket_order_keys ticket_order_keys_order_id_show_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.ticket_order_keys
+    ADD CONSTRAINT ticket_order_keys_order_id_show_id_fkey FOREIGN KEY (order_id, show_id) REFERENCES public.ticket_orders(id, show_id);
+
+
+--
+-- Name: CONSTRAINT ticket_order_keys_order_id_show_id_fkey ON ticket_order_keys; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT ticket_order_keys_order_id_show_id_fkey ON public.ticket_order_keys IS 'The order exists, and is of the same show.';
 
 
 --
@@ -10239,11 +11413,18 @@ GRANT ALL ON FUNCTION public.cleanup_job_state(OUT scheduler text, OUT last_run_
 
 
 --
--- Name: FUNCTION confirm_payment(p_show_id uuid, p_order_id uuid, p_provider text, p_event_id text, p_amount_in_cents bigint, OUT success boolean, OUT order_id uuid, OUT status text, OUT ticket_ids uuid[], OUT error_code text, OUT error_message text); Type: ACL; Schema: public; Owner: -
+-- Name: FUNCTION commit_durably(); Type: ACL; Schema: public; Owner: -
 --
 
-REVOKE ALL ON FUNCTION public.confirm_payment(p_show_id uuid, p_order_id uuid, p_provider text, p_event_id text, p_amount_in_cents bigint, OUT success boolean, OUT order_id uuid, OUT status text, OUT ticket_ids uuid[], OUT error_code text, OUT error_message text) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.confirm_payment(p_show_id uuid, p_order_id uuid, p_provider text, p_event_id text, p_amount_in_cents bigint, OUT success boolean, OUT order_id uuid, OUT status text, OUT ticket_ids uuid[], OUT error_code text, OUT error_message text) TO ticketdb_app;
+REVOKE ALL ON FUNCTION public.commit_durably() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION confirm_payment(p_show_id uuid, p_order_id uuid, p_provider text, p_event_id text, p_amount_in_cents bigint); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.confirm_payment(p_show_id uuid, p_order_id uuid, p_provider text, p_event_id text, p_amount_in_cents bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.confirm_payment(p_show_id uuid, p_order_id uuid, p_provider text, p_event_id text, p_amount_in_cents bigint) TO ticketdb_app;
 
 
 --
@@ -10270,11 +11451,11 @@ REVOKE ALL ON FUNCTION public.create_log_partition(p_table text, p_month date) F
 
 
 --
--- Name: FUNCTION create_ticket_order(p_reservation_token text, p_session_id text, p_idempotency_key text, p_payment_provider text, p_payment_intent_id text, OUT success boolean, OUT order_id uuid, OUT status text, OUT total_amount_in_cents bigint, OUT currency text, OUT error_code text, OUT error_message text); Type: ACL; Schema: public; Owner: -
+-- Name: FUNCTION create_ticket_order(p_reservation_token text, p_session_id text, p_idempotency_key text, p_payment_provider text, p_payment_intent_id text); Type: ACL; Schema: public; Owner: -
 --
 
-REVOKE ALL ON FUNCTION public.create_ticket_order(p_reservation_token text, p_session_id text, p_idempotency_key text, p_payment_provider text, p_payment_intent_id text, OUT success boolean, OUT order_id uuid, OUT status text, OUT total_amount_in_cents bigint, OUT currency text, OUT error_code text, OUT error_message text) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.create_ticket_order(p_reservation_token text, p_session_id text, p_idempotency_key text, p_payment_provider text, p_payment_intent_id text, OUT success boolean, OUT order_id uuid, OUT status text, OUT total_amount_in_cents bigint, OUT currency text, OUT error_code text, OUT error_message text) TO ticketdb_app;
+REVOKE ALL ON FUNCTION public.create_ticket_order(p_reservation_token text, p_session_id text, p_idempotency_key text, p_payment_provider text, p_payment_intent_id text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.create_ticket_order(p_reservation_token text, p_session_id text, p_idempotency_key text, p_payment_provider text, p_payment_intent_id text) TO ticketdb_app;
 
 
 --
@@ -10329,11 +11510,11 @@ REVOKE ALL ON FUNCTION public.expire_holds(p_show_id uuid, p_reservation_ids uui
 
 
 --
--- Name: FUNCTION extend_reservation(p_reservation_token text, p_session_id text, OUT success boolean, OUT reservation_id uuid, OUT expires_at timestamp with time zone, OUT extensions_remaining integer, OUT error_code text, OUT error_message text); Type: ACL; Schema: public; Owner: -
+-- Name: FUNCTION extend_reservation(p_reservation_token text, p_session_id text, p_expires_at timestamp with time zone); Type: ACL; Schema: public; Owner: -
 --
 
-REVOKE ALL ON FUNCTION public.extend_reservation(p_reservation_token text, p_session_id text, OUT success boolean, OUT reservation_id uuid, OUT expires_at timestamp with time zone, OUT extensions_remaining integer, OUT error_code text, OUT error_message text) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.extend_reservation(p_reservation_token text, p_session_id text, OUT success boolean, OUT reservation_id uuid, OUT expires_at timestamp with time zone, OUT extensions_remaining integer, OUT error_code text, OUT error_message text) TO ticketdb_app;
+REVOKE ALL ON FUNCTION public.extend_reservation(p_reservation_token text, p_session_id text, p_expires_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.extend_reservation(p_reservation_token text, p_session_id text, p_expires_at timestamp with time zone) TO ticketdb_app;
 
 
 --
@@ -10352,11 +11533,11 @@ GRANT ALL ON FUNCTION public.extension_metrics(p_days integer) TO ticketdb_monit
 
 
 --
--- Name: FUNCTION fail_payment(p_show_id uuid, p_order_id uuid, p_provider text, p_event_id text, p_error_message text, OUT success boolean, OUT order_id uuid, OUT status text, OUT error_code text, OUT error_message text); Type: ACL; Schema: public; Owner: -
+-- Name: FUNCTION fail_payment(p_show_id uuid, p_order_id uuid, p_provider text, p_event_id text, p_error_message text); Type: ACL; Schema: public; Owner: -
 --
 
-REVOKE ALL ON FUNCTION public.fail_payment(p_show_id uuid, p_order_id uuid, p_provider text, p_event_id text, p_error_message text, OUT success boolean, OUT order_id uuid, OUT status text, OUT error_code text, OUT error_message text) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.fail_payment(p_show_id uuid, p_order_id uuid, p_provider text, p_event_id text, p_error_message text, OUT success boolean, OUT order_id uuid, OUT status text, OUT error_code text, OUT error_message text) TO ticketdb_app;
+REVOKE ALL ON FUNCTION public.fail_payment(p_show_id uuid, p_order_id uuid, p_provider text, p_event_id text, p_error_message text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.fail_payment(p_show_id uuid, p_order_id uuid, p_provider text, p_event_id text, p_error_message text) TO ticketdb_app;
 
 
 --
@@ -10486,6 +11667,20 @@ GRANT SELECT(payment_provider) ON TABLE public.ticket_orders TO ticketdb_monitor
 --
 
 GRANT SELECT(error_message) ON TABLE public.ticket_orders TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN ticket_orders.cancel_reason; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(cancel_reason) ON TABLE public.ticket_orders TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN ticket_orders.refunded_amount_in_cents; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(refunded_amount_in_cents) ON TABLE public.ticket_orders TO ticketdb_monitor;
 
 
 --
@@ -10675,11 +11870,11 @@ REVOKE ALL ON FUNCTION public.purge_history() FROM PUBLIC;
 
 
 --
--- Name: FUNCTION refund_order(p_show_id uuid, p_order_id uuid, OUT success boolean, OUT order_id uuid, OUT status text, OUT seats_released integer, OUT error_code text, OUT error_message text); Type: ACL; Schema: public; Owner: -
+-- Name: FUNCTION refund_order(p_show_id uuid, p_order_id uuid); Type: ACL; Schema: public; Owner: -
 --
 
-REVOKE ALL ON FUNCTION public.refund_order(p_show_id uuid, p_order_id uuid, OUT success boolean, OUT order_id uuid, OUT status text, OUT seats_released integer, OUT error_code text, OUT error_message text) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.refund_order(p_show_id uuid, p_order_id uuid, OUT success boolean, OUT order_id uuid, OUT status text, OUT seats_released integer, OUT error_code text, OUT error_message text) TO ticketdb_app;
+REVOKE ALL ON FUNCTION public.refund_order(p_show_id uuid, p_order_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.refund_order(p_show_id uuid, p_order_id uuid) TO ticketdb_app;
 
 
 --
@@ -10690,11 +11885,18 @@ REVOKE ALL ON FUNCTION public.refuse_change() FROM PUBLIC;
 
 
 --
--- Name: FUNCTION release_reservation(p_reservation_token text, p_session_id text, p_seat_ids uuid[], OUT success boolean, OUT reservation_id uuid, OUT seats_released integer, OUT error_code text, OUT error_message text); Type: ACL; Schema: public; Owner: -
+-- Name: FUNCTION release_reservation(p_reservation_token text, p_session_id text, p_seat_ids uuid[]); Type: ACL; Schema: public; Owner: -
 --
 
-REVOKE ALL ON FUNCTION public.release_reservation(p_reservation_token text, p_session_id text, p_seat_ids uuid[], OUT success boolean, OUT reservation_id uuid, OUT seats_released integer, OUT error_code text, OUT error_message text) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.release_reservation(p_reservation_token text, p_session_id text, p_seat_ids uuid[], OUT success boolean, OUT reservation_id uuid, OUT seats_released integer, OUT error_code text, OUT error_message text) TO ticketdb_app;
+REVOKE ALL ON FUNCTION public.release_reservation(p_reservation_token text, p_session_id text, p_seat_ids uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.release_reservation(p_reservation_token text, p_session_id text, p_seat_ids uuid[]) TO ticketdb_app;
+
+
+--
+-- Name: FUNCTION remember_payment_intent(p_order public.ticket_orders); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.remember_payment_intent(p_order public.ticket_orders) FROM PUBLIC;
 
 
 --
@@ -10721,11 +11923,11 @@ GRANT ALL ON FUNCTION public.reservation_metrics(p_since timestamp with time zon
 
 
 --
--- Name: FUNCTION reserve_seats(p_show_id uuid, p_seat_ids uuid[], p_session_id text, p_user_id text, p_email text, p_user_agent text, p_ip_address inet, OUT success boolean, OUT reservation_id uuid, OUT reservation_token text, OUT expires_at timestamp with time zone, OUT seat_count integer, OUT total_amount_in_cents bigint, OUT currency text, OUT error_code text, OUT error_message text); Type: ACL; Schema: public; Owner: -
+-- Name: FUNCTION reserve_seats(p_show_id uuid, p_seat_ids uuid[], p_session_id text, p_user_id text, p_email text, p_user_agent text, p_ip_address inet); Type: ACL; Schema: public; Owner: -
 --
 
-REVOKE ALL ON FUNCTION public.reserve_seats(p_show_id uuid, p_seat_ids uuid[], p_session_id text, p_user_id text, p_email text, p_user_agent text, p_ip_address inet, OUT success boolean, OUT reservation_id uuid, OUT reservation_token text, OUT expires_at timestamp with time zone, OUT seat_count integer, OUT total_amount_in_cents bigint, OUT currency text, OUT error_code text, OUT error_message text) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.reserve_seats(p_show_id uuid, p_seat_ids uuid[], p_session_id text, p_user_id text, p_email text, p_user_agent text, p_ip_address inet, OUT success boolean, OUT reservation_id uuid, OUT reservation_token text, OUT expires_at timestamp with time zone, OUT seat_count integer, OUT total_amount_in_cents bigint, OUT currency text, OUT error_code text, OUT error_message text) TO ticketdb_app;
+REVOKE ALL ON FUNCTION public.reserve_seats(p_show_id uuid, p_seat_ids uuid[], p_session_id text, p_user_id text, p_email text, p_user_agent text, p_ip_address inet) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.reserve_seats(p_show_id uuid, p_seat_ids uuid[], p_session_id text, p_user_id text, p_email text, p_user_agent text, p_ip_address inet) TO ticketdb_app;
 
 
 --
@@ -10797,6 +11999,13 @@ REVOKE ALL ON FUNCTION public.system_identifier() FROM PUBLIC;
 --
 
 REVOKE ALL ON FUNCTION public.unschedule_jobs() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION wait_for_others(p_since timestamp with time zone, p_rows integer); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.wait_for_others(p_since timestamp with time zone, p_rows integer) FROM PUBLIC;
 
 
 --
@@ -10963,6 +12172,14 @@ GRANT SELECT ON TABLE public.api_request_log TO ticketdb_monitor;
 
 
 --
+-- Name: TABLE currencies; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.currencies TO ticketdb_app;
+GRANT SELECT ON TABLE public.currencies TO ticketdb_monitor;
+
+
+--
 -- Name: COLUMN payment_events.provider; Type: ACL; Schema: public; Owner: -
 --
 
@@ -11023,6 +12240,13 @@ GRANT SELECT(error_code) ON TABLE public.payment_events TO ticketdb_monitor;
 --
 
 GRANT SELECT(created_at) ON TABLE public.payment_events TO ticketdb_monitor;
+
+
+--
+-- Name: TABLE refunds; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.refunds TO ticketdb_monitor;
 
 
 --

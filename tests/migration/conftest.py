@@ -126,6 +126,13 @@ def start(database: Database) -> Iterator[Start]:
         yield run
 
 
+def take_migration_lock(holder: psycopg.Connection) -> None:
+    """As a migration holds it, until `holder` ends its transaction. The table must be there."""
+    holder.execute(
+        "BEGIN; LOCK TABLE public.ticketdb_alembic_version IN SHARE UPDATE EXCLUSIVE MODE"
+    )
+
+
 def await_waiting(observer: psycopg.Connection) -> None:
     """Until a session of the program waits for a lock."""
     while observer.execute(f"SELECT {WAITING}".encode()).rowcount == 0:

@@ -7,8 +7,9 @@ import psycopg
 import pytest
 
 from tests.conftest import Connect, Database
-from tests.migration.conftest import OTHER_NAMES, Program
+from tests.migration.conftest import OTHER_NAMES, Program, take_migration_lock
 from ticketdb.config import Variables
+from ticketdb.database import own_sql
 from ticketdb.errors import TicketdbError
 from ticketdb.migrate import adopt, apply, revert
 from ticketdb.resources import shipped_tree
@@ -141,9 +142,8 @@ def test_where_there_is_a_ledger_there_is_nothing_to_adopt(
 
 
 def test_the_migration_lock_is_held(forgetful: psycopg.Connection, database: Database) -> None:
-    forgetful.execute(
-        "SELECT pg_advisory_lock(hashtextextended('ticketdb migration of public', 0))"
-    )
+    forgetful.execute(own_sql("bootstrap.sql", Variables(), tables="[]").encode())
+    take_migration_lock(forgetful)
     with pytest.raises(TicketdbError, match="holds the migration lock"):
         adopt(database.dsn, Variables(), wait=0.2)
 

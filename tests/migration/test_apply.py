@@ -15,7 +15,7 @@ from psycopg import sql
 
 from tests.conftest import NAMES, Connect, Database
 from tests.migration.by_hand import add_revision
-from tests.migration.conftest import OTHER_NAMES, fingerprint
+from tests.migration.conftest import OTHER_NAMES, fingerprint, take_migration_lock
 from ticketdb.catalog import Catalog
 from ticketdb.cluster import private_cluster
 from ticketdb.config import Variables
@@ -223,10 +223,11 @@ def test_of_many_at_once_one_migrates_and_the_others_find_nothing_to_do(
 def test_the_migration_lock_is_waited_for_and_its_holder_named(
     empty_database: Database, connect: Connect
 ) -> None:
+    apply(empty_database.dsn, Variables(), to=CHAIN[0].revision)
     holder = connect(empty_database)
-    holder.execute("SELECT pg_advisory_lock(hashtextextended('ticketdb migration of public', 0))")
+    take_migration_lock(holder)
     pid = holder.info.backend_pid
-    with pytest.raises(TicketdbError, match=f"pid {pid} .*holds the migration lock") as caught:
+    with pytest.raises(TicketdbError, match=rf"pid {pid} \(.*holds the migration lock") as caught:
         apply(empty_database.dsn, Variables(), wait=0.3)
     assert (caught.value.code, caught.value.exit_status) == ("E_LOCK_TIMEOUT", 4)
     holder.close()
@@ -343,8 +344,8 @@ def test_apply_stops_when_somebody_else_may_have_the_migration_lock(
     observer = connect(empty_database)
     holder = (
         "SELECT pg_terminate_backend(l.pid, 5000) FROM pg_locks AS l"
-        " INNER JOIN pg_database AS d ON d.oid = l.database AND d.datname = current_database()"
-        " WHERE l.locktype = 'advisory'"
+        " WHERE l.relation = 'public.ticketdb_alembic_version'::regclass"
+        " AND l.mode = 'ShareUpdateExclusiveLock'"
     )
 
     def end_holder(step: Step) -> None:

@@ -30,11 +30,12 @@ from tests.migration.conftest import (
     clean_environment,
     fingerprint,
     next_line,
+    take_migration_lock,
 )
 from ticketdb.catalog import Catalog
 from ticketdb.cluster import Cluster, private_cluster
 from ticketdb.config import Variables
-from ticketdb.database import State
+from ticketdb.database import State, own_sql
 from ticketdb.errors import TicketdbError
 from ticketdb.migrate import Step, apply, revert, split_statements
 from ticketdb.render import render
@@ -53,7 +54,6 @@ HEAD = CHAIN[-1].revision
 PROCESSES = 8
 ROUNDS = 10
 PAUSE_SECONDS = 0.01  # between two looks: leaves the processor to those who are waited for
-LOCK = "hashtextextended('ticketdb migration of public', 0)"
 OURS = (
     "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'ticketdb'"
     " AND backend_type = 'client backend'"
@@ -87,11 +87,19 @@ for folder in sys.argv[1:]:
 
 @contextmanager
 def held_up(gatekeeper: psycopg.Connection) -> Iterator[None]:
-    """Let what is started in the block go on together, when the last has come to the lock."""
-    gatekeeper.execute(f"SELECT pg_advisory_lock({LOCK})".encode())
+    """Let what is started in the block go on together, when the last has come to the lock.
+
+    The lock is on a table, which must be there; and nothing is applied yet.
+    """
+    gatekeeper.execute(own_sql("bootstrap.sql", NAMES, tables="[]").encode())
+    take_migration_lock(gatekeeper)
     yield
-    await_true(gatekeeper, f"SELECT count(*) = {PROCESSES} {OURS}")
-    gatekeeper.execute(f"SELECT pg_advisory_unlock({LOCK})".encode())
+    # Each has a session that looks, and one for the lock.
+    await_true(
+        gatekeeper,
+        f"SELECT pg_stat_clear_snapshot() IS NOT NULL AND count(*) = {2 * PROCESSES} {OURS}",
+    )
+    gatekeeper.execute("ROLLBACK")
 
 
 def assert_one_has_migrated(outputs: list[str]) -> None:

@@ -12,9 +12,10 @@ from psycopg import sql
 
 from tests.conftest import Connect, Database
 from tests.migration.by_hand import add_indexes
-from tests.migration.conftest import OTHER_NAMES, Program, fingerprint
+from tests.migration.conftest import OTHER_NAMES, Program, fingerprint, take_migration_lock
 from ticketdb.catalog import differences
 from ticketdb.config import Variables
+from ticketdb.errors import TicketdbError
 from ticketdb.migrate import apply, revert, script
 from ticketdb.resources import Tree, shipped_tree
 from ticketdb.revision import read_chain
@@ -201,16 +202,18 @@ def test_a_script_is_for_a_database_with_the_same_names(behind: Database) -> Non
 
 def test_a_script_takes_the_migration_lock(behind: Database, connect: Connect) -> None:
     holder = connect(behind)
-    holder.execute("SELECT pg_advisory_lock(hashtextextended('ticketdb migration of public', 0))")
+    take_migration_lock(holder)
     text = script(NAMES, start=BEFORE)
     assert "another migration of this schema is running" in refused(behind, text)
     holder.close()
     assert run(behind, text) == (0, "")
 
 
-def test_a_script_holds_the_migration_lock_to_its_end(behind: Database, connect: Connect) -> None:
+def test_a_script_holds_the_migration_lock_while_a_revision_runs(
+    behind: Database, connect: Connect
+) -> None:
     blocker, observer = connect(behind), connect(behind)
-    blocker.execute("BEGIN; LOCK TABLE public.ticketdb_alembic_version IN SHARE MODE")
+    blocker.execute("BEGIN; LOCK TABLE public.ticketdb_migrations IN SHARE MODE")
     text = script(NAMES, start=BEFORE)
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(run, behind, text)
@@ -219,15 +222,71 @@ def test_a_script_holds_the_migration_lock_to_its_end(behind: Database, connect:
             " AND application_name = 'psql' AND datname = current_database()"
         ).fetchall():
             assert not running.done()
-        taken = "SELECT pg_try_advisory_lock(hashtextextended('ticketdb migration of public', 0))"
-        assert observer.execute(taken).fetchone() == (False,)
+        with pytest.raises(TicketdbError, match=r"psql.* holds the migration lock"):
+            apply(behind.dsn, NAMES, wait=0)
         blocker.execute("COMMIT")
         assert running.result() == (0, "")
-    assert observer.execute(taken).fetchone() == (True,)
+    assert apply(behind.dsn, NAMES, wait=0).applied == ()
+
+
+def test_a_script_stops_where_another_migration_has_come_in_between(behind: Database) -> None:
+    revert(behind.dsn, NAMES, CHAIN[-3].revision, allow_data_loss=True)
+    text = script(NAMES, start=CHAIN[-3].revision)
+    position = text.index(f"\\echo {HEAD}: ")
+    other = script(NAMES, start=BEFORE)
+    status, told = run(behind, text[:position] + other + text[position:])
+    assert (status, "another migration has come in between" in told) == (3, True)
+    assert f"the database is at {HEAD}" in told
+    assert contents(behind)[2] == [(HEAD,)]
+
+
+@pytest.mark.parametrize(
+    ("before", "options"),
+    [
+        ("BEGIN;\n", ()),
+        ("START TRANSACTION ISOLATION LEVEL SERIALIZABLE;\nSELECT 1;\n", ()),
+        ("\\set AUTOCOMMIT off\nSELECT 1;\n", ()),
+        ("", ("-1",)),
+    ],
+    ids=["BEGIN", "serializable", "without autocommit", "psql -1"],
+)
+def test_a_script_is_refused_inside_a_transaction(
+    before: str, options: tuple[str, ...], behind: Database
+) -> None:
+    """Whoever ends that decides whether anything has happened: one might say ROLLBACK."""
+    text = script(NAMES, start=BEFORE)
+    unchanged = contents(behind)
+    status, told = run(behind, f"{before}{text}", *options)
+    assert (status, "this script must not be run inside a transaction" in told) == (3, True), told
+    assert "psql without -1" in told
+    assert contents(behind) == unchanged
+    assert run(behind, text) == (0, "")
+
+
+def test_a_script_inside_a_transaction_installs_nothing(
+    empty_database: Database, connect: Connect
+) -> None:
+    text = f"BEGIN;\n{script(NAMES)}\nCOMMIT;\n"
+    status, told = run(empty_database, text, "-v", "ON_ERROR_STOP=0")
+    assert (status, "must not be run inside a transaction" in told) == (3, True)
+    made = connect(empty_database).execute("SELECT relname FROM pg_class WHERE oid >= 16384")
+    assert made.fetchall() == []
+
+
+def test_a_script_that_would_lead_down_is_not_written(ticketdb: Program) -> None:
+    done = ticketdb("script", "--from", HEAD, "--to", MIDDLE)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"error [E_BEYOND]: a script leads up, and {MIDDLE} comes before {HEAD}"
+        f" - to go back: `ticketdb revert --to {MIDDLE}`\n"
+    )
 
 
 def test_a_script_leaves_the_session_as_it_was(behind: Database) -> None:
-    show = "SELECT name, setting FROM pg_settings WHERE name IN ('search_path', 'lock_timeout');\n"
+    show = (
+        "SELECT name, setting FROM pg_settings WHERE name !~ '^transaction_|[.]'"
+        " AND name NOT IN ('application_name', 'client_encoding') ORDER BY name;\n"
+    )
     text = script(NAMES, start=BEFORE)
     psql = behind.cluster.binaries.bindir / "psql"
     command: list[Any] = [psql, "-X", "-q", "-A", "-t", behind.dsn]
@@ -235,7 +294,9 @@ def test_a_script_leaves_the_session_as_it_was(behind: Database) -> None:
         command, input=show + text + show, check=True, capture_output=True, text=True
     )
     lines = done.stdout.splitlines()
-    assert lines[:2] == lines[-2:]
+    settings = len(lines) - max(n for n, line in enumerate(lines) if line.startswith("DateStyle|"))
+    assert settings > 100
+    assert lines[:settings] == lines[-settings:]
 
 
 def test_a_script_refuses_tables_that_were_there_before(

@@ -57,7 +57,11 @@ TAMPERING = [
         "comments",
         "refund_order(uuid,uuid): 'x' instead of",
     ),
-    ("COMMENT ON ROLE ticketdb_app IS NULL", "roles", "role ticketdb_app: "),
+    (
+        "COMMENT ON ROLE ticketdb_app IS 'x. Created by ticketdb.'",
+        "roles",
+        "role ticketdb_app: '",
+    ),
     # columns
     ("ALTER TABLE shows ADD COLUMN x text", "columns", "column public.shows.x is not ours: '"),
     ("ALTER TABLE shows ALTER name DROP NOT NULL", "columns", "instead of '2 text NOT NULL"),
@@ -178,7 +182,11 @@ TAMPERING = [
         "functions",
         "body public.is_time_zone(text) differs in line 1: 'SELECT true' instead of",
     ),
-    ("ALTER FUNCTION refund_order RESET search_path", "functions", "search_path=public, pg_temp;"),
+    (
+        "ALTER FUNCTION refund_order RESET search_path",
+        "functions",
+        "search_path=pg_catalog, pg_temp",
+    ),
     (
         "ALTER FUNCTION refund_order SET search_path = x",
         "functions",

@@ -10,8 +10,7 @@ import pytest
 
 from tests.conftest import REQUIRE_PG_CRON, skip_without
 from ticketdb.cluster import Cluster
-from ticketdb.config import Variables
-from ticketdb.database import own_sql
+from ticketdb.database import settings_sql
 from ticketdb.resources import Tree, shipped_tree
 from ticketdb.revision import read_chain
 from ticketdb_develop import lint
@@ -141,7 +140,7 @@ def test_lines_stay_where_they_are_when_a_template_is_rendered() -> None:
 
 
 def test_revisions_without_a_lock_timeout_are_refused() -> None:
-    settings = own_sql("settings.sql", Variables(), lock_timeout="2s", statement_timeout="0s")
+    settings = settings_sql(patient=True, lock_timeout=2.0)
     assert squawk(REVISIONS, settings) == []
     found = squawk(REVISIONS, settings.replace("'lock_timeout'", "'deadlock_timeout'"))
     assert {finding.rule for finding in found} == {"require-lock-timeout"}

@@ -1,0 +1,171 @@
+"""Holds in transactions whose snapshot is older than what others have done since.
+
+At REPEATABLE READ and above such a call answers what it would answer if it had been first, or fails
+with serialization_failure, whereupon the caller tries again. At READ COMMITTED it sees what is.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import psycopg
+import pytest
+
+from tests.behaviour.conftest import Connection, Hall, Row, broken_invariants, enter, make_hall
+from tests.conftest import Connect
+
+SNAPSHOT_LEVELS = ["REPEATABLE READ", "SERIALIZABLE"]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Anna's hold of seats 0 and 1, a transaction that has looked, and everybody else."""
+
+    hall: Hall
+    hold: Row
+    late: Hall
+
+    def begin(self, level: str) -> None:
+        """Begin the transaction, and take its snapshot."""
+        self.late.connection.execute(f"BEGIN ISOLATION LEVEL {level}".encode())
+        self.late.connection.execute("SELECT FROM shows")
+
+
+@pytest.fixture
+def scene(connect: Connect) -> Iterator[Scene]:
+    hall = make_hall(connect())
+    late: Connection = enter(connect())
+    late.execute("SET statement_timeout = '30s'")
+    yield Scene(hall, hall.hold(0, 1), replace(hall, connection=late))
+    late.execute("ROLLBACK")
+    assert broken_invariants(hall.connection) == []
+
+
+Act = Callable[[Hall, Row], Row]
+
+# What somebody does first, what the late transaction does then, and what that answers where it can
+# see the first: each has decided by the same hold.
+CHANGES: dict[str, tuple[Act, Act, str | None]] = {
+    "one seat released, then the rest": (
+        lambda hall, hold: hall.release(hold, hall.ids(0)),
+        lambda hall, hold: hall.release(hold),
+        None,
+    ),
+    "one seat released, then the same": (
+        lambda hall, hold: hall.release(hold, hall.ids(0)),
+        lambda hall, hold: hall.release(hold, hall.ids(0)),
+        "SEATS_NOT_FOUND",
+    ),
+    "one seat released, then extended": (
+        lambda hall, hold: hall.release(hold, hall.ids(0)),
+        lambda hall, hold: hall.extend(hold),
+        None,
+    ),
+    "one seat released, then ordered": (
+        lambda hall, hold: hall.release(hold, hall.ids(0)),
+        lambda hall, hold: hall.order(hold),
+        None,
+    ),
+    "one seat released, then all reserved again": (
+        lambda hall, hold: hall.release(hold, hall.ids(0)),
+        lambda hall, _: hall.reserve(0, 1),
+        "DUPLICATE_RESERVATION",
+    ),
+    "released, then extended": (
+        lambda hall, hold: hall.release(hold),
+        lambda hall, hold: hall.extend(hold),
+        "RESERVATION_INACTIVE",
+    ),
+    "released, then asked for again": (
+        lambda hall, hold: hall.release(hold),
+        lambda hall, _: hall.reserve(0, 1),
+        None,
+    ),
+    "extended, then released": (
+        lambda hall, hold: hall.extend(hold),
+        lambda hall, hold: hall.release(hold),
+        None,
+    ),
+    "extended, then extended": (
+        lambda hall, hold: hall.extend(hold),
+        lambda hall, hold: hall.extend(hold),
+        None,
+    ),
+    "extended, then asked for again": (
+        lambda hall, hold: hall.extend(hold),
+        lambda hall, _: hall.reserve(0, 1),
+        None,
+    ),
+    "another hold of the session, then a third": (
+        lambda hall, _: hall.hold(2, session="ben"),
+        lambda hall, _: hall.reserve(3, session="ben"),
+        "DUPLICATE_RESERVATION",
+    ),
+    "the same seats for the session, then again": (
+        lambda hall, _: hall.hold(2, 3, session="ben"),
+        lambda hall, _: hall.reserve(3, 2, session="ben"),
+        None,
+    ),
+    "seats reserved, then for another session": (
+        lambda hall, _: hall.hold(2, session="ben"),
+        lambda hall, _: hall.reserve(2, session="cleo"),
+        "SEATS_UNAVAILABLE",
+    ),
+}
+
+
+@pytest.mark.parametrize("level", SNAPSHOT_LEVELS)
+@pytest.mark.parametrize("change", CHANGES)
+def test_who_decides_by_a_snapshot_that_is_out_of_date_is_to_try_again(
+    scene: Scene, change: str, level: str
+) -> None:
+    first, then, expected = CHANGES[change]
+    scene.begin(level)
+    assert first(scene.hall, scene.hold).success
+    with pytest.raises(psycopg.errors.SerializationFailure):
+        then(scene.late, scene.hold)
+    scene.late.connection.execute("ROLLBACK")
+    # Which helps.
+    scene.begin(level)
+    assert then(scene.late, scene.hold).error_code == expected
+    scene.late.connection.execute("COMMIT")
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_at_read_committed_the_same_calls_answer_at_once(scene: Scene, change: str) -> None:
+    """The control: nothing of this is wrong in itself."""
+    first, then, expected = CHANGES[change]
+    scene.begin("READ COMMITTED")
+    assert first(scene.hall, scene.hold).success
+    assert then(scene.late, scene.hold).error_code == expected
+    scene.late.connection.execute("COMMIT")
+
+
+@pytest.mark.parametrize("level", SNAPSHOT_LEVELS)
+@pytest.mark.parametrize(
+    "use",
+    [
+        pytest.param(lambda hall, hold: hall.extend(hold), id="extend"),
+        pytest.param(lambda hall, hold: hall.release(hold), id="release"),
+        pytest.param(lambda hall, _: hall.reserve(0, 1), id="reserve again"),
+    ],
+)
+def test_a_hold_that_was_found_over_and_taken_since_is_not_used(
+    scene: Scene, level: str, use: Act
+) -> None:
+    scene.begin(level)
+    scene.hall.let_run_out(scene.hold)
+    scene.hall.hold(0, session="ben")
+    with pytest.raises(psycopg.errors.SerializationFailure):
+        use(scene.late, scene.hold)
+
+
+@pytest.mark.parametrize("level", SNAPSHOT_LEVELS)
+def test_what_nobody_else_has_touched_is_done(scene: Scene, level: str) -> None:
+    """The control: not every call of a late transaction fails."""
+    scene.begin(level)
+    scene.hall.hold(5, session="ben")
+    assert scene.late.extend(scene.hold).success
+    assert scene.late.reserve(0, 1).reservation_token == scene.hold.reservation_token
+    assert scene.late.release(scene.hold).success
+    assert scene.late.reserve(0, 2).success
+    scene.late.connection.execute("COMMIT")

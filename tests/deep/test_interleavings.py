@@ -1,0 +1,165 @@
+"""Whatever meets whatever, wherever: what comes of it could have come of one after the other.
+
+`make test` plays a sample, always the same; `make test-deep` plays thousands, and other ones with
+TICKETDB_TEST_SEED.
+"""
+
+import os
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from tests.behaviour.conftest import LOG_OF, Connection, enter
+from tests.behaviour.sabotage import Edit
+from tests.conftest import Connect, Database
+from tests.deep.driver import LEVELS, READ_COMMITTED, install_gates, with_gates
+from tests.deep.stage import (
+    SCENES,
+    Beginning,
+    Part,
+    Scene,
+    held,
+    ordered,
+    orders,
+    pays,
+    releases,
+    reserve,
+)
+from tests.deep.theatre import Play, Theatre, open_theatre
+
+DEEP = os.environ.get("TICKETDB_TEST_DEEP") == "1"
+SEED = os.environ.get("TICKETDB_TEST_SEED", "1")
+PLAYS = 750 if DEEP else 27  # of each scene
+LONGEST = 8  # stops of a transaction, more or less
+
+
+@pytest.fixture
+def owner(connect: Connect) -> Connection:
+    return enter(connect())
+
+
+@pytest.fixture
+def theatre(database: Database, owner: Connection) -> Iterator[Theatre]:
+    with open_theatre(database, owner) as opened:
+        yield opened
+
+
+def sample(scene: Scene, chance: random.Random) -> Iterator[Play]:
+    """Two or three transactions, of which one or two are stopped somewhere for the others."""
+    for number in range(PLAYS):
+        count = 3 if number % 4 == 3 else 2
+        parts = tuple(chance.choices(scene.parts, k=count))
+        order = chance.sample(range(count), count)
+        schedule = tuple((n, chance.randrange(LONGEST)) for n in order[: count - number % 2])
+        rest = (*order[len(schedule) :], *order[: len(schedule)])
+        rolled_back = frozenset(chance.sample(order, 1) if chance.random() < 0.15 else [])
+        yield Play(scene, parts, LEVELS[number % len(LEVELS)], schedule, rest, rolled_back)
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
+def test_whatever_meets_could_have_come_one_after_the_other(scene: Scene, theatre: Theatre) -> None:
+    plays = sample(scene, random.Random(f"{SEED} {scene.name}"))
+    wrong = [found for play in plays if (found := theatre.play(play)) is not None]
+    assert not wrong, f"{len(wrong)} of {PLAYS} plays end wrong, with seed {SEED}:\n" + "\n\n".join(
+        wrong[:5]
+    )
+    # Otherwise nobody has met anybody.
+    assert theatre.seen["waits"] > PLAYS / 10, theatre.seen
+
+
+def every_stop(beginning: Beginning, parts: tuple[Part, Part], level: str) -> list[Play]:
+    """The plays in which one is stopped at one of its stops until the other is done."""
+    return [
+        Play(Scene(beginning, ()), parts, level, ((first, length),), (1 - first, first))
+        for first in (0, 1)
+        for length in range(LONGEST + 1)
+    ]
+
+
+@pytest.mark.parametrize(
+    "level",
+    [
+        pytest.param(level, marks=[pytest.mark.xfail] if level == "REPEATABLE READ" else [])
+        for level in LEVELS
+    ],
+)
+def test_a_hold_that_is_ordered_and_given_back_at_once_is_one_or_the_other(
+    theatre: Theatre, level: str
+) -> None:
+    """Whoever releases by an old snapshot does not see the order."""
+    for back in (releases("anna", 1), releases("anna")):
+        for play in every_stop(held, (orders("anna", "k1"), back), level):
+            assert theatre.play(play) is None
+    if level != READ_COMMITTED:
+        assert theatre.seen["40001"] > 0, theatre.seen
+
+
+def test_a_hold_that_nobody_locks_is_found_out(theatre: Theatre, owner: Connection) -> None:
+    """The control: where a lock is missing, some order of steps shows it."""
+    plays = every_stop(held, (orders("anna", "k1"), releases("anna")), READ_COMMITTED)
+    assert [theatre.play(play) for play in plays] == [None] * len(plays)
+    Edit("lock_reservation", "FOR UPDATE;", ";")(owner)
+    found = [wrong for play in plays if (wrong := theatre.play(play)) is not None]
+    assert any("no serial order ends so" in wrong for wrong in found)
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        pytest.param(
+            Edit("create_ticket_order", "v_hold.id IS NULL THEN 'NOT_FOUND'",
+                 "v_hold.id IS NOT NULL THEN 'INTERNAL_ERROR'"),
+            "answered INTERNAL_ERROR",
+            id="an error of the system",
+        ),
+        pytest.param(
+            Edit("release_reservation", "'released', v_hold.id", "'expired', v_hold.id"),
+            None,
+            id="wrong alike in any order, which is for others to find",
+        ),
+    ],
+)  # fmt: skip
+def test_an_end_that_no_order_explains_is_found_out(
+    theatre: Theatre, owner: Connection, edit: Edit, told: str | None
+) -> None:
+    edit(owner)
+    parts = (orders("anna", "k1"), releases("anna", 0))
+    wrong = theatre.play(Play(Scene(held, ()), parts, READ_COMMITTED, ((0, 1),), (1, 0)))
+    assert wrong is None if told is None else told in (wrong or "")
+
+
+def test_a_rolled_back_transaction_counts_for_nothing(theatre: Theatre) -> None:
+    parts = (pays("anna"), reserve("bert", 2))
+    play = Play(Scene(ordered, ()), parts, READ_COMMITTED, ((0, 9),), (1, 0), frozenset({0}))
+    assert theatre.play(play) is None
+    assert {key[1:] for key in theatre.serial} == {("bert reserves [2]",)}
+
+
+def test_all_functions_that_sell_have_gates(owner: Connection) -> None:
+    have = set(install_gates(owner))
+    assert {"lock_reservation", "lock_order", "end_holds"} <= have
+    # Those that lock by the functions above and then write nothing of their own have theirs there.
+    assert set(LOG_OF) <= have
+
+
+def test_a_gate_stands_before_what_locks_or_writes_and_nowhere_else() -> None:
+    body = """CREATE FUNCTION s.f()
+BEGIN
+    SELECT a INTO v FROM s.seats;
+    IF v THEN -- as here
+        UPDATE s.log SET a = 1;
+        WITH x AS (
+            SELECT FROM s.seats
+            FOR UPDATE
+        )
+        SELECT 1;
+    ELSE
+        INSERT INTO s.seats VALUES (1);
+    END IF;
+END"""
+    gated = with_gates(body, "g", ["seats"])
+    assert [line.strip() for line in gated.split("\n") if line not in body.split("\n")] == [
+        "PERFORM g('f locks seats');",
+        "PERFORM g('f writes seats');",
+    ]
