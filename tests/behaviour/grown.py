@@ -69,7 +69,8 @@ RESERVATIONS = """
 
     -- What was sold was given back since, so that seats could be sold again and again.
     INSERT INTO ticket_orders (id, show_id, reservation_id, seat_ids, status, total_amount_in_cents,
-        refunded_amount_in_cents, currency, payment_provider, payment_intent_id, created_at, paid_at)
+        refunded_amount_in_cents, currency, payment_provider, payment_intent_id, created_at,
+        paid_at)
     SELECT past.order_id, past.show_id, past.hold_id,
         ARRAY(
             SELECT claim.show_seat_id FROM reservation_seats AS claim

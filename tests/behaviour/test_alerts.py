@@ -429,7 +429,7 @@ def test_a_run_that_failed_fires_at_once_until_another_has_succeeded(
 
 def test_a_run_that_does_not_end_is_no_sign_of_life(connection: Connection) -> None:
     write(connection, Run(seconds_ago=1000), Run(seconds_ago=60, status="running"))
-    assert firing(connection) == {"cleanup_job_failed", "cleanup_job_silent"}
+    assert firing(connection) == {"cleanup_job_failed", "cleanup_job_silent", "cleanup_job_slow"}
 
 
 # What a DBA changes
