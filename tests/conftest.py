@@ -220,7 +220,7 @@ def template_database(cluster: Cluster) -> str:
         connection.execute("SELECT pg_advisory_lock(%s)", [TEMPLATE_LOCK])
         made = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [TEMPLATE])
         if made.fetchone() is None:
-            _drop_database(connection, building)  # left by a worker whose attempt failed
+            drop_database(connection, building)  # left by a worker whose attempt failed
             cluster.create_database(building)
             migrate.apply(cluster.dsn(building), NAMES)
             connection.execute(
@@ -288,10 +288,10 @@ def throw_away_database(cluster: Cluster, template: str | None) -> Iterator[Data
     cluster.create_database(database.name, template)
     yield database
     with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
-        _drop_database(connection, database.name)
+        drop_database(connection, database.name)
 
 
-def _drop_database(connection: psycopg.Connection, name: str) -> None:
+def drop_database(connection: psycopg.Connection, name: str) -> None:
     statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
     connection.execute(statement.format(sql.Identifier(name)))
 

@@ -6,8 +6,8 @@ SELECT
     h.status AS state,
     h.message AS text,
     NULL AS severity,
-    NULL::double precision AS value,
-    NULL AS unit,
+    h.value,
+    h.unit,
     NULL AS comparison,
     NULL::double precision AS threshold
 FROM {{ monitoring_schema }}.health AS h

@@ -25,8 +25,11 @@ DASHBOARDS = {
     "Quality Metrics": ("quality_dashboard",),
     "System Health": ("system_health", "connection_pool", "api_endpoint_health"),
 }
-VIEWS = (*(view for views in DASHBOARDS.values() for view in views), "alerts")
+VIEWS = (*(view for views in DASHBOARDS.values() for view in views), "health", "alerts")
 SEVERITIES = ("critical", "warning", "info")
+# What cannot be told must not hide what can.
+WORST_LAST = ("OK", "UNKNOWN", "WARNING", "CRITICAL")
+SERIOUS = WORST_LAST[2:]
 
 Rows = list[dict[str, Any]]
 Views = dict[str, Rows]
@@ -73,18 +76,19 @@ def rows_of(connection: Connection, schema: str, names: Sequence[str]) -> Views:
 
 
 def as_data(views: Views) -> dict[str, Any]:
-    """The same for a machine: the rows of each dashboard by its title and view, and the alerts."""
+    """The same for a machine: the rows of each dashboard by title and view, health, and alerts."""
     return {
         "dashboards": {
             title: {name: views[name] for name in names if name in views}
             for title, names in DASHBOARDS.items()
         },
+        "health": views.get("health", []),
         "alerts": views.get("alerts", []),
     }
 
 
 def drawn(views: Views) -> Group:
-    """The dashboards and the alerts, as far as there are any, as wide as the terminal allows."""
+    """The dashboards, health and the alerts, as far as there are any, as wide as the terminal."""
     parts: list[RenderableType] = []
     for title, names in DASHBOARDS.items():
         tables = [
@@ -93,6 +97,8 @@ def drawn(views: Views) -> Group:
             if name in views
         ]
         parts += [Text(title, "bold"), Columns(tables, padding=(0, 4))] if tables else []
+    if "health" in views:
+        parts += [Text("Health", "bold"), *_health(views["health"])]
     if "alerts" in views:
         parts += [Text("Alerts", "bold"), *_alerts(views["alerts"])]
     return Group(*parts)
@@ -102,7 +108,39 @@ def _upright(rows: Rows) -> Rows:
     """A single row of figures reads better from top to bottom."""
     if len(rows) != 1 or any(isinstance(value, str) for value in rows[0].values()):
         return rows
-    return [{"": heading(name), " ": value} for name, value in rows[0].items()]
+    return [{"": heading(name), " ": never(name, value)} for name, value in rows[0].items()]
+
+
+def never(name: str, value: Any) -> Any:
+    """The value of a column; of an age that there is none of, what that means."""
+    return "never" if value is None and name.endswith("_age_seconds") else value
+
+
+def _health(checks: Rows) -> Iterator[RenderableType]:
+    lines = [
+        {
+            "": check["status"],
+            "check": check["check_name"],
+            "message": check["message"],
+            "value": check["value"],
+            " ": check["unit"],
+        }
+        for check in sorted(checks, key=lambda check: -WORST_LAST.index(check["status"]))
+    ]
+    yield table("", lines, ["bold red" if line[""] in SERIOUS else "" for line in lines])
+
+
+def unwell(checks: Rows) -> str:
+    """The checks that are not OK by their status, worst first; the alerts speak for themselves."""
+    found: dict[str, list[str]] = {}
+    for check in checks:
+        if check["status"] != "OK" and check["check_name"] != "alerts":
+            found.setdefault(check["status"], []).append(check["check_name"])
+    return "; ".join(
+        f"{status}: {', '.join(sorted(found[status]))}"
+        for status in reversed(WORST_LAST)
+        if status in found
+    )
 
 
 def _alerts(alerts: Rows) -> Iterator[RenderableType]:
@@ -111,7 +149,8 @@ def _alerts(alerts: Rows) -> Iterator[RenderableType]:
             "": "FIRING" if alert["firing"] else "quiet",
             "alert": alert["alert_name"],
             "severity": alert["severity"],
-            "value": alert["value"],
+            # What fires without a number is about what has never happened.
+            "value": "never" if alert["firing"] and alert["value"] is None else alert["value"],
             "threshold": alert["threshold"],
             "window_seconds": alert["time_window_seconds"],
         }
@@ -129,7 +168,7 @@ def table(title: str, rows: Rows, styles: Sequence[str] = ()) -> Table:
     made = Table(title=title or None, title_justify="left", title_style="dim", box=SIMPLE_HEAD)
     made.show_edge = made.pad_edge = False
     made.padding = (0, 1, 0, 0)
-    cells = [[shown(value) for value in row.values()] for row in rows]
+    cells = [[shown(never(name, value)) for name, value in row.items()] for row in rows]
     names = list(rows[0]) if rows else []
     made.show_header = any(name.strip() for name in names)
     for index, name in enumerate(names):

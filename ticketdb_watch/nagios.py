@@ -12,6 +12,7 @@ from enum import IntEnum
 
 from ticketdb.config import Variables
 from ticketdb.database import Row, connect, explained, query
+from ticketdb_watch import dashboards
 from ticketdb_watch.dashboards import figure, printable
 
 
@@ -24,8 +25,7 @@ class State(IntEnum):
     UNKNOWN = 3
 
 
-# What cannot be told must not hide what can.
-WORST_LAST = (State.OK, State.UNKNOWN, State.WARNING, State.CRITICAL)
+WORST_LAST = [State[status] for status in dashboards.WORST_LAST]
 
 # The stricter of ours and the role's. In milliseconds; 0 means none.
 LIMIT = """
@@ -82,12 +82,18 @@ def check(dsn: str, variables: Variables, alert_name: str, seconds: float) -> in
 
 
 def _complaint(row: Row) -> str:
-    subject = row.name if row.kind == "check" else _reading(row)
-    return f"{subject}: {row.text.rstrip('.')}"
+    if row.kind == "alert":
+        return f"{_reading(row)}: {row.text.rstrip('.')}"
+    number = "" if row.value is None else f" ({figure(row.value)}{row.unit})"
+    return f"{row.name}: {row.text}{number}"
 
 
 def _reading(alert: Row) -> str:
-    value = "has no data" if alert.value is None else f"is {figure(alert.value)}{alert.unit}"
+    if alert.value is None:
+        # What fires without a number is about what has never happened.
+        value = "has no data" if alert.state == "OK" else "says never"
+    else:
+        value = f"is {figure(alert.value)}{alert.unit}"
     return f"{alert.name} {value} (fires {alert.comparison} {figure(alert.threshold)})"
 
 

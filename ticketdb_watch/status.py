@@ -52,7 +52,9 @@ class Status:
     def drawn(self) -> Group:
         """The same for people."""
         firing = [alert["alert_name"] for alert in self.views.get("alerts", []) if alert["firing"]]
-        facts = self.facts | {"firing": ", ".join(firing) or "no alert"}
+        unwell = dashboards.unwell(self.views.get("health", []))
+        quiet = "none, but see health" if unwell else "no alert"
+        facts = self.facts | {"firing": ", ".join(firing) or quiet, "health": unwell or "OK"}
         parts: list[RenderableType] = [Text(f"{name:<10} {fact}") for name, fact in facts.items()]
         if self.missing_views:
             parts.append(

@@ -6,57 +6,68 @@ CREATE OR REPLACE FUNCTION {{ schema }}.fold_api_request_events(
     p_after_id bigint
 )
 RETURNS void
-LANGUAGE sql
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $body$
-WITH events AS MATERIALIZED (
-    SELECT
-        event.minute,
-        event.endpoint,
-        event.duration_bucket,
-        event.requests,
-        event.errors,
-        event.duration_microseconds
-    FROM {{ schema }}.api_request_events(p_from, p_below, p_after_id) AS event
-),
+DECLARE
+    v_minutes timestamptz[];
+BEGIN
+    WITH events AS MATERIALIZED (
+        SELECT
+            event.minute,
+            event.endpoint,
+            event.duration_bucket,
+            event.requests,
+            event.errors,
+            event.duration_microseconds
+        FROM {{ schema }}.api_request_events(p_from, p_below, p_after_id) AS event
+    ),
 
-totals AS (
-    INSERT INTO {{ schema }}.api_request_minutes (
-        minute, endpoint, requests, errors, duration_microseconds
+    totals AS (
+        INSERT INTO {{ schema }}.api_request_minutes (
+            minute, endpoint, requests, errors, duration_microseconds
+        )
+        SELECT
+            events.minute,
+            events.endpoint,
+            sum(events.requests),
+            sum(events.errors),
+            sum(events.duration_microseconds)
+        FROM events
+        GROUP BY
+            events.minute,
+            events.endpoint
+        ORDER BY
+            events.minute,
+            events.endpoint
+        ON CONFLICT (minute, endpoint) DO UPDATE SET
+            requests = api_request_minutes.requests + excluded.requests,
+            errors = api_request_minutes.errors + excluded.errors,
+            duration_microseconds
+            = api_request_minutes.duration_microseconds + excluded.duration_microseconds
+    ),
+
+    durations AS (
+        INSERT INTO {{ schema }}.api_duration_minutes (minute, endpoint, duration_bucket, requests)
+        SELECT
+            events.minute,
+            events.endpoint,
+            events.duration_bucket,
+            events.requests
+        FROM events
+        ORDER BY
+            events.minute,
+            events.endpoint,
+            events.duration_bucket
+        ON CONFLICT (minute, endpoint, duration_bucket) DO UPDATE SET
+            requests = api_duration_minutes.requests + excluded.requests
     )
-    SELECT
-        events.minute,
-        events.endpoint,
-        sum(events.requests),
-        sum(events.errors),
-        sum(events.duration_microseconds)
-    FROM events
-    GROUP BY
-        events.minute,
-        events.endpoint
-    ORDER BY
-        events.minute,
-        events.endpoint
-    ON CONFLICT (minute, endpoint) DO UPDATE SET
-        requests = api_request_minutes.requests + excluded.requests,
-        errors = api_request_minutes.errors + excluded.errors,
-        duration_microseconds
-        = api_request_minutes.duration_microseconds + excluded.duration_microseconds
-)
 
-INSERT INTO {{ schema }}.api_duration_minutes (minute, endpoint, duration_bucket, requests)
-SELECT
-    events.minute,
-    events.endpoint,
-    events.duration_bucket,
-    events.requests
-FROM events
-ORDER BY
-    events.minute,
-    events.endpoint,
-    events.duration_bucket
-ON CONFLICT (minute, endpoint, duration_bucket) DO UPDATE SET
-    requests = api_duration_minutes.requests + excluded.requests;
+    SELECT array_agg(DISTINCT events.minute) INTO v_minutes FROM events;
+
+    -- A statement of its own: it reads what the first has written.
+    PERFORM {{ schema }}.merge_minor_endpoints(v_minutes);
+END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.fold_api_request_events(xid8, xid8, bigint) IS

@@ -10,7 +10,7 @@ LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
 AS $body$
 INSERT INTO {{ schema }}.order_minutes (
-    minute, currency, orders, failed_orders, paid_orders, revenue_in_cents, tickets
+    minute, currency, orders, failed_orders, paid_orders, revenue_in_cents, tickets, payments
 )
 SELECT
     event.minute,
@@ -19,7 +19,8 @@ SELECT
     event.failed_orders,
     event.paid_orders,
     event.revenue_in_cents,
-    event.tickets
+    event.tickets,
+    event.payments
 FROM {{ schema }}.order_events(p_from, p_below, p_after_id) AS event
 ORDER BY
     event.minute,
@@ -29,7 +30,8 @@ ON CONFLICT (minute, currency) DO UPDATE SET
     failed_orders = order_minutes.failed_orders + excluded.failed_orders,
     paid_orders = order_minutes.paid_orders + excluded.paid_orders,
     revenue_in_cents = order_minutes.revenue_in_cents + excluded.revenue_in_cents,
-    tickets = order_minutes.tickets + excluded.tickets;
+    tickets = order_minutes.tickets + excluded.tickets,
+    payments = order_minutes.payments + excluded.payments;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.fold_order_events(xid8, xid8, bigint) IS

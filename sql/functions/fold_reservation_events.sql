@@ -18,7 +18,7 @@ BEGIN
     of_shows AS (
         INSERT INTO {{ schema }}.reservation_show_minutes (
             show_id, minute, created, completed, expired, released, extended,
-            failed, race_conditions, constraint_violations, holds_ended,
+            failed, failed_attempts, race_conditions, constraint_violations, holds_ended,
             hold_microseconds, releases_ended, release_microseconds
         )
         SELECT
@@ -30,6 +30,7 @@ BEGIN
             event.released,
             event.extended,
             event.failed,
+            event.failed_attempts,
             event.race_conditions,
             event.constraint_violations,
             event.holds_ended,
@@ -47,6 +48,7 @@ BEGIN
             released = reservation_show_minutes.released + excluded.released,
             extended = reservation_show_minutes.extended + excluded.extended,
             failed = reservation_show_minutes.failed + excluded.failed,
+            failed_attempts = reservation_show_minutes.failed_attempts + excluded.failed_attempts,
             race_conditions = reservation_show_minutes.race_conditions + excluded.race_conditions,
             constraint_violations = reservation_show_minutes.constraint_violations + excluded.constraint_violations,
             holds_ended = reservation_show_minutes.holds_ended + excluded.holds_ended,
@@ -57,7 +59,7 @@ BEGIN
 
     INSERT INTO {{ schema }}.reservation_minutes (
         minute, created, completed, expired, released, extended, failed,
-        race_conditions, constraint_violations, holds_ended,
+        failed_attempts, race_conditions, constraint_violations, holds_ended,
         hold_microseconds, releases_ended, release_microseconds
     )
     SELECT
@@ -68,6 +70,7 @@ BEGIN
         sum(event.released),
         sum(event.extended),
         sum(event.failed),
+        sum(event.failed_attempts),
         sum(event.race_conditions),
         sum(event.constraint_violations),
         sum(event.holds_ended),
@@ -85,6 +88,7 @@ BEGIN
         released = reservation_minutes.released + excluded.released,
         extended = reservation_minutes.extended + excluded.extended,
         failed = reservation_minutes.failed + excluded.failed,
+        failed_attempts = reservation_minutes.failed_attempts + excluded.failed_attempts,
         race_conditions = reservation_minutes.race_conditions + excluded.race_conditions,
         constraint_violations = reservation_minutes.constraint_violations + excluded.constraint_violations,
         holds_ended = reservation_minutes.holds_ended + excluded.holds_ended,

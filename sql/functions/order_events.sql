@@ -12,7 +12,8 @@ RETURNS TABLE (
     failed_orders bigint,
     paid_orders bigint,
     revenue_in_cents bigint,
-    tickets bigint
+    tickets bigint,
+    payments bigint
 )
 LANGUAGE plpgsql
 STABLE
@@ -28,7 +29,8 @@ BEGIN
         sum(figure.failed_orders)::bigint,
         sum(figure.paid_orders)::bigint,
         COALESCE(sum(figure.paid_orders * event.amount_in_cents), 0)::bigint,
-        COALESCE(sum(figure.tickets), 0)::bigint
+        COALESCE(sum(figure.tickets), 0)::bigint,
+        sum(figure.payments)::bigint
     FROM {{ schema }}.ticket_order_audit_log AS event
     CROSS JOIN LATERAL (
         VALUES
@@ -40,6 +42,7 @@ BEGIN
             - COALESCE((event.old_status = 'failed')::integer, 0),
             (event.new_status = 'paid')::integer
             - COALESCE((event.old_status = 'paid')::integer, 0),
+            0,
             0
         ),
         (
@@ -47,15 +50,22 @@ BEGIN
             0,
             0,
             0,
-            CASE WHEN event.new_status = 'paid' THEN event.seat_count END
+            CASE WHEN event.new_status = 'paid' THEN event.seat_count END,
+            -- Whatever came from a payment provider, what was refused here included.
+            (
+                COALESCE(event.new_status IN ('paid', 'failed', 'refund_due'), false)
+                OR COALESCE(
+                    event.metadata ->> 'function' IN ('confirm_payment', 'fail_payment'), false
+                )
+            )::integer
         )
-    ) AS figure (at, orders, failed_orders, paid_orders, tickets)
+    ) AS figure (at, orders, failed_orders, paid_orders, tickets, payments)
     WHERE
         event.xact_id >= p_from
         AND event.xact_id < p_below
         AND event.id > p_after_id
-        -- Not a refused call.
-        AND event.new_status IS NOT NULL
+        -- A refused call is no more than a sign of life, where it was a payment.
+        AND (event.new_status IS NOT NULL OR figure.payments > 0)
     GROUP BY
         minute,
         COALESCE(event.currency, 'none');
@@ -63,5 +73,5 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.order_events(xid8, xid8, bigint) IS
-'Orders and tickets a minute and currency, of the transactions from p_from to below p_below, rows '
-'beyond p_after_id. Internal.';
+'Orders, tickets and payments a minute and currency, of the transactions from p_from to below '
+'p_below, rows beyond p_after_id. Internal.';

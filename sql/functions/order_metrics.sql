@@ -8,7 +8,8 @@ RETURNS TABLE (
     failed_orders bigint,
     paid_orders bigint,
     revenue_in_cents bigint,
-    tickets bigint
+    tickets bigint,
+    payments bigint
 )
 LANGUAGE plpgsql
 STABLE
@@ -30,7 +31,8 @@ BEGIN
         rolled_up.failed_orders,
         rolled_up.paid_orders,
         rolled_up.revenue_in_cents,
-        rolled_up.tickets
+        rolled_up.tickets,
+        rolled_up.payments
     FROM {{ schema }}.order_minutes AS rolled_up
     WHERE rolled_up.minute >= p_since
     UNION ALL
@@ -41,7 +43,8 @@ BEGIN
         recent.failed_orders,
         recent.paid_orders,
         recent.revenue_in_cents,
-        recent.tickets
+        recent.tickets,
+        recent.payments
     FROM {{ schema }}.log_tail('ticket_order_audit_log') AS tail
     CROSS JOIN LATERAL {{ schema }}.order_events(
         tail.from_xact_id, tail.below_xact_id, tail.after_id
@@ -51,8 +54,8 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.order_metrics(timestamptz) IS
-'Orders and tickets from p_since on: rows of a minute and currency each, to be added up. A change '
-'of an order counts, with its sign, in the minute of its creation.';
+'Orders, tickets and payments from p_since on: rows of a minute and currency each, to be added '
+'up. A change of an order counts, with its sign, in the minute of its creation.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ schema }}.order_metrics(timestamptz) TO {{ monitor_role }};

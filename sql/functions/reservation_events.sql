@@ -14,6 +14,7 @@ RETURNS TABLE (
     released bigint,
     extended bigint,
     failed bigint,
+    failed_attempts bigint,
     race_conditions bigint,
     constraint_violations bigint,
     holds_ended bigint,
@@ -37,8 +38,15 @@ BEGIN
         count(*) FILTER (WHERE event.event_type = 'released'),
         count(*) FILTER (WHERE event.event_type = 'extended'),
         count(*) FILTER (WHERE event.event_type = 'failed'),
+        count(*) FILTER (WHERE event.event_type = 'failed' AND call.is_attempt),
         count(*) FILTER (
-            WHERE event.event_type = 'failed' AND event.error_message LIKE '%taken by another%'
+            WHERE
+            event.event_type = 'failed'
+            AND call.is_attempt
+            AND (
+                event.error_message LIKE '%taken by another%'
+                OR event.error_code IN ('SEATS_UNAVAILABLE', 'BUSY')
+            )
         ),
         count(*) FILTER (
             WHERE event.event_type = 'failed' AND event.error_message LIKE '%constraint%'
@@ -58,6 +66,12 @@ BEGIN
                     THEN round(event.hold_seconds * 1e6)::bigint
             END AS microseconds
     ) AS length
+    CROSS JOIN LATERAL (
+        -- To extend or give back what one has is no attempt to reserve. A line that names no
+        -- function counts: what is unknown must not make the rate look better.
+        SELECT starts_with(COALESCE(event.metadata ->> 'function', 'reserve_'), 'reserve_')
+            AS is_attempt
+    ) AS call
     WHERE
         event.xact_id >= p_from
         AND event.xact_id < p_below

@@ -91,8 +91,8 @@ VALUES
     'docs/runbooks/cleanup-job-not-running.md'
 ),
 (
-    'cleanup_job_slow', 'warning', '>', 30, 's', 0,
-    'The last run of the cleanup took this many seconds.',
+    'cleanup_job_slow', 'warning', '>', 30, 's', 3600,
+    'A run of the cleanup took this many seconds.',
     'See what it waited for, and whether holds had piled up.',
     'docs/runbooks/cleanup-job-not-running.md'
 ),
@@ -113,6 +113,48 @@ VALUES
     'Extensions for every hundred reservations created in the last day.',
     'Consider longer holds, or a shorter checkout.',
     'docs/runbooks/extension-rate.md'
+),
+(
+    'overdue_holds', 'critical', '>', 300, 's', 0,
+    'Holds have been over for this many seconds and are not cleaned up, whatever its runs say.',
+    'Run the cleanup by hand, and see what keeps it from these holds.',
+    'docs/runbooks/cleanup-job-not-running.md'
+),
+(
+    'no_payments', 'critical', '>', 1800, 's', 3600,
+    'Orders were placed, and no payment of any kind has come for this many seconds.',
+    'See whether the events of the payment provider reach the application.',
+    'docs/runbooks/payment-failures.md'
+),
+(
+    'refunds_overdue', 'warning', '>', 86400, 's', 0,
+    'Money that is to be given back has been due for this many seconds.',
+    'Give it back, and record that.',
+    'docs/runbooks/refunds.md'
+),
+(
+    'lock_waits', 'warning', '>', 30, 's', 0,
+    'A session has waited for a lock for this many seconds.',
+    'Find out who holds it, and end that transaction.',
+    'docs/runbooks/locks-and-transactions.md'
+),
+(
+    'long_transaction', 'warning', '>', 900, 's', 0,
+    'A transaction has been open, or prepared, for this many seconds.',
+    'Have its owner end it, or end it.',
+    'docs/runbooks/locks-and-transactions.md'
+),
+(
+    'rollup_late', 'warning', '>', 300, 's', 0,
+    'What the dashboards count from is this many seconds behind, or came from another server.',
+    'See whether the rollup runs, and which open transaction holds it back.',
+    'docs/runbooks/metrics-rollup.md'
+),
+(
+    'maintenance_behind', 'warning', '>', 172800, 's', 0,
+    'Partitions or purges of the logs have been due for this many seconds.',
+    'Run maintain_partitions() and purge_history(), and see what keeps them from it.',
+    'docs/runbooks/partitions.md'
 );
 
 COMMENT ON TABLE {{ monitoring_schema }}.alert_rules IS

@@ -7,6 +7,7 @@ CREATE TABLE {{ schema }}.reservation_minutes (
     released bigint NOT NULL,
     extended bigint NOT NULL,
     failed bigint NOT NULL,
+    failed_attempts bigint NOT NULL,
     race_conditions bigint NOT NULL,
     constraint_violations bigint NOT NULL,
     holds_ended bigint NOT NULL,
@@ -30,8 +31,10 @@ COMMENT ON COLUMN {{ schema }}.reservation_minutes.expired IS 'Holds expired.';
 COMMENT ON COLUMN {{ schema }}.reservation_minutes.released IS 'Releases, partial ones included.';
 COMMENT ON COLUMN {{ schema }}.reservation_minutes.extended IS 'Extensions.';
 COMMENT ON COLUMN {{ schema }}.reservation_minutes.failed IS 'Refused calls.';
+COMMENT ON COLUMN {{ schema }}.reservation_minutes.failed_attempts IS
+'Those of them that were to reserve seats.';
 COMMENT ON COLUMN {{ schema }}.reservation_minutes.race_conditions IS
-'Refused calls that lost the seats to another customer.';
+'Refused attempts to reserve that met another customer: seats taken, or busy.';
 COMMENT ON COLUMN {{ schema }}.reservation_minutes.constraint_violations IS
 'Refused calls that a constraint of the database stopped.';
 COMMENT ON COLUMN {{ schema }}.reservation_minutes.holds_ended IS

@@ -18,6 +18,8 @@ CREATE TABLE {{ schema }}.shows (
     CONSTRAINT shows_created_at_check CHECK (isfinite(created_at))
 );
 
+CREATE INDEX shows_currency_idx ON {{ schema }}.shows (currency);
+
 COMMENT ON TABLE {{ schema }}.shows IS
 'Performances. Seats can be held while the status is on_sale.';
 COMMENT ON COLUMN {{ schema }}.shows.id IS
@@ -42,6 +44,8 @@ ON {{ schema }}.shows IS 'A zone that the server knows.';
 COMMENT ON CONSTRAINT shows_currency_check ON {{ schema }}.shows IS 'Three capital letters.';
 COMMENT ON CONSTRAINT shows_status_check ON {{ schema }}.shows IS 'The statuses there are.';
 COMMENT ON CONSTRAINT shows_created_at_check ON {{ schema }}.shows IS 'Finite.';
+COMMENT ON INDEX {{ schema }}.shows_currency_idx IS
+'Serves the dashboards, which ask what currencies there are, and the deletion of one.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ schema }}.shows TO {{ app_role }}, {{ monitor_role }};

@@ -108,6 +108,6 @@ COMMENT ON TRIGGER ticket_order_audit_log_no_truncate ON {{ schema }}.ticket_ord
 {% if manage_roles %}
 GRANT SELECT (
     id, order_id, reservation_id, show_id, old_status, new_status, amount_in_cents, currency,
-    seat_count, payment_provider, order_created_at, error_code, error_message, xact_id, created_at
+    seat_count, payment_provider, order_created_at, error_code, xact_id, created_at
 ) ON TABLE {{ schema }}.ticket_order_audit_log TO {{ monitor_role }};
 {% endif %}

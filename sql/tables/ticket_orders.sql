@@ -54,6 +54,11 @@ ON {{ schema }}.ticket_orders (reservation_id, show_id);
 
 CREATE INDEX ticket_orders_created_at_idx ON {{ schema }}.ticket_orders (created_at);
 
+-- As large as there are orders of which a part was given back.
+CREATE INDEX ticket_orders_created_at_refunded_amount_in_cents_idx
+ON {{ schema }}.ticket_orders (created_at, refunded_amount_in_cents)
+WHERE status = 'paid' AND refunded_amount_in_cents > 0;
+
 CREATE INDEX ticket_orders_created_at_id_idx
 ON {{ schema }}.ticket_orders (created_at, id) WHERE status = 'pending';
 
@@ -125,6 +130,8 @@ COMMENT ON INDEX {{ schema }}.ticket_orders_reservation_id_show_id_idx IS
 'Serves all orders of a reservation, when seats are given back or one of them is paid.';
 COMMENT ON INDEX {{ schema }}.ticket_orders_created_at_idx IS
 'Serves payment metrics of the last hours.';
+COMMENT ON INDEX {{ schema }}.ticket_orders_created_at_refunded_amount_in_cents_idx IS
+'Serves the revenue of a day, less what was given back.';
 COMMENT ON INDEX {{ schema }}.ticket_orders_created_at_id_idx IS
 'Serves the cleanup: orders that wait for a payment.';
 COMMENT ON INDEX {{ schema }}.ticket_orders_created_at_show_id_idx IS
@@ -133,6 +140,6 @@ COMMENT ON INDEX {{ schema }}.ticket_orders_created_at_show_id_idx IS
 {% if manage_roles %}
 GRANT SELECT (
     id, show_id, reservation_id, seat_ids, status, total_amount_in_cents, currency,
-    payment_provider, error_message, cancel_reason, refunded_amount_in_cents, created_at, paid_at
+    payment_provider, cancel_reason, refunded_amount_in_cents, created_at, paid_at
 ) ON TABLE {{ schema }}.ticket_orders TO {{ monitor_role }};
 {% endif %}

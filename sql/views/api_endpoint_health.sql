@@ -1,16 +1,52 @@
 -- Dashboard 3, how the endpoints of the shop answered in the last hour. Percentiles from
--- logarithmic buckets: what they say is within two percent of a request at that rank.
+-- logarithmic buckets: what they say is within two percent of a request at that rank. The busiest
+-- endpoints have their row, all others one together.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.api_endpoint_health AS
-WITH ranked AS (
+WITH metrics AS MATERIALIZED (
+    SELECT metric.*
+    FROM {{ schema }}.api_metrics({{ schema }}.window_start('1 hour')) AS metric
+),
+
+labels AS MATERIALIZED (
     SELECT
-        metric.endpoint,
+        placed.endpoint,
+        CASE
+            WHEN placed.place <= {{ schema }}.endpoint_limit() THEN placed.endpoint
+            ELSE 'other'
+        END AS label
+    FROM (
+        SELECT
+            metrics.endpoint,
+            row_number() OVER (
+                ORDER BY
+                    metrics.endpoint = 'other',
+                    metrics.requests DESC,
+                    metrics.endpoint COLLATE "C" ASC -- noqa: RF03
+            ) AS place
+        FROM metrics
+    ) AS placed
+),
+
+ranked AS (
+    SELECT
+        bucket.endpoint,
         -- The middle of the bucket, in the sense of ratios.
-        2 / (1 + growth.factor) * power(growth.factor, metric.duration_bucket) AS milliseconds,
-        sum(metric.requests) OVER by_duration AS requests_up_to,
-        sum(metric.requests) OVER (PARTITION BY metric.endpoint) AS requests_in_all
-    FROM {{ schema }}.api_durations({{ schema }}.window_start('1 hour')) AS metric
+        2 / (1 + growth.factor) * power(growth.factor, bucket.duration_bucket) AS milliseconds,
+        sum(bucket.requests) OVER by_duration AS requests_up_to,
+        sum(bucket.requests) OVER (PARTITION BY bucket.endpoint) AS requests_in_all
+    FROM (
+        SELECT
+            labels.label AS endpoint,
+            metric.duration_bucket,
+            sum(metric.requests) AS requests
+        FROM {{ schema }}.api_durations({{ schema }}.window_start('1 hour')) AS metric
+        INNER JOIN labels ON labels.endpoint = metric.endpoint
+        GROUP BY
+            labels.label,
+            metric.duration_bucket
+    ) AS bucket
     CROSS JOIN {{ schema }}.duration_bucket_growth() AS growth (factor)
-    WINDOW by_duration AS (PARTITION BY metric.endpoint ORDER BY metric.duration_bucket)
+    WINDOW by_duration AS (PARTITION BY bucket.endpoint ORDER BY bucket.duration_bucket)
 ),
 
 percentiles AS (
@@ -31,11 +67,13 @@ percentiles AS (
 
 endpoints AS (
     SELECT
-        metric.endpoint,
-        metric.requests,
-        metric.errors,
-        metric.duration_microseconds::double precision / 1000 AS milliseconds
-    FROM {{ schema }}.api_metrics({{ schema }}.window_start('1 hour')) AS metric
+        labels.label AS endpoint,
+        sum(metrics.requests)::bigint AS requests,
+        sum(metrics.errors)::bigint AS errors,
+        sum(metrics.duration_microseconds)::double precision / 1000 AS milliseconds
+    FROM metrics
+    INNER JOIN labels ON labels.endpoint = metrics.endpoint
+    GROUP BY labels.label
 ),
 
 listed AS (
@@ -63,9 +101,10 @@ FROM listed
 LEFT JOIN percentiles ON percentiles.endpoint = listed.endpoint;
 
 COMMENT ON VIEW {{ monitoring_schema }}.api_endpoint_health IS
-'How the endpoints of the shop answered in the last hour.';
+'How the endpoints of the shop answered in the last hour: the busiest, and the rest together.';
 COMMENT ON COLUMN {{ monitoring_schema }}.api_endpoint_health.endpoint IS
-'Route, as given to log_api_request(); (none) when there was no request.';
+'Route, as given to log_api_request(); other for those beyond the endpoint_limit() busiest; (none) '
+'when there was no request.';
 COMMENT ON COLUMN {{ monitoring_schema }}.api_endpoint_health.requests IS 'Requests.';
 COMMENT ON COLUMN {{ monitoring_schema }}.api_endpoint_health.errors IS
 'Those answered with a status of 500 or above.';

@@ -8,7 +8,11 @@ WITH last_hour AS (
 today AS (
     SELECT
         sum(revenue.tickets_sold)::bigint AS tickets_sold,
-        sum(revenue.revenue_cents)::bigint AS revenue_cents
+        -- What was taken in several currencies has no sum.
+        CASE
+            WHEN count(*) FILTER (WHERE revenue.revenue_cents <> 0) <= 1
+                THEN sum(revenue.revenue_cents)::bigint
+        END AS revenue_cents
     FROM {{ monitoring_schema }}.revenue_today AS revenue
 )
 
@@ -19,7 +23,8 @@ SELECT
     today.revenue_cents AS revenue_today_cents,
     job.last_run_age_seconds AS last_cleanup_age_seconds,
     job.last_run_failed::integer::smallint AS last_cleanup_failed,
-    job.last_run_duration_seconds AS last_cleanup_duration_seconds
+    job.last_run_duration_seconds AS last_cleanup_duration_seconds,
+    job.has_run::integer::smallint AS cleanup_has_run
 FROM {{ schema }}.active_reservation_totals() AS holds
 CROSS JOIN {{ schema }}.cleanup_job_state() AS job
 CROSS JOIN last_hour
@@ -34,14 +39,16 @@ COMMENT ON COLUMN {{ monitoring_schema }}.realtime_dashboard.reservations_last_h
 COMMENT ON COLUMN {{ monitoring_schema }}.realtime_dashboard.tickets_sold_today IS
 'Tickets issued today, refunded ones included.';
 COMMENT ON COLUMN {{ monitoring_schema }}.realtime_dashboard.revenue_today_cents IS
-'Total of the orders created today that are paid, in hundredths; all currencies added up. By '
-'currency: revenue_today.';
+'Total of the orders created today that are paid, less what was given back of them, in the minor '
+'unit of their currency; NULL where there are several currencies: see revenue_today.';
 COMMENT ON COLUMN {{ monitoring_schema }}.realtime_dashboard.last_cleanup_age_seconds IS
-'Seconds since the last run of the cleanup began; since 1970 if there was none.';
+'Seconds since the last run of the cleanup began; NULL if there was none.';
 COMMENT ON COLUMN {{ monitoring_schema }}.realtime_dashboard.last_cleanup_failed IS
 '1 if it failed.';
 COMMENT ON COLUMN {{ monitoring_schema }}.realtime_dashboard.last_cleanup_duration_seconds IS
-'How long it took, in seconds.';
+'How long it took, in seconds; NULL if there was none.';
+COMMENT ON COLUMN {{ monitoring_schema }}.realtime_dashboard.cleanup_has_run IS
+'0 if there was none.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.realtime_dashboard TO {{ monitor_role }};

@@ -33,7 +33,8 @@ SELECT
     api.requests AS requests_last_hour,
     100.0::double precision * api.errors / NULLIF(api.requests, 0) AS error_rate_pct,
     api.milliseconds / NULLIF(api.requests, 0) AS avg_milliseconds,
-    rollup.age_seconds AS rollup_age_seconds
+    rollup.age_seconds AS rollup_age_seconds,
+    job.has_run::integer::smallint AS cleanup_has_run
 FROM {{ schema }}.cleanup_job_state() AS job
 CROSS JOIN {{ schema }}.overdue_hold_totals() AS holds
 CROSS JOIN pool
@@ -43,10 +44,10 @@ CROSS JOIN rollup;
 COMMENT ON VIEW {{ monitoring_schema }}.system_health IS
 'State of the machinery: one row.';
 COMMENT ON COLUMN {{ monitoring_schema }}.system_health.last_cleanup_age_seconds IS
-'Seconds since the last run of the cleanup began; since 1970 if there was none.';
+'Seconds since the last run of the cleanup began; NULL if there was none.';
 COMMENT ON COLUMN {{ monitoring_schema }}.system_health.last_cleanup_failed IS '1 if it failed.';
 COMMENT ON COLUMN {{ monitoring_schema }}.system_health.last_cleanup_duration_seconds IS
-'How long it took, in seconds.';
+'How long it took, in seconds; NULL if there was none.';
 COMMENT ON COLUMN {{ monitoring_schema }}.system_health.scheduler_alive IS
 '1 if whatever runs the cleanup is there.';
 COMMENT ON COLUMN {{ monitoring_schema }}.system_health.overdue_holds IS
@@ -65,6 +66,8 @@ COMMENT ON COLUMN {{ monitoring_schema }}.system_health.avg_milliseconds IS
 'Their average duration in milliseconds; NULL without requests.';
 COMMENT ON COLUMN {{ monitoring_schema }}.system_health.rollup_age_seconds IS
 'Seconds since the logs were last rolled up.';
+COMMENT ON COLUMN {{ monitoring_schema }}.system_health.cleanup_has_run IS
+'0 if the cleanup has never run.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.system_health TO {{ monitor_role }};

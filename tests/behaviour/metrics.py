@@ -35,7 +35,8 @@ class Metric:
     log: str
 
 
-# Events of each window. A message that is missing is a system error like any other; what is beyond
+# Events of each window. A message that is missing is a system error like any other, a line that
+# names no function an attempt to reserve; what is beyond
 # three years, NaN included, is no length of a hold.
 COUNTED = """
     WITH windows (time_window, length) AS (
@@ -49,12 +50,12 @@ COUNTED = """
             count(*) FILTER (WHERE event_type = 'expired') AS expired,
             count(*) FILTER (WHERE event_type = 'extended') AS extended,
             count(*) FILTER (WHERE event_type = 'failed') AS failed,
+            count(*) FILTER (WHERE event_type = 'failed' AND is_attempt) AS failed_attempts,
             count(*) FILTER (
-                WHERE event_type = 'failed' AND error_message LIKE '%taken by another%'
+                WHERE event_type = 'failed' AND is_attempt AND is_conflict
             ) AS race_conditions,
             count(*) FILTER (
-                WHERE event_type = 'failed'
-                    AND (error_message LIKE '%taken by another%') IS NOT TRUE
+                WHERE event_type = 'failed' AND is_attempt AND is_conflict IS NOT TRUE
             ) AS system_errors,
             count(*) FILTER (
                 WHERE event_type = 'failed' AND error_message LIKE '%constraint%'
@@ -68,6 +69,15 @@ COUNTED = """
         FROM windows
         LEFT JOIN seat_reservation_audit_log
             ON created_at >= date_trunc('minute', now() - length)
+        CROSS JOIN LATERAL (
+            SELECT
+                COALESCE(
+                    metadata ->> 'function' NOT IN ('extend_reservation', 'release_reservation'),
+                    true
+                ) AS is_attempt,
+                error_message LIKE '%taken by another%'
+                    OR error_code IN ('SEATS_UNAVAILABLE', 'BUSY') AS is_conflict
+        ) AS call
         GROUP BY time_window
     ),
     orders AS (
@@ -137,9 +147,9 @@ METRICS = {
     "reservation_success_rate": Metric(
         "SELECT * FROM reservation_success_rate",
         f"""{COUNTED}
-        SELECT time_window, created + failed AS total_attempts, created AS succeeded,
+        SELECT time_window, created + failed_attempts AS total_attempts, created AS succeeded,
             race_conditions, system_errors, {SUCCESS_RATE} AS success_rate_pct,
-            100.0::float8 * created / NULLIF(created + failed, 0) AS raw_success_rate_pct
+            100.0::float8 * created / NULLIF(created + failed_attempts, 0) AS raw_success_rate_pct
         FROM counted WHERE time_window IN ('1h', '24h')""",
     ),
     "double_booking_attempts": Metric(
@@ -247,7 +257,7 @@ METRICS = {
         "SELECT * FROM quality_dashboard",
         f"""{COUNTED}
         SELECT {SUCCESS_RATE} AS success_rate_pct,
-            100.0::float8 * created / NULLIF(created + failed, 0) AS raw_success_rate_pct,
+            100.0::float8 * created / NULLIF(created + failed_attempts, 0) AS raw_success_rate_pct,
             constraint_violations AS double_booking_attempts,
             {EXPIRATION_RATE} AS expiration_rate_pct,
             holds_ended, avg_hold_seconds, {FAILURE_RATE} AS payment_failure_rate_pct

@@ -174,6 +174,65 @@ class Holds:
 
 
 @dataclass(frozen=True)
+class Refunds:
+    """So many payments that came when the seats were gone, each for a show of its own."""
+
+    count: int = 1
+    hours_ago: float = 1
+    reason: str = "late_payment"
+    currency: str = "EUR"
+    amount: int = 1000
+
+    def write(self, connection: Connection, now: datetime) -> None:
+        for _ in range(self.count):
+            connection.execute(
+                """
+                WITH show AS (
+                    INSERT INTO shows (name, starts_at, currency, status)
+                    VALUES ('Faust', now() + interval '30 days', %(currency)s, 'on_sale')
+                    RETURNING id
+                ),
+                hold AS (
+                    INSERT INTO seat_reservations
+                        (show_id, session_id, status, expires_at, ended_at)
+                    SELECT id, 'too late', 'expired', %(at)s, %(at)s FROM show
+                    RETURNING id, show_id
+                ),
+                late AS (
+                    INSERT INTO ticket_orders (show_id, reservation_id, seat_ids, status,
+                        total_amount_in_cents, currency, created_at, paid_at)
+                    SELECT show_id, id, ARRAY[gen_random_uuid()], 'refund_due', %(amount)s,
+                        %(currency)s, %(at)s, %(at)s
+                    FROM hold
+                    RETURNING id, show_id
+                )
+                INSERT INTO refunds
+                    (show_id, order_id, amount_in_cents, currency, reason, created_at)
+                SELECT show_id, id, %(amount)s, %(currency)s, %(reason)s, %(at)s FROM late
+                """,
+                {
+                    "at": now - timedelta(hours=self.hours_ago),
+                    "reason": self.reason,
+                    "currency": self.currency,
+                    "amount": self.amount,
+                },
+            )
+
+
+@dataclass(frozen=True)
+class AllIsGivenBack:
+    """Every refund that is due is done."""
+
+    def write(self, connection: Connection, now: datetime) -> None:
+        connection.execute(
+            "UPDATE refunds SET status = 'done', done_at = %s WHERE status = 'due'", [now]
+        )
+        connection.execute(
+            "UPDATE ticket_orders SET status = 'refunded' WHERE status = 'refund_due'"
+        )
+
+
+@dataclass(frozen=True)
 class AllHoldsEnd:
     """The cleanup ends every hold there is, whenever that would have been over."""
 

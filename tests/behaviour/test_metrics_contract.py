@@ -37,15 +37,21 @@ COLUMNS = {
     "reservation_hold_time": "time_window holds_ended avg_hold_minutes avg_hold_seconds",
     "cleanup_job_health": (
         "scheduler last_run_age_seconds last_run_duration_seconds last_run_failed failed_runs_24h"
-        " runs_24h overdue_holds oldest_overdue_seconds is_scheduled scheduler_alive"
+        " runs_24h overdue_holds oldest_overdue_seconds is_scheduled scheduler_alive has_run"
     ),
     "active_reservations": "active_reservations expiring_soon total_seats_held",
     "payment_failures": "time_window total_orders failed_orders failure_rate_pct",
     "realtime_dashboard": (
         "active_reservations reservations_last_hour tickets_sold_today revenue_today_cents"
         " last_cleanup_age_seconds last_cleanup_failed last_cleanup_duration_seconds"
+        " cleanup_has_run"
     ),
-    "revenue_today": "currency revenue_cents orders_paid",
+    "revenue_today": "currency revenue_cents orders_paid tickets_sold revenue",
+    "refunds_due": "reason currency refunds amount oldest_age_seconds",
+    "lock_waits": (
+        "waiting_sessions longest_wait_seconds open_transactions oldest_transaction_seconds"
+        " idle_in_transaction longest_idle_seconds prepared_transactions oldest_prepared_seconds"
+    ),
     "hourly_metrics": (
         "time reservations_created reservations_completed reservations_expired"
         " reservations_failed completion_rate_pct"
@@ -59,7 +65,7 @@ COLUMNS = {
     "system_health": (
         "last_cleanup_age_seconds last_cleanup_failed last_cleanup_duration_seconds"
         " overdue_holds connections max_connections connections_used_pct requests_last_hour"
-        " error_rate_pct avg_milliseconds rollup_age_seconds"
+        " error_rate_pct avg_milliseconds rollup_age_seconds cleanup_has_run"
     ),
     "connection_pool": "state connections max_connections used_pct",
     "api_endpoint_health": (
@@ -69,7 +75,7 @@ COLUMNS = {
     "alerts": (
         "alert_name severity firing value threshold time_window_seconds summary action runbook"
     ),
-    "health": "check_name status severity message",
+    "health": "check_name status severity message value unit",
     "invariant_violations": "invariant violations description",
 }
 
@@ -91,6 +97,26 @@ UNITS = {
     # In the unit that the summary of the rule names.
     ("alerts", "value"),
     ("alerts", "threshold"),
+    # In the unit that stands beside it.
+    ("health", "value"),
+    # In the major unit of the currency.
+    ("refunds_due", "amount"),
+    ("revenue_today", "revenue"),
+}
+# What may have never happened, or has no sum.
+NEVER = {
+    ("alerts", "value"),
+    ("health", "value"),
+    ("realtime_dashboard", "revenue_today_cents"),
+    *(
+        (view, f"last_{job}_{what}_seconds")
+        for view, job in (
+            ("cleanup_job_health", "run"),
+            ("realtime_dashboard", "cleanup"),
+            ("system_health", "cleanup"),
+        )
+        for what in ("age", "duration")
+    ),
 }
 # The one small number that is no flag.
 STATES = {("health", "severity"): {0, 1, 2, 3}}
@@ -116,10 +142,10 @@ class Column:
     @property
     def may_be_null(self) -> bool:
         """A rate, an average or a percentile: where there is nothing to divide by."""
-        return re.search(r"_pct$|^avg_|^p\d\d_", self.name) is not None or (
-            self.view,
-            self.name,
-        ) == ("alerts", "value")
+        return (
+            re.search(r"_pct$|^avg_|^p\d\d_", self.name) is not None
+            or (self.view, self.name) in NEVER
+        )
 
 
 def read_columns(connection: Connection) -> dict[str, list[Column]]:
@@ -396,8 +422,25 @@ ALWAYS = {
         "many_active_reservations",
         "payment_failure_rate_24h",
         "extension_rate",
+        "overdue_holds",
+        "no_payments",
+        "refunds_overdue",
+        "lock_waits",
+        "long_transaction",
+        "rollup_late",
+        "maintenance_behind",
     },
-    "health": {"cleanup", "alerts", "rollup", "partitions", "invariants", "connections"},
+    "health": {
+        "cleanup",
+        "alerts",
+        "rollup",
+        "partitions",
+        "invariants",
+        "connections",
+        "locks",
+        "transactions",
+        "refunds",
+    },
 }
 HOW_MANY = {"hourly_metrics": 24, "extension_trends": 7}
 

@@ -121,6 +121,8 @@ class Event:
     error_message: str | None
     hold_seconds: float | None
     times: int
+    error_code: str | None = None
+    function: str | None = None
 
 
 @dataclass(frozen=True)
@@ -277,6 +279,8 @@ events = st.builds(
     messages,
     lengths,
     times,
+    st.sampled_from((None, None, "SEATS_UNAVAILABLE", "BUSY", "INTERNAL_ERROR")),
+    st.sampled_from((None, "reserve_seats", "extend_reservation", "release_reservation")),
 )
 requests = st.builds(
     Request,
@@ -399,8 +403,12 @@ class Stage:
         if events:
             connection.execute(
                 f"INSERT INTO {RESERVATION_LOG} (event_type, show_id, reservation_id,"
-                " error_message, hold_seconds, created_at) SELECT * FROM unnest(%s::text[],"
-                " %s::uuid[], %s::uuid[], %s::text[], %s::float8[], %s::timestamptz[])",
+                " error_message, hold_seconds, created_at, error_code, metadata)"
+                " SELECT event, show, reservation, message, length, at, code,"
+                " jsonb_strip_nulls(jsonb_build_object('function', function))"
+                " FROM unnest(%s::text[], %s::uuid[], %s::uuid[], %s::text[], %s::float8[],"
+                " %s::timestamptz[], %s::text[], %s::text[]) AS line"
+                " (event, show, reservation, message, length, at, code, function)",
                 [
                     [event.event_type for event in events],
                     [event.show for event in events],
@@ -411,6 +419,8 @@ class Stage:
                     [event.error_message for event in events],
                     [event.hold_seconds for event in events],
                     [event.moment.at(self.edges) for event in events],
+                    [event.error_code for event in events],
+                    [event.function for event in events],
                 ],
             )
         requests = [line for line in lines if isinstance(line, Request) for _ in range(line.times)]
@@ -821,6 +831,14 @@ EDITS: dict[str, Edit] = {
     "the first minute of a window is not in it": Edit(
         "reservation_metrics", "recent.minute >= p_since", "recent.minute > p_since"
     ),
+    "who is refused an extension tried to reserve": Edit(
+        "reservation_events",
+        "starts_with(COALESCE(event.metadata ->> 'function', 'reserve_'), 'reserve_')",
+        "true",
+    ),
+    "who meets somebody at work met an error": Edit(
+        "reservation_events", "'SEATS_UNAVAILABLE', 'BUSY'", "'SEATS_UNAVAILABLE'"
+    ),
     "orders stay failed": Edit(
         "order_events", "- COALESCE((event.old_status = 'failed')::integer, 0)", ""
     ),
@@ -830,7 +848,7 @@ EDITS: dict[str, Edit] = {
         "COALESCE(event.order_created_at, event.created_at),\n            0,",
     ),
     "durations are told to a tenth": Edit(
-        "duration_bucket_growth", "1.04::double precision", "1.10::double precision"
+        "duration_bucket_growth", "(1.04)::double precision", "(1.10)::double precision"
     ),
     "an error without a message is none": Edit(
         "error_events", "AND event.event_type = 'failed'", "AND event.error_message <> ''"
