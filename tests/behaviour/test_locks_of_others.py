@@ -360,7 +360,7 @@ def test_a_log_that_is_locked_for_a_moment_is_waited_for(street: Street) -> None
     with street.open_transaction() as other:
         other.connection.execute(f"LOCK TABLE {RESERVATION_LOG}".encode())
         waiting = street.meanwhile(lambda: street.buyer.reserve(0))
-        street.await_waiting(street.buyer, milliseconds=300)
+        street.await_waiting(street.buyer)
     answer, _ = waiting.result()
     assert answer.error_code == "SEATS_UNAVAILABLE"
 
