@@ -28,7 +28,6 @@ DECLARE
     v_show_id uuid;
     v_held_ids uuid[];
     v_wanted_ids uuid[];
-    v_has_waited boolean := false;
     v_detail jsonb := '{}'::jsonb;
 BEGIN
     LOOP
@@ -124,7 +123,6 @@ BEGIN
             WHEN serialization_failure THEN
                 RAISE;
             WHEN lock_not_available OR deadlock_detected THEN
-                v_has_waited := true;
                 IF NOT {{ schema }}.wait_for_others(v_since) THEN
                     error_code := 'BUSY';
                     EXIT;
@@ -139,11 +137,6 @@ BEGIN
     success := error_code IS NULL;
     IF NOT success THEN
         seats_released := NULL;
-        IF NOT v_has_waited THEN
-            -- What is left of two seconds, should the log be locked. Without its line there is no
-            -- answer.
-            PERFORM set_config('lock_timeout', '900', true);
-        END IF;
         error_message := {{ schema }}.error_message(error_code);
         PERFORM {{ schema }}.log_reservation_failure(
             'release_reservation', error_code, error_message, v_show_id, reservation_id,

@@ -302,11 +302,6 @@ BEGIN
                 PERFORM set_config('synchronous_commit', 'off', true);
             END IF;
         END IF;
-        IF NOT v_has_waited THEN
-            -- What is left of two seconds, should the log be locked. Without its line there is no
-            -- answer.
-            PERFORM set_config('lock_timeout', '900', true);
-        END IF;
         error_message := {{ schema }}.error_message(error_code);
         PERFORM {{ schema }}.log_reservation_failure(
             'reserve_seats', error_code, error_message, p_show_id, NULL, p_session_id, p_seat_ids,
