@@ -206,6 +206,7 @@ BLOCKERS = {
     "the order": holding("UPDATE ticket_orders SET error_message = 'x' WHERE show_id = %s"),
     "the seats": holding("UPDATE show_seats SET price_in_cents = 7 WHERE show_id = %s"),
     "the show": holding("UPDATE shows SET name = 'x' WHERE id = %s"),
+    "the table of orders": lambda _: ("LOCK TABLE ticket_orders", []),
 }
 
 
@@ -258,7 +259,13 @@ def timed(call: Callable[[], Row]) -> tuple[Row, float]:
 
 @pytest.mark.parametrize(
     ("blocker", "own_timeout"),
-    [("the hold", "20ms"), ("the order", "0"), ("the seats", "20ms"), ("the show", "0")],
+    [
+        ("the hold", "20ms"),
+        ("the order", "0"),
+        ("the seats", "20ms"),
+        ("the show", "0"),
+        ("the table of orders", "20ms"),
+    ],
 )
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_nobody_waits_longer_than_two_seconds_whoever_has_a_lock(
