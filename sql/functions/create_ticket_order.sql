@@ -148,7 +148,10 @@ BEGIN
                     END
                 );
                 IF v_named IS DISTINCT FROM v_order THEN
-                    IF v_named.payment_intent_id IS DISTINCT FROM v_order.payment_intent_id THEN
+                    IF (v_named.payment_provider, v_named.payment_intent_id) IS DISTINCT FROM (
+                        COALESCE(v_order.payment_provider, v_named.payment_provider),
+                        v_order.payment_intent_id
+                    ) THEN
                         PERFORM {{ schema }}.remember_payment_intent(
                             v_show_id, v_order.id, v_order.payment_provider,
                             v_order.payment_intent_id

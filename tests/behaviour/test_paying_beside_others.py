@@ -197,11 +197,14 @@ def test_at_read_committed_nobody_has_to_try_again(hall: Hall, connect: Connect,
 # who has what we need
 
 
-def holding(statement: str) -> Callable[[Hall], tuple[str, list[Any]]]:
+Lock = Callable[[Hall], tuple[str, list[Any]]]
+
+
+def holding(statement: str) -> Lock:
     return lambda hall: (statement, [hall.show_id])
 
 
-BLOCKERS = {
+BLOCKERS: dict[str, Lock] = {
     "the hold": holding("SELECT FROM seat_reservations WHERE show_id = %s FOR UPDATE"),
     "the order": holding("UPDATE ticket_orders SET error_message = 'x' WHERE show_id = %s"),
     "the seats": holding("UPDATE show_seats SET price_in_cents = 7 WHERE show_id = %s"),
