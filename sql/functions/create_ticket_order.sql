@@ -31,10 +31,13 @@ DECLARE
     v_since constant timestamptz := clock_timestamp();
     -- Not now(): the transaction may be older than the hold.
     v_now timestamptz;
-    v_hold {{ schema }}.seat_reservations;
-    v_order {{ schema }}.ticket_orders;
-    v_named {{ schema }}.ticket_orders;
+    -- Records: a row type would be looked up, and waited for, before the block begins.
+    v_hold record;
+    v_order record;
+    v_named record;
     v_show record;
+    v_show_id uuid;
+    v_reservation_id uuid;
     v_is_new_key boolean;
     v_losses integer := 0;
     v_has_waited boolean := false;
@@ -46,6 +49,8 @@ BEGIN
             error_code := NULL;
             v_now := clock_timestamp();
             v_hold := {{ schema }}.lock_reservation(p_reservation_token);
+            v_reservation_id := v_hold.id;
+            v_show_id := v_hold.show_id;
             SELECT existing.*
             INTO v_order
             FROM {{ schema }}.ticket_orders AS existing
@@ -143,8 +148,14 @@ BEGIN
                     END
                 );
                 IF v_named IS DISTINCT FROM v_order THEN
-                    IF v_named.payment_intent_id IS DISTINCT FROM v_order.payment_intent_id THEN
-                        PERFORM {{ schema }}.remember_payment_intent(v_order);
+                    IF (v_named.payment_provider, v_named.payment_intent_id) IS DISTINCT FROM (
+                        COALESCE(v_order.payment_provider, v_named.payment_provider),
+                        v_order.payment_intent_id
+                    ) THEN
+                        PERFORM {{ schema }}.remember_payment_intent(
+                            v_show_id, v_order.id, v_order.payment_provider,
+                            v_order.payment_intent_id
+                        );
                     END IF;
                     UPDATE {{ schema }}.ticket_orders
                     SET
@@ -167,9 +178,7 @@ BEGIN
                 RAISE;
             WHEN lock_not_available OR deadlock_detected THEN
                 v_has_waited := true;
-                IF NOT {{ schema }}.wait_for_others(
-                    v_since, cardinality(v_order.seat_ids)
-                ) THEN
+                IF NOT {{ schema }}.wait_for_others(v_since) THEN
                     error_code := 'BUSY';
                     EXIT;
                 END IF;
@@ -201,17 +210,21 @@ BEGIN
             -- What is left of two seconds, should the log be locked.
             PERFORM set_config('lock_timeout', '900', true);
         END IF;
-        IF v_hold.id IS NULL THEN
+        IF v_reservation_id IS NULL THEN
             -- Not locked, or not there: for the log.
-            SELECT hold.*
-            INTO v_hold
+            SELECT
+                hold.show_id,
+                hold.id
+            INTO
+                v_show_id,
+                v_reservation_id
             FROM {{ schema }}.seat_reservations AS hold
             WHERE hold.reservation_token = p_reservation_token;
         END IF;
         error_message := {{ schema }}.error_message(error_code);
         PERFORM {{ schema }}.log_order_failure(
-            'create_ticket_order', error_code, error_message, v_hold.show_id,
-            p_reservation_id => v_hold.id, p_session_id => p_session_id, p_detail => v_detail
+            'create_ticket_order', error_code, error_message, v_show_id,
+            p_reservation_id => v_reservation_id, p_session_id => p_session_id, p_detail => v_detail
         );
     END IF;
     RETURN NEXT;
