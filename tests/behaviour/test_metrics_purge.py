@@ -225,10 +225,10 @@ def test_lines_that_come_into_a_month_while_it_is_purged_are_not_lost(
     with closing(enter(psycopg.connect(database.dsn))) as late:
         log_line(late, RESERVATION_LOG, moment(owner, -6))
         # It does not wait in front of those who write.
-        assert purge_history(owner) == {}
+        assert not {name for name in purge_history(owner) if name.startswith(RESERVATION_LOG)}
         late.commit()
     # Nor does it take what is not rolled up.
-    assert purge_history(owner) == {}
+    assert not {name for name in purge_history(owner) if name.startswith(RESERVATION_LOG)}
     roll_up_all(owner)
     answer = call(owner, "get_reservation_statistics", p_hours=8760)
     assert answer.total_completed == 2
