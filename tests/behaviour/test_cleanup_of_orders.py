@@ -10,6 +10,7 @@ from tests.behaviour.conftest import (
     broken_invariants,
     enter,
     make_hall,
+    value,
 )
 from tests.behaviour.plans import explained
 from tests.behaviour.test_cleanup import clean_up, house, owner, run_cleanup, runs
@@ -62,10 +63,32 @@ def test_an_order_whose_hold_expired_is_cancelled_when_its_time_to_pay_is_over(
     assert run.orders_cancelled == 1
     line = [line for line in house.log(ORDER_LOG) if line.order_id == dead.order_id][-1]
     assert (line.old_status, line.new_status) == ("pending", "cancelled")
+    assert house.row("ticket_orders", dead.order_id).cancel_reason == "overdue"
     owner.execute("UPDATE ticketing_settings SET order_minutes = 4")
     owner.execute("CALL run_reservation_cleanup()")
     assert order_status(house, fresh) == "cancelled"
     assert broken_invariants(owner) == []
+
+
+def test_a_payment_that_comes_after_that_is_a_late_payment(house: Hall) -> None:
+    """It takes the seats again where they are free."""
+    order = dead_order(house, 0, 60)
+    house.connection.execute("CALL run_reservation_cleanup()")
+    assert order_status(house, order) == "cancelled"
+    paid = house.pay(order)
+    assert (paid.success, paid.status) == (True, "paid")
+    assert house.statuses(0) == ["sold"]
+    assert broken_invariants(house.connection) == []
+
+
+def test_the_cleanup_is_no_change_by_hand(house: Hall) -> None:
+    dead_order(house, 0, 60)
+    before = value(house.connection, "SELECT count(*) FROM change_log")
+    house.let_run_out(house.hold(1, session="over"))
+    at_least = value(house.connection, "SELECT count(*) FROM change_log")
+    assert at_least > before  # the control: an end that is moved by hand
+    house.connection.execute("CALL run_reservation_cleanup()")
+    assert value(house.connection, "SELECT count(*) FROM change_log") == at_least
 
 
 def test_orders_that_somebody_has_locked_are_cancelled_the_next_time(
