@@ -55,7 +55,7 @@ BEGIN
         IF v_unavailable IS NULL THEN
             action := 'scheduled';
             -- Ours by what it runs, or by its name, which is unique among the jobs of a role. One of
-            -- that name which runs the same for another schema belongs to another installation.
+            -- that name which runs the same in another schema belongs to another installation.
             FOR v_current IN EXECUTE
                 $query$
                 SELECT
@@ -83,10 +83,16 @@ BEGIN
                 IF NOT (v_current.is_here OR v_current.is_stale)
                     OR (
                         v_current.command <> v_job.command
-                        AND strpos(
-                            ' ' || v_current.command,
-                            format(' %I.%I(', {{ schema | literal }}, v_job.routine)
-                        ) = 0
+                        AND (
+                            strpos(v_current.command, v_job.routine || '(') = 0
+                            OR (
+                                strpos(v_current.command, '.' || v_job.routine || '(') > 0
+                                AND strpos(
+                                    ' ' || v_current.command,
+                                    format(' %I.%I(', {{ schema | literal }}, v_job.routine)
+                                ) = 0
+                            )
+                        )
                     )
                 THEN
                     RAISE EXCEPTION 'job "%" is already used for: %',

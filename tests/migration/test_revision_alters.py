@@ -275,17 +275,20 @@ def test_what_replacing_leaves_undone_is_asked_for(workshop: Workshop) -> None:
     workshop.settle()
     workshop.edit(
         "roles/roles.sql",
-        "{{ monitor_role | literal }}, false, '4s'",
-        "{{ monitor_role | literal }}, false, '5s'",
+        "('statement_timeout', '4s')",
+        "('statement_timeout', '5s')",
     )
     revision = written(workshop.freeze())
-    setting = "ALTER ROLE {{{{ monitor_role }}}} SET statement_timeout = '{}';"
+    setting = "".join(
+        f"ALTER ROLE {{{{{{{{ {role} }}}}}}}} SET statement_timeout = '{{0}}';"
+        for role in ("dashboard_role", "datadog_role")
+    )
     for suffix, text, seconds in (
         (".up.sql", revision.up, "5s"),
         (".down.sql", revision.down, "4s"),
     ):
         (gap,) = gaps(text)
-        assert gap.startswith("what is left undone so: role {{ monitor_role }}: ")
+        assert gap.startswith("what is left undone so: role {{ dashboard_role }}: ")
         workshop.fill(revision, suffix, setting.format(seconds))
     assert wrong(workshop) == []
     assert workshop.freeze().changes == []

@@ -190,7 +190,7 @@ TAMPERING = [
     (
         "ALTER FUNCTION refund_order SET search_path = x",
         "functions",
-        "search_path=x;",
+        "search_path=x'",
     ),
     ("ALTER FUNCTION reserve_seats RESET plan_cache_mode", "functions", "force_generic_plan"),
     ("ALTER FUNCTION refund_order SECURITY INVOKER", "functions", "definer f"),
