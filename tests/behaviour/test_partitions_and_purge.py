@@ -368,8 +368,8 @@ def test_old_runs_of_the_cleanup_are_purged_and_running_ones_kept(connection: Co
     assert purge(connection) == {"reservation_cleanup_runs": 2}
     ages = value(
         connection,
-        "SELECT array_agg(extract(DAY FROM now() - started_at)::integer ORDER BY id)"
-        " FROM reservation_cleanup_runs",
+        "SELECT array_agg(round(extract(EPOCH FROM now() - started_at) / 86400)::integer"
+        " ORDER BY id) FROM reservation_cleanup_runs",
     )
     assert ages == [1, 13, 30]
 
@@ -380,6 +380,7 @@ def test_tickets_and_money_are_never_purged(connection: Connection) -> None:
     connection.execute(
         "UPDATE tickets SET created_at = '2001-01-01';"
         "UPDATE ticket_orders SET created_at = '2001-01-01', paid_at = '2001-01-01';"
+        "ALTER TABLE payment_events DISABLE TRIGGER ALL;"  # they refuse changes
         "UPDATE payment_events SET created_at = '2001-01-01';"
         "UPDATE seat_reservations SET created_at = '2001-01-01', ended_at = '2001-01-01'"
     )
