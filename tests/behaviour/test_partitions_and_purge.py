@@ -21,6 +21,8 @@ from tests.behaviour.conftest import (
 from tests.behaviour.test_audit_log import assert_append_only, fill, partitions
 from tests.conftest import Connect, Database
 
+pytestmark = pytest.mark.this_month
+
 MINIMAL = {
     RESERVATION_LOG: ("event_type, show_id", "'created', gen_random_uuid()"),
     ORDER_LOG: ("new_status, show_id", "'pending', gen_random_uuid()"),
