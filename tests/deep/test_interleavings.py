@@ -89,11 +89,27 @@ def test_a_hold_that_is_ordered_and_given_back_at_once_is_one_or_the_other(
         assert theatre.seen["40001"] > 0, theatre.seen
 
 
-def test_a_hold_that_nobody_locks_is_found_out(theatre: Theatre, owner: Connection) -> None:
-    """The control: where a lock is missing, some order of steps shows it."""
-    plays = every_stop(held, (orders("anna", "k1"), releases("anna")), READ_COMMITTED)
+SET_EXPIRY = "SET expires_at = v_hold.expires_at\n                WHERE"
+
+
+@pytest.mark.parametrize(
+    ("level", "edit"),
+    [
+        pytest.param(READ_COMMITTED, Edit("lock_reservation", "FOR UPDATE;", ";"), id="lock"),
+        pytest.param(
+            "REPEATABLE READ",
+            Edit("create_ticket_order", SET_EXPIRY, f"{SET_EXPIRY} false AND"),
+            id="change",
+        ),
+    ],
+)
+def test_a_hold_that_an_order_does_not_lock_or_does_not_change_is_found_out(
+    theatre: Theatre, owner: Connection, level: str, edit: Edit
+) -> None:
+    """The control: where either is missing, some order of steps shows it."""
+    plays = every_stop(held, (orders("anna", "k1"), releases("anna")), level)
     assert [theatre.play(play) for play in plays] == [None] * len(plays)
-    Edit("lock_reservation", "FOR UPDATE;", ";")(owner)
+    edit(owner)
     found = [wrong for play in plays if (wrong := theatre.play(play)) is not None]
     assert any("no serial order ends so" in wrong for wrong in found)
 
