@@ -21,6 +21,11 @@ CREATE TABLE {{ schema }}.reservation_seats (
 CREATE UNIQUE INDEX reservation_seats_no_double_booking
 ON {{ schema }}.reservation_seats (show_id, show_seat_id) WHERE released_at IS NULL;
 
+-- A full one: for the foreign key, a partial one is none. Of the seat alone, which is enough: a
+-- look-up by show must never be tempted to read it from end to end.
+CREATE INDEX reservation_seats_show_seat_id_idx
+ON {{ schema }}.reservation_seats (show_seat_id);
+
 COMMENT ON TABLE {{ schema }}.reservation_seats IS
 'Claims of reservations on seats. Live while held and after the sale; released when given back, '
 'expired or refunded.';
@@ -53,6 +58,8 @@ ON {{ schema }}.reservation_seats IS 'Finite.';
 COMMENT ON INDEX {{ schema }}.reservation_seats_no_double_booking IS
 'At most one live claim a seat, whatever the code above it does: a seat cannot be held or sold '
 'twice.';
+COMMENT ON INDEX {{ schema }}.reservation_seats_show_seat_id_idx IS
+'Serves the deletion of seats, and the question who has ever held one.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ schema }}.reservation_seats TO {{ monitor_role }};

@@ -25,6 +25,9 @@ CREATE TABLE {{ schema }}.tickets (
 CREATE UNIQUE INDEX tickets_one_valid_per_seat
 ON {{ schema }}.tickets (show_seat_id, show_id) WHERE status = 'valid';
 
+-- A full one: for the foreign key, a partial one is none.
+CREATE INDEX tickets_show_seat_id_idx ON {{ schema }}.tickets (show_seat_id);
+
 CREATE INDEX tickets_order_id_show_id_idx ON {{ schema }}.tickets (order_id, show_id);
 
 CREATE INDEX tickets_created_at_idx ON {{ schema }}.tickets (created_at);
@@ -58,6 +61,8 @@ COMMENT ON CONSTRAINT tickets_status_check ON {{ schema }}.tickets IS 'The statu
 COMMENT ON CONSTRAINT tickets_created_at_check ON {{ schema }}.tickets IS 'Finite.';
 COMMENT ON INDEX {{ schema }}.tickets_one_valid_per_seat IS
 'At most one valid ticket a seat, whatever the code above it does.';
+COMMENT ON INDEX {{ schema }}.tickets_show_seat_id_idx IS
+'Serves the deletion of seats, and the question who has ever had one.';
 COMMENT ON INDEX {{ schema }}.tickets_order_id_show_id_idx IS 'Serves the tickets of an order.';
 COMMENT ON INDEX {{ schema }}.tickets_created_at_idx IS 'Serves sales of the day.';
 

@@ -19,7 +19,7 @@ from psycopg.rows import namedtuple_row
 from typer.testing import CliRunner
 
 from tests.behaviour import test_guide_queries as guide
-from tests.behaviour.conftest import NAMES, Connection, Hall, Row, make_hall
+from tests.behaviour.conftest import NAMES, Connection, Hall, Row, make_hall, value
 from tests.conftest import Database, quoted, throw_away_database
 from ticketdb import migrate
 from ticketdb.cli import app
@@ -305,6 +305,10 @@ def make_trouble(hall: Hall) -> dict[str, object]:
     return {
         "show_id": hall.show_id,
         "refund_due_order_id": late_order.order_id,
+        "refund_id": value(
+            owner,
+            "SELECT id FROM refunds WHERE status = 'due' AND reason = 'amount_mismatch'",
+        ),
         "ip_address": "192.0.2.1",
     }
 
@@ -445,6 +449,7 @@ UNWELL = "SELECT message FROM monitoring.health WHERE check_name = '{}' AND seve
         ("invariants.md", UNWELL.format("invariants", 1)),
         ("invariants.md", "SELECT * FROM monitoring.invariant_violations WHERE violations > 0"),
         ("payment-failures.md", "SELECT id FROM ticket_orders WHERE status = 'refund_due'"),
+        ("refunds.md", "SELECT FROM refunds WHERE status = 'due' AND reason = 'amount_mismatch'"),
     ],
 )
 def test_what_is_to_be_done_puts_it_right(
