@@ -55,7 +55,7 @@ COMMENT ON INDEX {{ schema }}.shows_currency_idx IS
 GRANT SELECT ON TABLE {{ schema }}.shows TO {{ app_role }}, {{ monitor_role }};
 {% endif %}
 
--- object: tables/show_seats.sql sha256=babc881ababe2bfd42f21a2ad0a5753f6178f1107a49bdb66a4a7f1d7855550d
+-- object: tables/show_seats.sql sha256=2de453c01a0df3c47bf8d7f6d949af203c15f86f43e7de49eaebdf484eda9b99
 -- The seat plan and its present state. Locked in id order by everything that changes it.
 CREATE TABLE {{ schema }}.show_seats (
     id uuid NOT NULL DEFAULT {{ schema }}.uuid_v7(),
@@ -99,7 +99,7 @@ COMMENT ON COLUMN {{ schema }}.show_seats.reserved_by IS
 COMMENT ON COLUMN {{ schema }}.show_seats.reserved_until IS
 'When the hold is over: a copy of seat_reservations.expires_at, kept by a trigger.';
 COMMENT ON COLUMN {{ schema }}.show_seats.price_in_cents IS
-'Price in hundredths of the currency of the show.';
+'Price in the minor unit of the currency of the show, see currencies.';
 COMMENT ON CONSTRAINT show_seats_pkey ON {{ schema }}.show_seats IS
 'The id leads and serves look-ups by id alone; the show makes references across shows impossible.';
 COMMENT ON CONSTRAINT show_seats_show_id_section_row_label_seat_number_key

@@ -118,7 +118,7 @@ GRANT SELECT (id, show_id, status, is_active, expires_at, extension_count, creat
 ON TABLE {{ schema }}.seat_reservations TO {{ monitor_role }};
 {% endif %}
 
--- object: tables/reservation_seats.sql sha256=554687c8a5b8d335afdb23ab375f9a23ee5377761f78b160a189d54d6daca929
+-- object: tables/reservation_seats.sql sha256=d559209c07f541b02cb9e77bc422e3877cfaa9d701a38bc2d6b189fc27ad3882
 -- Claims: which reservation has which seat, from hold to sale. A claim is live until it is
 -- released.
 CREATE TABLE {{ schema }}.reservation_seats (
@@ -142,6 +142,11 @@ CREATE TABLE {{ schema }}.reservation_seats (
 CREATE UNIQUE INDEX reservation_seats_no_double_booking
 ON {{ schema }}.reservation_seats (show_id, show_seat_id) WHERE released_at IS NULL;
 
+-- A full one: for the foreign key, a partial one is none. Of the seat alone, which is enough: a
+-- look-up by show must never be tempted to read it from end to end.
+CREATE INDEX reservation_seats_show_seat_id_idx
+ON {{ schema }}.reservation_seats (show_seat_id);
+
 COMMENT ON TABLE {{ schema }}.reservation_seats IS
 'Claims of reservations on seats. Live while held and after the sale; released when given back, '
 'expired or refunded.';
@@ -151,8 +156,8 @@ COMMENT ON COLUMN {{ schema }}.reservation_seats.show_seat_id IS 'The seat.';
 COMMENT ON COLUMN {{ schema }}.reservation_seats.show_id IS
 'The show of both; distribution column.';
 COMMENT ON COLUMN {{ schema }}.reservation_seats.price_in_cents IS
-'Price when the seat was held, in hundredths of the currency: what the buyer was told is what is '
-'charged.';
+'Price when the seat was held, in the minor unit of the currency: what the buyer was told is what '
+'is charged.';
 COMMENT ON COLUMN {{ schema }}.reservation_seats.currency IS
 'ISO 4217 code when the seat was held.';
 COMMENT ON COLUMN {{ schema }}.reservation_seats.released_at IS
@@ -174,6 +179,8 @@ ON {{ schema }}.reservation_seats IS 'Finite.';
 COMMENT ON INDEX {{ schema }}.reservation_seats_no_double_booking IS
 'At most one live claim a seat, whatever the code above it does: a seat cannot be held or sold '
 'twice.';
+COMMENT ON INDEX {{ schema }}.reservation_seats_show_seat_id_idx IS
+'Serves the deletion of seats, and the question who has ever held one.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ schema }}.reservation_seats TO {{ monitor_role }};

@@ -214,7 +214,7 @@ ON {{ schema }}.payment_intents IS 'Finite.';
 COMMENT ON INDEX {{ schema }}.payment_intents_order_id_show_id_idx IS
 'Serves the payments of an order.';
 
--- object: tables/tickets.sql sha256=ba1b0ac7e69fa94fa9c203197d68cade399673773784087d101d99acb0516c70
+-- object: tables/tickets.sql sha256=2760461960fcf9a6450d2e82d0b812b325f06c66b5bd416584751cf6e25cb8e9
 -- Tickets: the right to sit on a seat, issued when an order is paid.
 CREATE TABLE {{ schema }}.tickets (
     id uuid NOT NULL DEFAULT {{ schema }}.uuid_v7(),
@@ -241,6 +241,9 @@ CREATE TABLE {{ schema }}.tickets (
 
 CREATE UNIQUE INDEX tickets_one_valid_per_seat
 ON {{ schema }}.tickets (show_seat_id, show_id) WHERE status = 'valid';
+
+-- A full one: for the foreign key, a partial one is none.
+CREATE INDEX tickets_show_seat_id_idx ON {{ schema }}.tickets (show_seat_id);
 
 CREATE INDEX tickets_order_id_show_id_idx ON {{ schema }}.tickets (order_id, show_id);
 
@@ -275,6 +278,8 @@ COMMENT ON CONSTRAINT tickets_status_check ON {{ schema }}.tickets IS 'The statu
 COMMENT ON CONSTRAINT tickets_created_at_check ON {{ schema }}.tickets IS 'Finite.';
 COMMENT ON INDEX {{ schema }}.tickets_one_valid_per_seat IS
 'At most one valid ticket a seat, whatever the code above it does.';
+COMMENT ON INDEX {{ schema }}.tickets_show_seat_id_idx IS
+'Serves the deletion of seats, and the question who has ever had one.';
 COMMENT ON INDEX {{ schema }}.tickets_order_id_show_id_idx IS 'Serves the tickets of an order.';
 COMMENT ON INDEX {{ schema }}.tickets_created_at_idx IS 'Serves sales of the day.';
 

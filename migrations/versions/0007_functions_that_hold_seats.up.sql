@@ -37,7 +37,7 @@ END;
 COMMENT ON FUNCTION {{ schema }}.error_message(text) IS
 'The sentence that goes with an error code of the functions that sell.';
 
--- object: functions/log_reservation_failure.sql sha256=870c0e9502c393de6955d1632f1fd2c0c9820f007671a5cf042dd361093e772a
+-- object: functions/log_reservation_failure.sql sha256=cf419506db108093bb334ecb8954217bdeb2c7ac6589250f3333849a22dbee0b
 -- For the functions that sell: a refused call is a row, since an exception would undo the line
 -- that records it.
 CREATE OR REPLACE FUNCTION {{ schema }}.log_reservation_failure(
@@ -55,6 +55,8 @@ CREATE OR REPLACE FUNCTION {{ schema }}.log_reservation_failure(
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+-- Without its line in the log no call is answered. See wait_for_others(), which leaves time for it.
+SET lock_timeout = '250ms'
 AS $body$
 BEGIN
     INSERT INTO {{ schema }}.seat_reservation_audit_log (
@@ -79,7 +81,9 @@ $body$;
 
 COMMENT ON FUNCTION {{ schema }}.log_reservation_failure(
     text, text, text, uuid, uuid, text, uuid[], text, inet, jsonb
-) IS 'Writes a refused call about a hold into seat_reservation_audit_log. Internal.';
+) IS
+'Writes a refused call about a hold into seat_reservation_audit_log. Raises lock_not_available '
+'where the log is locked. Internal.';
 
 -- object: functions/end_holds.sql sha256=2ceffb4275f73b8baf90843ed53dc857542b12970f72e6aac06cf1c79ed0c0ea
 -- Ends holds of one show and frees their seats: the one way in which seats come back from a hold.
@@ -233,7 +237,7 @@ COMMENT ON FUNCTION {{ schema }}.lock_reservation(text) IS
 'none. Who decides by what it returns changes the row, too: at REPEATABLE READ a lock alone makes '
 'nobody fail who decided otherwise. Internal.';
 
--- object: functions/reserve_seats.sql sha256=360db7cde0b1b12326c806ac191122aa6c289b742f74bd2954c1cd61c7a1317b
+-- object: functions/reserve_seats.sql sha256=c7adf4399b431f4ceac2e7e8da1641439374d49902bed2d565dda84c411f774a
 -- Holds seats for a session: all of them or none. The hot path. Three statements and no more: a
 -- look that locks nothing, so that losing is cheap; (seldom) ending holds that are over; and one
 -- that locks the seats in id order and writes. Where somebody else has locked what they need, all
@@ -538,11 +542,6 @@ BEGIN
                 PERFORM set_config('synchronous_commit', 'off', true);
             END IF;
         END IF;
-        IF NOT v_has_waited THEN
-            -- What is left of two seconds, should the log be locked. Without its line there is no
-            -- answer.
-            PERFORM set_config('lock_timeout', '900', true);
-        END IF;
         error_message := {{ schema }}.error_message(error_code);
         PERFORM {{ schema }}.log_reservation_failure(
             'reserve_seats', error_code, error_message, p_show_id, NULL, p_session_id, p_seat_ids,
@@ -568,7 +567,7 @@ GRANT EXECUTE ON FUNCTION {{ schema }}.reserve_seats(uuid, uuid[], text, text, t
 TO {{ app_role }};
 {% endif %}
 
--- object: functions/extend_reservation.sql sha256=742096cd5cac1da6cf1c964f490cf82a52e470093de5e8589cf983f71b3cb516
+-- object: functions/extend_reservation.sql sha256=b4518140fd7f4f61e315cf882cce10cb6e1a53cd3520930a3f272158d208bfc2
 -- Gives a buyer who is still busy more time.
 CREATE OR REPLACE FUNCTION {{ schema }}.extend_reservation(
     p_reservation_token text,
@@ -601,7 +600,6 @@ DECLARE
     v_show_id uuid;
     v_expires_at timestamptz;
     v_is_repeated boolean;
-    v_has_waited boolean := false;
     v_detail jsonb := '{}'::jsonb;
 BEGIN
     LOOP
@@ -653,7 +651,6 @@ BEGIN
             WHEN serialization_failure THEN
                 RAISE;
             WHEN lock_not_available OR deadlock_detected THEN
-                v_has_waited := true;
                 IF NOT {{ schema }}.wait_for_others(v_since) THEN
                     error_code := 'BUSY';
                     EXIT;
@@ -672,11 +669,6 @@ BEGIN
             0, v_settings.max_extensions - v_hold.extension_count
         );
     ELSE
-        IF NOT v_has_waited THEN
-            -- What is left of two seconds, should the log be locked. Without its line there is no
-            -- answer.
-            PERFORM set_config('lock_timeout', '900', true);
-        END IF;
         error_message := {{ schema }}.error_message(error_code);
         PERFORM {{ schema }}.log_reservation_failure(
             'extend_reservation', error_code, error_message, v_show_id, reservation_id,
@@ -700,7 +692,7 @@ GRANT EXECUTE ON FUNCTION {{ schema }}.extend_reservation(text, text, timestampt
 TO {{ app_role }};
 {% endif %}
 
--- object: functions/release_reservation.sql sha256=20aaf950ca7b9a1ac0a9d3478d7b8eee003db7186a8d35265e999c97eba4b900
+-- object: functions/release_reservation.sql sha256=b7b431558d775e682a099cd5b6d54d6b2c570c985a839d83a52f01b2dd6ae061
 -- Gives seats back before the hold is over: all of them, or some.
 CREATE OR REPLACE FUNCTION {{ schema }}.release_reservation(
     p_reservation_token text,
@@ -731,7 +723,6 @@ DECLARE
     v_show_id uuid;
     v_held_ids uuid[];
     v_wanted_ids uuid[];
-    v_has_waited boolean := false;
     v_detail jsonb := '{}'::jsonb;
 BEGIN
     LOOP
@@ -827,7 +818,6 @@ BEGIN
             WHEN serialization_failure THEN
                 RAISE;
             WHEN lock_not_available OR deadlock_detected THEN
-                v_has_waited := true;
                 IF NOT {{ schema }}.wait_for_others(v_since) THEN
                     error_code := 'BUSY';
                     EXIT;
@@ -842,11 +832,6 @@ BEGIN
     success := error_code IS NULL;
     IF NOT success THEN
         seats_released := NULL;
-        IF NOT v_has_waited THEN
-            -- What is left of two seconds, should the log be locked. Without its line there is no
-            -- answer.
-            PERFORM set_config('lock_timeout', '900', true);
-        END IF;
         error_message := {{ schema }}.error_message(error_code);
         PERFORM {{ schema }}.log_reservation_failure(
             'release_reservation', error_code, error_message, v_show_id, reservation_id,

@@ -45,7 +45,7 @@ COMMENT ON FUNCTION {{ schema }}.log_order_failure(
     text, text, text, uuid, uuid, uuid, text, text, bigint, text, jsonb
 ) IS 'Writes a refused call about an order into ticket_order_audit_log. Internal.';
 
--- object: functions/wait_for_others.sql sha256=7d4f6c8096d3a0ff73facc7f090d68c5b54be023e3550111a6bf3b5fd60817a9
+-- object: functions/wait_for_others.sql sha256=a19a3677f94db184a79841cea0363cd0563ea9b5bb23a127302a23a29f8db148
 -- For the functions that sell, when a wait for a lock of somebody else has come to its limit, and
 -- to set that limit. One statement may wait many times, and lock_timeout bounds each wait, not
 -- their sum. So each wait is short; the block with the exception clause gives back what was locked
@@ -61,20 +61,23 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
-    -- In milliseconds. Two seconds are promised: some are for the last try and its line in the log.
-    v_left constant integer := 1850 - 1000 * extract(EPOCH FROM clock_timestamp() - p_since);
+    -- In milliseconds. Two seconds are promised: some are for the last try, and its line in a log
+    -- that may be locked, too.
+    v_left constant integer := (
+        1700 - 1000 * extract(EPOCH FROM clock_timestamp() - p_since)
+    )::integer;
 BEGIN
     -- A row may cost two waits: for the turn among those who wait for it, and for who has it. No
     -- limit at all is what 0 would mean.
     PERFORM set_config(
         'lock_timeout',
         CASE
-            WHEN v_left > 50 THEN GREATEST(1, v_left / (2 * GREATEST(p_rows, 10)))
-            ELSE 100
+            WHEN v_left > 0 THEN GREATEST(1, v_left / (2 * GREATEST(p_rows, 10)))
+            ELSE 250
         END::text,
         true
     );
-    RETURN v_left > 50;
+    RETURN v_left > 0;
 END;
 $body$;
 
@@ -199,34 +202,36 @@ COMMENT ON FUNCTION {{ schema }}.retake_seats(uuid, uuid, uuid[]) IS
 'Makes the claims of a locked reservation that is over live again if all seats are free; returns '
 'whether. The seats stay locked. Internal.';
 
--- object: functions/remember_payment_intent.sql sha256=378469be8d35a76dc04ebb3d6a3159e8e89f5cb5b3540e33179ddc61a754e576
+-- object: functions/remember_payment_intent.sql sha256=fade15afe4d8fe6fa9218855e32bb29981ecbdd9a29c8f4aebd3672aff183f0d
 -- Before an order names another payment: money may still come from the one that it named so far.
-CREATE OR REPLACE FUNCTION {{ schema }}.remember_payment_intent(p_order {{ schema }}.ticket_orders)
+CREATE OR REPLACE FUNCTION {{ schema }}.remember_payment_intent(
+    p_show_id uuid,
+    p_order_id uuid,
+    p_payment_provider text,
+    p_payment_intent_id text
+)
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET commit_siblings = 997
 AS $body$
 BEGIN
-    IF p_order.payment_intent_id IS NOT NULL THEN
+    IF p_payment_intent_id IS NOT NULL THEN
         INSERT INTO {{ schema }}.payment_intents (
             payment_intent_id, payment_provider, order_id, show_id
         )
         VALUES (
-            p_order.payment_intent_id,
-            COALESCE(p_order.payment_provider, ''),
-            p_order.id,
-            p_order.show_id
+            p_payment_intent_id, COALESCE(p_payment_provider, ''), p_order_id, p_show_id
         )
         ON CONFLICT DO NOTHING;
     END IF;
 END;
 $body$;
 
-COMMENT ON FUNCTION {{ schema }}.remember_payment_intent({{ schema }}.ticket_orders) IS
-'Keeps the payment that this state of an order names in payment_intents. Internal.';
+COMMENT ON FUNCTION {{ schema }}.remember_payment_intent(uuid, uuid, text, text) IS
+'Keeps a payment that an order has named in payment_intents. Internal.';
 
--- object: functions/create_ticket_order.sql sha256=e0272916dbfd8c9d4b87196f1658b13376bd8fac1dc75f5722c892fd406d2c7b
+-- object: functions/create_ticket_order.sql sha256=437f981996e0b175cf1aa0647f12ad1c648fb5f2d32a98e8795ab834040b4024
 -- Turns a hold into an order to be paid. A reservation has one order at a time: asking again
 -- returns it. Locks the hold and changes it, so that whoever decides on it at the same moment
 -- waits, or, at REPEATABLE READ, fails and looks again.
@@ -260,10 +265,13 @@ DECLARE
     v_since constant timestamptz := clock_timestamp();
     -- Not now(): the transaction may be older than the hold.
     v_now timestamptz;
-    v_hold {{ schema }}.seat_reservations;
-    v_order {{ schema }}.ticket_orders;
-    v_named {{ schema }}.ticket_orders;
+    -- Records: a row type would be looked up, and waited for, before the block begins.
+    v_hold record;
+    v_order record;
+    v_named record;
     v_show record;
+    v_show_id uuid;
+    v_reservation_id uuid;
     v_is_new_key boolean;
     v_losses integer := 0;
     v_has_waited boolean := false;
@@ -275,6 +283,8 @@ BEGIN
             error_code := NULL;
             v_now := clock_timestamp();
             v_hold := {{ schema }}.lock_reservation(p_reservation_token);
+            v_reservation_id := v_hold.id;
+            v_show_id := v_hold.show_id;
             SELECT existing.*
             INTO v_order
             FROM {{ schema }}.ticket_orders AS existing
@@ -372,8 +382,14 @@ BEGIN
                     END
                 );
                 IF v_named IS DISTINCT FROM v_order THEN
-                    IF v_named.payment_intent_id IS DISTINCT FROM v_order.payment_intent_id THEN
-                        PERFORM {{ schema }}.remember_payment_intent(v_order);
+                    IF (v_named.payment_provider, v_named.payment_intent_id) IS DISTINCT FROM (
+                        COALESCE(v_order.payment_provider, v_named.payment_provider),
+                        v_order.payment_intent_id
+                    ) THEN
+                        PERFORM {{ schema }}.remember_payment_intent(
+                            v_show_id, v_order.id, v_order.payment_provider,
+                            v_order.payment_intent_id
+                        );
                     END IF;
                     UPDATE {{ schema }}.ticket_orders
                     SET
@@ -396,9 +412,7 @@ BEGIN
                 RAISE;
             WHEN lock_not_available OR deadlock_detected THEN
                 v_has_waited := true;
-                IF NOT {{ schema }}.wait_for_others(
-                    v_since, cardinality(v_order.seat_ids)
-                ) THEN
+                IF NOT {{ schema }}.wait_for_others(v_since) THEN
                     error_code := 'BUSY';
                     EXIT;
                 END IF;
@@ -430,17 +444,21 @@ BEGIN
             -- What is left of two seconds, should the log be locked.
             PERFORM set_config('lock_timeout', '900', true);
         END IF;
-        IF v_hold.id IS NULL THEN
+        IF v_reservation_id IS NULL THEN
             -- Not locked, or not there: for the log.
-            SELECT hold.*
-            INTO v_hold
+            SELECT
+                hold.show_id,
+                hold.id
+            INTO
+                v_show_id,
+                v_reservation_id
             FROM {{ schema }}.seat_reservations AS hold
             WHERE hold.reservation_token = p_reservation_token;
         END IF;
         error_message := {{ schema }}.error_message(error_code);
         PERFORM {{ schema }}.log_order_failure(
-            'create_ticket_order', error_code, error_message, v_hold.show_id,
-            p_reservation_id => v_hold.id, p_session_id => p_session_id, p_detail => v_detail
+            'create_ticket_order', error_code, error_message, v_show_id,
+            p_reservation_id => v_reservation_id, p_session_id => p_session_id, p_detail => v_detail
         );
     END IF;
     RETURN NEXT;
@@ -459,7 +477,7 @@ GRANT EXECUTE ON FUNCTION {{ schema }}.create_ticket_order(text, text, text, tex
 TO {{ app_role }};
 {% endif %}
 
--- object: functions/confirm_payment.sql sha256=3fd8823203a591849a296ae171d7d190c6a91e597cc52e9d685a113249d038ee
+-- object: functions/confirm_payment.sql sha256=ef9cfe66f3008877ee1aad33f61386a4adbcf3886ce7470ca3d357e26631f01d
 -- The provider says that money has come. Whatever happens here, it is on record, and none of it is
 -- lost: what does not buy tickets becomes a row of refunds. Safe to repeat.
 CREATE OR REPLACE FUNCTION {{ schema }}.confirm_payment(
@@ -491,11 +509,15 @@ DECLARE
     v_since constant timestamptz := clock_timestamp();
     -- Not now(): the transaction may be older than the hold.
     v_now timestamptz;
-    v_order {{ schema }}.ticket_orders;
+    -- Records: a row type would be looked up, and waited for, before the block begins.
+    v_order record;
+    v_reservation_id uuid;
+    v_old_status text;
+    v_seat_count integer;
     v_hold_status text;
     v_is_held boolean;
     v_is_cancelled boolean;
-    v_event {{ schema }}.payment_events;
+    v_event record;
     v_is_sellable boolean;
     -- Why an attempt to sell has failed.
     v_failure text;
@@ -521,6 +543,10 @@ BEGIN
         BEGIN
             v_now := clock_timestamp();
             v_order := {{ schema }}.lock_order(p_show_id, p_order_id);
+            order_id := v_order.id;
+            v_reservation_id := v_order.reservation_id;
+            v_old_status := v_order.status;
+            v_seat_count := cardinality(v_order.seat_ids);
             status := v_order.status;
             SELECT seen.*
             INTO v_event
@@ -692,7 +718,9 @@ BEGIN
                 IF (v_order.payment_intent_id, COALESCE(v_order.payment_provider, p_provider))
                     IS DISTINCT FROM (v_payment_intent_id, p_provider)
                 THEN
-                    PERFORM {{ schema }}.remember_payment_intent(v_order);
+                    PERFORM {{ schema }}.remember_payment_intent(
+                        p_show_id, v_order.id, v_order.payment_provider, v_order.payment_intent_id
+                    );
                 END IF;
 
                 status := CASE WHEN v_is_sellable THEN 'paid' ELSE 'refund_due' END;
@@ -740,9 +768,7 @@ BEGIN
                 RAISE;
             WHEN lock_not_available OR deadlock_detected THEN
                 v_has_waited := true;
-                IF NOT {{ schema }}.wait_for_others(
-                    v_since, cardinality(v_order.seat_ids)
-                ) THEN
+                IF NOT {{ schema }}.wait_for_others(v_since, v_seat_count) THEN
                     error_code := 'BUSY';
                     EXIT;
                 END IF;
@@ -773,20 +799,19 @@ BEGIN
     END LOOP;
 
     success := error_code IS NULL;
-    order_id := v_order.id;
     IF NOT success THEN
         IF NOT v_has_waited THEN
             -- What is left of two seconds, should the log be locked.
             PERFORM set_config('lock_timeout', '900', true);
         END IF;
         IF error_code IN ('BUSY', 'INTERNAL_ERROR') THEN
-            status := v_order.status;
+            status := v_old_status;
             ticket_ids := '{}';
         END IF;
         error_message := {{ schema }}.error_message(error_code);
         PERFORM {{ schema }}.log_order_failure(
             'confirm_payment', error_code, error_message, p_show_id, p_order_id,
-            v_order.reservation_id, p_old_status => v_order.status,
+            v_reservation_id, p_old_status => v_old_status,
             p_amount_in_cents => p_amount_in_cents, p_payment_provider => p_provider,
             p_detail => v_detail
         );
@@ -794,7 +819,7 @@ BEGIN
         -- The answer is no error, and yet somebody has to know what should not have come to this.
         PERFORM {{ schema }}.log_order_failure(
             'confirm_payment', v_failure, {{ schema }}.error_message(v_failure), p_show_id,
-            p_order_id, v_order.reservation_id, p_old_status => v_order.status,
+            p_order_id, v_reservation_id, p_old_status => v_old_status,
             p_amount_in_cents => p_amount_in_cents, p_payment_provider => p_provider,
             p_detail => v_detail
         );
@@ -815,7 +840,7 @@ GRANT EXECUTE ON FUNCTION {{ schema }}.confirm_payment(uuid, uuid, text, text, b
 TO {{ app_role }};
 {% endif %}
 
--- object: functions/fail_payment.sql sha256=105834f2aa57a1e0e1ee3e5df1a4ab87ee043e13471d4c140afac17737390ef1
+-- object: functions/fail_payment.sql sha256=48d9343e630f6636f455af50770e74e6871ef55e40e1d48681340f8611039814
 -- The provider says that a payment did not succeed. The hold goes on: the buyer may try again until
 -- it is over.
 CREATE OR REPLACE FUNCTION {{ schema }}.fail_payment(
@@ -844,8 +869,11 @@ SET enable_seqscan = off
 AS $body$
 DECLARE
     v_since constant timestamptz := clock_timestamp();
-    v_order {{ schema }}.ticket_orders;
-    v_event {{ schema }}.payment_events;
+    -- Records: a row type would be looked up, and waited for, before the block begins.
+    v_order record;
+    v_reservation_id uuid;
+    v_old_status text;
+    v_event record;
     v_constraint text;
     v_has_waited boolean := false;
     v_detail jsonb := jsonb_build_object('event_id', left(p_event_id, 200));
@@ -862,6 +890,9 @@ BEGIN
 
         BEGIN
             v_order := {{ schema }}.lock_order(p_show_id, p_order_id);
+            order_id := v_order.id;
+            v_reservation_id := v_order.reservation_id;
+            v_old_status := v_order.status;
             status := v_order.status;
             SELECT seen.*
             INTO v_event
@@ -932,17 +963,16 @@ BEGIN
     END LOOP;
 
     success := error_code IS NULL;
-    order_id := v_order.id;
     IF NOT success THEN
         IF NOT v_has_waited THEN
             -- What is left of two seconds, should the log be locked.
             PERFORM set_config('lock_timeout', '900', true);
         END IF;
-        status := v_order.status;
+        status := v_old_status;
         error_message := {{ schema }}.error_message(error_code);
         PERFORM {{ schema }}.log_order_failure(
             'fail_payment', error_code, error_message, p_show_id, p_order_id,
-            v_order.reservation_id, p_old_status => v_order.status,
+            v_reservation_id, p_old_status => v_old_status,
             p_payment_provider => p_provider, p_detail => v_detail
         );
     END IF;
@@ -959,7 +989,7 @@ COMMENT ON FUNCTION {{ schema }}.fail_payment(uuid, uuid, text, text, text) IS
 GRANT EXECUTE ON FUNCTION {{ schema }}.fail_payment(uuid, uuid, text, text, text) TO {{ app_role }};
 {% endif %}
 
--- object: functions/refund_order.sql sha256=fcdd8d21aa36c460955cac221e8dee9fc511c7ce20d4881d0820a6f0853674ae
+-- object: functions/refund_order.sql sha256=e8511c7e52232e7c2003a1eaa9239169042f398434c385de37033fc45e1f9d1d
 -- Records that the money was given back. Seats that were sold can be sold again.
 CREATE OR REPLACE FUNCTION {{ schema }}.refund_order(p_show_id uuid, p_order_id uuid)
 RETURNS TABLE (
@@ -982,7 +1012,11 @@ SET enable_seqscan = off
 AS $body$
 DECLARE
     v_since constant timestamptz := clock_timestamp();
-    v_order {{ schema }}.ticket_orders;
+    -- Records: a row type would be looked up, and waited for, before the block begins.
+    v_order record;
+    v_reservation_id uuid;
+    v_old_status text;
+    v_seat_count integer;
     v_seat_ids uuid[];
     v_ticket_ids uuid[];
     v_has_waited boolean := false;
@@ -992,6 +1026,10 @@ BEGIN
     LOOP
         BEGIN
             v_order := {{ schema }}.lock_order(p_show_id, p_order_id);
+            order_id := v_order.id;
+            v_reservation_id := v_order.reservation_id;
+            v_old_status := v_order.status;
+            v_seat_count := cardinality(v_order.seat_ids);
             error_code := CASE
                 WHEN v_order.id IS NULL THEN 'NOT_FOUND'
                 WHEN v_order.status NOT IN ('paid', 'refund_due') THEN 'ORDER_NOT_REFUNDABLE'
@@ -1098,9 +1136,7 @@ BEGIN
                 RAISE;
             WHEN lock_not_available OR deadlock_detected THEN
                 v_has_waited := true;
-                IF NOT {{ schema }}.wait_for_others(
-                    v_since, cardinality(v_order.seat_ids)
-                ) THEN
+                IF NOT {{ schema }}.wait_for_others(v_since, v_seat_count) THEN
                     error_code := 'BUSY';
                     EXIT;
                 END IF;
@@ -1112,7 +1148,6 @@ BEGIN
     END LOOP;
 
     success := error_code IS NULL;
-    order_id := v_order.id;
     IF success THEN
         status := 'refunded';
         seats_released := cardinality(v_seat_ids);
@@ -1121,11 +1156,11 @@ BEGIN
             -- What is left of two seconds, should the log be locked.
             PERFORM set_config('lock_timeout', '900', true);
         END IF;
-        status := v_order.status;
+        status := v_old_status;
         error_message := {{ schema }}.error_message(error_code);
         PERFORM {{ schema }}.log_order_failure(
             'refund_order', error_code, error_message, p_show_id, p_order_id,
-            v_order.reservation_id, p_old_status => v_order.status, p_detail => v_detail
+            v_reservation_id, p_old_status => v_old_status, p_detail => v_detail
         );
     END IF;
     RETURN NEXT;

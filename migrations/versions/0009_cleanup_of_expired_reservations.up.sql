@@ -322,13 +322,15 @@ COMMENT ON FUNCTION {{ schema }}.end_overdue_holds(uuid, uuid[]) IS
 'included, and frees their seats; returns which, how many seats, and the SQLSTATE and words of the '
 'first error that stopped one of them. Internal.';
 
--- object: functions/cancel_dead_orders.sql sha256=24ad8c26b1d094792aa01f5a7ea3eb766c63caeceeaee4e238d68e8231b0aa4b
+-- object: functions/cancel_dead_orders.sql sha256=fe8f882b2b6ed266a34f3d2010e262e613c4e9b99f1b4cf978b4b49014d3f412
 -- The other step of the cleanup. An order waits for its payment as long as its hold, and
 -- order_minutes longer; a payment that comes after that is still judged by confirm_payment().
 CREATE OR REPLACE FUNCTION {{ schema }}.cancel_dead_orders(p_limit integer)
 RETURNS integer
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+-- The log of orders tells it: see log_change().
+SET commit_siblings = 997
 SET plan_cache_mode = 'force_generic_plan'
 -- Few orders wait at any time: they come from the index of those, each with its hold.
 SET enable_seqscan = off
@@ -373,7 +375,9 @@ BEGIN
     ) AS dead;
 
     UPDATE {{ schema }}.ticket_orders
-    SET status = 'cancelled'
+    SET
+        status = 'cancelled',
+        cancel_reason = 'overdue'
     FROM unnest(v_ids, v_show_ids) AS dead (id, show_id)
     WHERE
         ticket_orders.id = dead.id
@@ -450,7 +454,7 @@ COMMENT ON FUNCTION {{ schema }}.cleanup_expired_seat_reservations(integer) IS
 'locked, a hold or a seat, and what cannot be ended, with a warning. Returns how many holds and '
 'seats, and which holds.';
 
--- object: functions/run_reservation_cleanup.sql sha256=314c467680ad6c3dd121f61e4d44c2abc550c9b5f068eff1ee40d331e10c64f8
+-- object: functions/run_reservation_cleanup.sql sha256=bdd1d7e229c19b020671566fad219cb399947094ceee70f7ab38333cacbf6f1b
 -- The job. Ends a few holds, commits, and goes on: each commit waits for the disk, which leaves the
 -- processor to buyers, and nobody waits long for a hold that is being ended. It commits, so it can
 -- have neither a SET clause nor SECURITY DEFINER: each transaction begins with the path instead.
@@ -469,11 +473,12 @@ DECLARE
     v_orders_at_once constant integer := 100;
     -- Portions of holds that are over, each of one show. Texts: there is no array of arrays of
     -- different lengths.
-    v_show_ids pg_catalog.uuid[] := '{}';
+    v_show_ids pg_catalog.uuid[] := '{}'::pg_catalog.uuid[];
     v_reservation_ids pg_catalog.text[];
     v_portion integer := 0;
-    v_after_expires_at pg_catalog.timestamptz := '-infinity';
-    v_after_id pg_catalog.uuid := '00000000-0000-0000-0000-000000000000';
+    v_after_expires_at pg_catalog.timestamptz := '-infinity'::pg_catalog.timestamptz;
+    v_after_id pg_catalog.uuid
+        := '00000000-0000-0000-0000-000000000000'::pg_catalog.uuid;
     v_ended record;
     v_cancelled integer;
     v_is_done boolean := false;
@@ -957,7 +962,7 @@ GRANT EXECUTE ON FUNCTION {{ schema }}.reservation_cleanup_job_runs(integer, tim
 TO {{ monitor_role }};
 {% endif %}
 
--- object: functions/cleanup_run_totals.sql sha256=b09057e2d0c52df62d65ab7d562f41faa3997f73cdf414b4b38dd012bf0e09b3
+-- object: functions/cleanup_run_totals.sql sha256=ecb87ae16820469e86fa5557628122f5671c0c05cb07d84c46a979ae960c99d5
 -- For cleanup_job_health and the alerts. Of a window, and not of so many runs: those that are
 -- skipped or queued behind a long one would push it out of sight.
 CREATE OR REPLACE FUNCTION {{ schema }}.cleanup_run_totals(
@@ -965,7 +970,8 @@ CREATE OR REPLACE FUNCTION {{ schema }}.cleanup_run_totals(
     OUT runs bigint,
     OUT failed_runs bigint,
     OUT skipped_runs bigint,
-    OUT longest_run_seconds double precision
+    OUT longest_run_seconds double precision,
+    OUT last_start_time timestamptz
 )
 LANGUAGE plpgsql
 STABLE
@@ -979,20 +985,26 @@ BEGIN
         count(*) FILTER (WHERE run.status = 'skipped'),
         GREATEST(
             max(extract(EPOCH FROM COALESCE(run.end_time, now()) - run.start_time)), 0
-        )::double precision
+        )::double precision,
+        (
+            array_agg(run.start_time ORDER BY run.ordinality) FILTER (
+                WHERE run.status IN ('succeeded', 'failed') AND run.start_time IS NOT NULL
+            )
+        )[1]
     INTO
         runs,
         failed_runs,
         skipped_runs,
-        longest_run_seconds
-    FROM {{ schema }}.reservation_cleanup_job_runs(NULL, p_since) AS run;
+        longest_run_seconds,
+        last_start_time
+    FROM {{ schema }}.reservation_cleanup_job_runs(NULL, p_since) WITH ORDINALITY AS run;
 END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.cleanup_run_totals(timestamptz) IS
 'How many runs of the cleanup ended at or after this time, how many of them failed, how many '
-'others were skipped, and how many seconds the longest took, one that is at work included. For '
-'the views.';
+'others were skipped, how many seconds the longest took, one that is at work included, and when '
+'the last of those that ended began. For the views.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ schema }}.cleanup_run_totals(timestamptz) TO {{ monitor_role }};

@@ -84,7 +84,7 @@ COMMENT ON FUNCTION {{ schema }}.overdue_hold_totals() IS
 GRANT EXECUTE ON FUNCTION {{ schema }}.overdue_hold_totals() TO {{ monitor_role }};
 {% endif %}
 
--- object: functions/cleanup_job_state.sql sha256=27e9bc4ecb384ba99a5ba52e8b651c0dfaffb190d49b6bfdb80e072f19ca2346
+-- object: functions/cleanup_job_state.sql sha256=9dd569bb4502a9bf4d22635278f3176549e613caae67763499eae4d06eb2d4cb
 -- For cleanup_job_health. What never happened is NULL, and has_run says so.
 CREATE OR REPLACE FUNCTION {{ schema }}.cleanup_job_state(
     OUT scheduler text,
@@ -103,6 +103,7 @@ LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
 AS $body$
 DECLARE
     v_last record;
@@ -112,12 +113,14 @@ BEGIN
         totals.runs,
         totals.failed_runs,
         totals.skipped_runs,
-        totals.longest_run_seconds
+        totals.longest_run_seconds,
+        totals.last_start_time
     INTO
         runs_24h,
         failed_runs_24h,
         skipped_runs_24h,
-        longest_run_seconds
+        longest_run_seconds,
+        v_last_start_time
     FROM {{ schema }}.cleanup_run_totals({{ schema }}.window_start('24 hours')) AS totals;
 
     -- One that is running has not succeeded yet, and has not failed. Where the last ten are all
@@ -149,12 +152,14 @@ BEGIN
         IF scheduler IS NULL THEN
             scheduler := v_last.scheduler;
             last_run_failed := v_last.status = 'failed';
-            last_run_duration_seconds := GREATEST(
-                extract(EPOCH FROM v_last.end_time - v_last.start_time)::double precision, 0
-            );
+            IF v_last.start_time IS NOT NULL AND v_last.end_time IS NOT NULL THEN
+                last_run_duration_seconds := GREATEST(
+                    extract(EPOCH FROM v_last.end_time - v_last.start_time)::double precision, 0
+                );
+            END IF;
         END IF;
         -- One that pg_cron could not begin has failed, and has no time.
-        v_last_start_time := v_last.start_time;
+        v_last_start_time := COALESCE(v_last_start_time, v_last.start_time);
         EXIT WHEN v_last_start_time IS NOT NULL;
     END LOOP;
     scheduler := COALESCE(scheduler, 'none');

@@ -150,7 +150,7 @@ $body$;
 COMMENT ON FUNCTION {{ schema }}.scheduled_jobs() IS
 'The jobs that keep ticketdb tidy: name, cron schedule, command, and the routine that it calls.';
 
--- object: functions/schedule_jobs.sql sha256=2b64a01742c5ef8d990a0bf0db6339af5d20538028b9996742a581dd79a281c9
+-- object: functions/schedule_jobs.sql sha256=fd68292f192c40b30b3e9c28e4113adc450d9d72496493e52b8744da9c3ad1ec
 -- Called by the migration that introduces the jobs and by every `ticketdb apply`, since pg_cron may
 -- come later. Without pg_cron it changes nothing and says so: `ticketdb cleanup`, or any scheduler,
 -- runs the same commands.
@@ -208,7 +208,7 @@ BEGIN
         IF v_unavailable IS NULL THEN
             action := 'scheduled';
             -- Ours by what it runs, or by its name, which is unique among the jobs of a role. One of
-            -- that name which runs the same for another schema belongs to another installation.
+            -- that name which runs the same in another schema belongs to another installation.
             FOR v_current IN EXECUTE
                 $query$
                 SELECT
@@ -236,10 +236,16 @@ BEGIN
                 IF NOT (v_current.is_here OR v_current.is_stale)
                     OR (
                         v_current.command <> v_job.command
-                        AND strpos(
-                            ' ' || v_current.command,
-                            format(' %I.%I(', {{ schema | literal }}, v_job.routine)
-                        ) = 0
+                        AND (
+                            strpos(v_current.command, v_job.routine || '(') = 0
+                            OR (
+                                strpos(v_current.command, '.' || v_job.routine || '(') > 0
+                                AND strpos(
+                                    ' ' || v_current.command,
+                                    format(' %I.%I(', {{ schema | literal }}, v_job.routine)
+                                ) = 0
+                            )
+                        )
                     )
                 THEN
                     RAISE EXCEPTION 'job "%" is already used for: %',

@@ -403,6 +403,7 @@ COMMENT ON FUNCTION public.can_use_pg_cron() IS 'Whether pg_cron is installed in
 CREATE FUNCTION public.cancel_dead_orders(p_limit integer) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET commit_siblings TO '997'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     SET enable_bitmapscan TO 'off'
@@ -446,7 +447,9 @@ BEGIN
     ) AS dead;
 
     UPDATE "public".ticket_orders
-    SET status = 'cancelled'
+    SET
+        status = 'cancelled',
+        cancel_reason = 'overdue'
     FROM unnest(v_ids, v_show_ids) AS dead (id, show_id)
     WHERE
         ticket_orders.id = dead.id
@@ -665,6 +668,7 @@ COMMENT ON FUNCTION public.cleanup_job_problem() IS 'Why the cleanup does not ru
 CREATE FUNCTION public.cleanup_job_state(OUT scheduler text, OUT last_run_age_seconds double precision, OUT last_run_duration_seconds double precision, OUT last_run_failed boolean, OUT failed_runs_24h bigint, OUT runs_24h bigint, OUT is_scheduled boolean, OUT scheduler_alive boolean, OUT has_run boolean, OUT skipped_runs_24h bigint, OUT longest_run_seconds double precision) RETURNS record
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
     AS $_$
 DECLARE
     v_last record;
@@ -674,12 +678,14 @@ BEGIN
         totals.runs,
         totals.failed_runs,
         totals.skipped_runs,
-        totals.longest_run_seconds
+        totals.longest_run_seconds,
+        totals.last_start_time
     INTO
         runs_24h,
         failed_runs_24h,
         skipped_runs_24h,
-        longest_run_seconds
+        longest_run_seconds,
+        v_last_start_time
     FROM "public".cleanup_run_totals("public".window_start('24 hours')) AS totals;
 
     -- One that is running has not succeeded yet, and has not failed. Where the last ten are all
@@ -711,12 +717,14 @@ BEGIN
         IF scheduler IS NULL THEN
             scheduler := v_last.scheduler;
             last_run_failed := v_last.status = 'failed';
-            last_run_duration_seconds := GREATEST(
-                extract(EPOCH FROM v_last.end_time - v_last.start_time)::double precision, 0
-            );
+            IF v_last.start_time IS NOT NULL AND v_last.end_time IS NOT NULL THEN
+                last_run_duration_seconds := GREATEST(
+                    extract(EPOCH FROM v_last.end_time - v_last.start_time)::double precision, 0
+                );
+            END IF;
         END IF;
         -- One that pg_cron could not begin has failed, and has no time.
-        v_last_start_time := v_last.start_time;
+        v_last_start_time := COALESCE(v_last_start_time, v_last.start_time);
         EXIT WHEN v_last_start_time IS NOT NULL;
     END LOOP;
     scheduler := COALESCE(scheduler, 'none');
@@ -773,7 +781,7 @@ COMMENT ON FUNCTION public.cleanup_job_state(OUT scheduler text, OUT last_run_ag
 -- Name: cleanup_run_totals(timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
 --
 
-CREATE FUNCTION public.cleanup_run_totals(p_since timestamp with time zone, OUT runs bigint, OUT failed_runs bigint, OUT skipped_runs bigint, OUT longest_run_seconds double precision) RETURNS record
+CREATE FUNCTION public.cleanup_run_totals(p_since timestamp with time zone, OUT runs bigint, OUT failed_runs bigint, OUT skipped_runs bigint, OUT longest_run_seconds double precision, OUT last_start_time timestamp with time zone) RETURNS record
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -784,22 +792,28 @@ BEGIN
         count(*) FILTER (WHERE run.status = 'skipped'),
         GREATEST(
             max(extract(EPOCH FROM COALESCE(run.end_time, now()) - run.start_time)), 0
-        )::double precision
+        )::double precision,
+        (
+            array_agg(run.start_time ORDER BY run.ordinality) FILTER (
+                WHERE run.status IN ('succeeded', 'failed') AND run.start_time IS NOT NULL
+            )
+        )[1]
     INTO
         runs,
         failed_runs,
         skipped_runs,
-        longest_run_seconds
-    FROM "public".reservation_cleanup_job_runs(NULL, p_since) AS run;
+        longest_run_seconds,
+        last_start_time
+    FROM "public".reservation_cleanup_job_runs(NULL, p_since) WITH ORDINALITY AS run;
 END;
 $$;
 
 
 --
--- Name: FUNCTION cleanup_run_totals(p_since timestamp with time zone, OUT runs bigint, OUT failed_runs bigint, OUT skipped_runs bigint, OUT longest_run_seconds double precision); Type: COMMENT; Schema: public; Owner: -
+-- Name: FUNCTION cleanup_run_totals(p_since timestamp with time zone, OUT runs bigint, OUT failed_runs bigint, OUT skipped_runs bigint, OUT longest_run_seconds double precision, OUT last_start_time timestamp with time zone); Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON FUNCTION public.cleanup_run_totals(p_since timestamp with time zone, OUT runs bigint, OUT failed_runs bigint, OUT skipped_runs bigint, OUT longest_run_seconds double precision) IS 'How many runs of the cleanup ended at or after this time, how many of them failed, how many others were skipped, and how many seconds the longest took, one that is at work included. For the views.';
+COMMENT ON FUNCTION public.cleanup_run_totals(p_since timestamp with time zone, OUT runs bigint, OUT failed_runs bigint, OUT skipped_runs bigint, OUT longest_run_seconds double precision, OUT last_start_time timestamp with time zone) IS 'How many runs of the cleanup ended at or after this time, how many of them failed, how many others were skipped, how many seconds the longest took, one that is at work included, and when the last of those that ended began. For the views.';
 
 
 --
@@ -842,11 +856,15 @@ DECLARE
     v_since constant timestamptz := clock_timestamp();
     -- Not now(): the transaction may be older than the hold.
     v_now timestamptz;
-    v_order "public".ticket_orders;
+    -- Records: a row type would be looked up, and waited for, before the block begins.
+    v_order record;
+    v_reservation_id uuid;
+    v_old_status text;
+    v_seat_count integer;
     v_hold_status text;
     v_is_held boolean;
     v_is_cancelled boolean;
-    v_event "public".payment_events;
+    v_event record;
     v_is_sellable boolean;
     -- Why an attempt to sell has failed.
     v_failure text;
@@ -872,6 +890,10 @@ BEGIN
         BEGIN
             v_now := clock_timestamp();
             v_order := "public".lock_order(p_show_id, p_order_id);
+            order_id := v_order.id;
+            v_reservation_id := v_order.reservation_id;
+            v_old_status := v_order.status;
+            v_seat_count := cardinality(v_order.seat_ids);
             status := v_order.status;
             SELECT seen.*
             INTO v_event
@@ -1043,7 +1065,9 @@ BEGIN
                 IF (v_order.payment_intent_id, COALESCE(v_order.payment_provider, p_provider))
                     IS DISTINCT FROM (v_payment_intent_id, p_provider)
                 THEN
-                    PERFORM "public".remember_payment_intent(v_order);
+                    PERFORM "public".remember_payment_intent(
+                        p_show_id, v_order.id, v_order.payment_provider, v_order.payment_intent_id
+                    );
                 END IF;
 
                 status := CASE WHEN v_is_sellable THEN 'paid' ELSE 'refund_due' END;
@@ -1091,9 +1115,7 @@ BEGIN
                 RAISE;
             WHEN lock_not_available OR deadlock_detected THEN
                 v_has_waited := true;
-                IF NOT "public".wait_for_others(
-                    v_since, cardinality(v_order.seat_ids)
-                ) THEN
+                IF NOT "public".wait_for_others(v_since, v_seat_count) THEN
                     error_code := 'BUSY';
                     EXIT;
                 END IF;
@@ -1124,20 +1146,19 @@ BEGIN
     END LOOP;
 
     success := error_code IS NULL;
-    order_id := v_order.id;
     IF NOT success THEN
         IF NOT v_has_waited THEN
             -- What is left of two seconds, should the log be locked.
             PERFORM set_config('lock_timeout', '900', true);
         END IF;
         IF error_code IN ('BUSY', 'INTERNAL_ERROR') THEN
-            status := v_order.status;
+            status := v_old_status;
             ticket_ids := '{}';
         END IF;
         error_message := "public".error_message(error_code);
         PERFORM "public".log_order_failure(
             'confirm_payment', error_code, error_message, p_show_id, p_order_id,
-            v_order.reservation_id, p_old_status => v_order.status,
+            v_reservation_id, p_old_status => v_old_status,
             p_amount_in_cents => p_amount_in_cents, p_payment_provider => p_provider,
             p_detail => v_detail
         );
@@ -1145,7 +1166,7 @@ BEGIN
         -- The answer is no error, and yet somebody has to know what should not have come to this.
         PERFORM "public".log_order_failure(
             'confirm_payment', v_failure, "public".error_message(v_failure), p_show_id,
-            p_order_id, v_order.reservation_id, p_old_status => v_order.status,
+            p_order_id, v_reservation_id, p_old_status => v_old_status,
             p_amount_in_cents => p_amount_in_cents, p_payment_provider => p_provider,
             p_detail => v_detail
         );
@@ -1537,10 +1558,13 @@ DECLARE
     v_since constant timestamptz := clock_timestamp();
     -- Not now(): the transaction may be older than the hold.
     v_now timestamptz;
-    v_hold "public".seat_reservations;
-    v_order "public".ticket_orders;
-    v_named "public".ticket_orders;
+    -- Records: a row type would be looked up, and waited for, before the block begins.
+    v_hold record;
+    v_order record;
+    v_named record;
     v_show record;
+    v_show_id uuid;
+    v_reservation_id uuid;
     v_is_new_key boolean;
     v_losses integer := 0;
     v_has_waited boolean := false;
@@ -1552,6 +1576,8 @@ BEGIN
             error_code := NULL;
             v_now := clock_timestamp();
             v_hold := "public".lock_reservation(p_reservation_token);
+            v_reservation_id := v_hold.id;
+            v_show_id := v_hold.show_id;
             SELECT existing.*
             INTO v_order
             FROM "public".ticket_orders AS existing
@@ -1649,8 +1675,14 @@ BEGIN
                     END
                 );
                 IF v_named IS DISTINCT FROM v_order THEN
-                    IF v_named.payment_intent_id IS DISTINCT FROM v_order.payment_intent_id THEN
-                        PERFORM "public".remember_payment_intent(v_order);
+                    IF (v_named.payment_provider, v_named.payment_intent_id) IS DISTINCT FROM (
+                        COALESCE(v_order.payment_provider, v_named.payment_provider),
+                        v_order.payment_intent_id
+                    ) THEN
+                        PERFORM "public".remember_payment_intent(
+                            v_show_id, v_order.id, v_order.payment_provider,
+                            v_order.payment_intent_id
+                        );
                     END IF;
                     UPDATE "public".ticket_orders
                     SET
@@ -1673,9 +1705,7 @@ BEGIN
                 RAISE;
             WHEN lock_not_available OR deadlock_detected THEN
                 v_has_waited := true;
-                IF NOT "public".wait_for_others(
-                    v_since, cardinality(v_order.seat_ids)
-                ) THEN
+                IF NOT "public".wait_for_others(v_since) THEN
                     error_code := 'BUSY';
                     EXIT;
                 END IF;
@@ -1707,17 +1737,21 @@ BEGIN
             -- What is left of two seconds, should the log be locked.
             PERFORM set_config('lock_timeout', '900', true);
         END IF;
-        IF v_hold.id IS NULL THEN
+        IF v_reservation_id IS NULL THEN
             -- Not locked, or not there: for the log.
-            SELECT hold.*
-            INTO v_hold
+            SELECT
+                hold.show_id,
+                hold.id
+            INTO
+                v_show_id,
+                v_reservation_id
             FROM "public".seat_reservations AS hold
             WHERE hold.reservation_token = p_reservation_token;
         END IF;
         error_message := "public".error_message(error_code);
         PERFORM "public".log_order_failure(
-            'create_ticket_order', error_code, error_message, v_hold.show_id,
-            p_reservation_id => v_hold.id, p_session_id => p_session_id, p_detail => v_detail
+            'create_ticket_order', error_code, error_message, v_show_id,
+            p_reservation_id => v_reservation_id, p_session_id => p_session_id, p_detail => v_detail
         );
     END IF;
     RETURN NEXT;
@@ -2265,7 +2299,6 @@ DECLARE
     v_show_id uuid;
     v_expires_at timestamptz;
     v_is_repeated boolean;
-    v_has_waited boolean := false;
     v_detail jsonb := '{}'::jsonb;
 BEGIN
     LOOP
@@ -2317,7 +2350,6 @@ BEGIN
             WHEN serialization_failure THEN
                 RAISE;
             WHEN lock_not_available OR deadlock_detected THEN
-                v_has_waited := true;
                 IF NOT "public".wait_for_others(v_since) THEN
                     error_code := 'BUSY';
                     EXIT;
@@ -2336,11 +2368,6 @@ BEGIN
             0, v_settings.max_extensions - v_hold.extension_count
         );
     ELSE
-        IF NOT v_has_waited THEN
-            -- What is left of two seconds, should the log be locked. Without its line there is no
-            -- answer.
-            PERFORM set_config('lock_timeout', '900', true);
-        END IF;
         error_message := "public".error_message(error_code);
         PERFORM "public".log_reservation_failure(
             'extend_reservation', error_code, error_message, v_show_id, reservation_id,
@@ -2505,8 +2532,11 @@ CREATE FUNCTION public.fail_payment(p_show_id uuid, p_order_id uuid, p_provider 
     AS $$
 DECLARE
     v_since constant timestamptz := clock_timestamp();
-    v_order "public".ticket_orders;
-    v_event "public".payment_events;
+    -- Records: a row type would be looked up, and waited for, before the block begins.
+    v_order record;
+    v_reservation_id uuid;
+    v_old_status text;
+    v_event record;
     v_constraint text;
     v_has_waited boolean := false;
     v_detail jsonb := jsonb_build_object('event_id', left(p_event_id, 200));
@@ -2523,6 +2553,9 @@ BEGIN
 
         BEGIN
             v_order := "public".lock_order(p_show_id, p_order_id);
+            order_id := v_order.id;
+            v_reservation_id := v_order.reservation_id;
+            v_old_status := v_order.status;
             status := v_order.status;
             SELECT seen.*
             INTO v_event
@@ -2593,17 +2626,16 @@ BEGIN
     END LOOP;
 
     success := error_code IS NULL;
-    order_id := v_order.id;
     IF NOT success THEN
         IF NOT v_has_waited THEN
             -- What is left of two seconds, should the log be locked.
             PERFORM set_config('lock_timeout', '900', true);
         END IF;
-        status := v_order.status;
+        status := v_old_status;
         error_message := "public".error_message(error_code);
         PERFORM "public".log_order_failure(
             'fail_payment', error_code, error_message, p_show_id, p_order_id,
-            v_order.reservation_id, p_old_status => v_order.status,
+            v_reservation_id, p_old_status => v_old_status,
             p_payment_provider => p_provider, p_detail => v_detail
         );
     END IF;
@@ -3869,6 +3901,7 @@ COMMENT ON FUNCTION public.log_partitions() IS 'Up to when each log has partitio
 CREATE FUNCTION public.log_reservation_failure(p_function text, p_error_code text, p_error_message text, p_show_id uuid, p_reservation_id uuid, p_session_id text, p_seat_ids uuid[] DEFAULT NULL::uuid[], p_user_agent text DEFAULT NULL::text, p_ip_address inet DEFAULT NULL::inet, p_detail jsonb DEFAULT '{}'::jsonb) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '250ms'
     AS $$
 BEGIN
     INSERT INTO "public".seat_reservation_audit_log (
@@ -3896,7 +3929,7 @@ $$;
 -- Name: FUNCTION log_reservation_failure(p_function text, p_error_code text, p_error_message text, p_show_id uuid, p_reservation_id uuid, p_session_id text, p_seat_ids uuid[], p_user_agent text, p_ip_address inet, p_detail jsonb); Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON FUNCTION public.log_reservation_failure(p_function text, p_error_code text, p_error_message text, p_show_id uuid, p_reservation_id uuid, p_session_id text, p_seat_ids uuid[], p_user_agent text, p_ip_address inet, p_detail jsonb) IS 'Writes a refused call about a hold into seat_reservation_audit_log. Internal.';
+COMMENT ON FUNCTION public.log_reservation_failure(p_function text, p_error_code text, p_error_message text, p_show_id uuid, p_reservation_id uuid, p_session_id text, p_seat_ids uuid[], p_user_agent text, p_ip_address inet, p_detail jsonb) IS 'Writes a refused call about a hold into seat_reservation_audit_log. Raises lock_not_available where the log is locked. Internal.';
 
 
 --
@@ -4689,6 +4722,7 @@ COMMENT ON FUNCTION public.purge_history() IS 'Drops partitions of the logs that
 CREATE FUNCTION public.purge_personal_data(p_limit integer) RETURNS TABLE(object text, rows_removed bigint)
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET commit_siblings TO '997'
     SET enable_seqscan TO 'off'
     AS $$
 DECLARE
@@ -4924,7 +4958,11 @@ CREATE FUNCTION public.refund_order(p_show_id uuid, p_order_id uuid) RETURNS TAB
     AS $$
 DECLARE
     v_since constant timestamptz := clock_timestamp();
-    v_order "public".ticket_orders;
+    -- Records: a row type would be looked up, and waited for, before the block begins.
+    v_order record;
+    v_reservation_id uuid;
+    v_old_status text;
+    v_seat_count integer;
     v_seat_ids uuid[];
     v_ticket_ids uuid[];
     v_has_waited boolean := false;
@@ -4934,6 +4972,10 @@ BEGIN
     LOOP
         BEGIN
             v_order := "public".lock_order(p_show_id, p_order_id);
+            order_id := v_order.id;
+            v_reservation_id := v_order.reservation_id;
+            v_old_status := v_order.status;
+            v_seat_count := cardinality(v_order.seat_ids);
             error_code := CASE
                 WHEN v_order.id IS NULL THEN 'NOT_FOUND'
                 WHEN v_order.status NOT IN ('paid', 'refund_due') THEN 'ORDER_NOT_REFUNDABLE'
@@ -5040,9 +5082,7 @@ BEGIN
                 RAISE;
             WHEN lock_not_available OR deadlock_detected THEN
                 v_has_waited := true;
-                IF NOT "public".wait_for_others(
-                    v_since, cardinality(v_order.seat_ids)
-                ) THEN
+                IF NOT "public".wait_for_others(v_since, v_seat_count) THEN
                     error_code := 'BUSY';
                     EXIT;
                 END IF;
@@ -5054,7 +5094,6 @@ BEGIN
     END LOOP;
 
     success := error_code IS NULL;
-    order_id := v_order.id;
     IF success THEN
         status := 'refunded';
         seats_released := cardinality(v_seat_ids);
@@ -5063,11 +5102,11 @@ BEGIN
             -- What is left of two seconds, should the log be locked.
             PERFORM set_config('lock_timeout', '900', true);
         END IF;
-        status := v_order.status;
+        status := v_old_status;
         error_message := "public".error_message(error_code);
         PERFORM "public".log_order_failure(
             'refund_order', error_code, error_message, p_show_id, p_order_id,
-            v_order.reservation_id, p_old_status => v_order.status, p_detail => v_detail
+            v_reservation_id, p_old_status => v_old_status, p_detail => v_detail
         );
     END IF;
     RETURN NEXT;
@@ -5123,7 +5162,6 @@ DECLARE
     v_show_id uuid;
     v_held_ids uuid[];
     v_wanted_ids uuid[];
-    v_has_waited boolean := false;
     v_detail jsonb := '{}'::jsonb;
 BEGIN
     LOOP
@@ -5219,7 +5257,6 @@ BEGIN
             WHEN serialization_failure THEN
                 RAISE;
             WHEN lock_not_available OR deadlock_detected THEN
-                v_has_waited := true;
                 IF NOT "public".wait_for_others(v_since) THEN
                     error_code := 'BUSY';
                     EXIT;
@@ -5234,11 +5271,6 @@ BEGIN
     success := error_code IS NULL;
     IF NOT success THEN
         seats_released := NULL;
-        IF NOT v_has_waited THEN
-            -- What is left of two seconds, should the log be locked. Without its line there is no
-            -- answer.
-            PERFORM set_config('lock_timeout', '900', true);
-        END IF;
         error_message := "public".error_message(error_code);
         PERFORM "public".log_reservation_failure(
             'release_reservation', error_code, error_message, v_show_id, reservation_id,
@@ -5259,24 +5291,21 @@ COMMENT ON FUNCTION public.release_reservation(p_reservation_token text, p_sessi
 
 
 --
--- Name: remember_payment_intent(public.ticket_orders); Type: FUNCTION; Schema: public; Owner: -
+-- Name: remember_payment_intent(uuid, uuid, text, text); Type: FUNCTION; Schema: public; Owner: -
 --
 
-CREATE FUNCTION public.remember_payment_intent(p_order public.ticket_orders) RETURNS void
+CREATE FUNCTION public.remember_payment_intent(p_show_id uuid, p_order_id uuid, p_payment_provider text, p_payment_intent_id text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET commit_siblings TO '997'
     AS $$
 BEGIN
-    IF p_order.payment_intent_id IS NOT NULL THEN
+    IF p_payment_intent_id IS NOT NULL THEN
         INSERT INTO "public".payment_intents (
             payment_intent_id, payment_provider, order_id, show_id
         )
         VALUES (
-            p_order.payment_intent_id,
-            COALESCE(p_order.payment_provider, ''),
-            p_order.id,
-            p_order.show_id
+            p_payment_intent_id, COALESCE(p_payment_provider, ''), p_order_id, p_show_id
         )
         ON CONFLICT DO NOTHING;
     END IF;
@@ -5285,10 +5314,10 @@ $$;
 
 
 --
--- Name: FUNCTION remember_payment_intent(p_order public.ticket_orders); Type: COMMENT; Schema: public; Owner: -
+-- Name: FUNCTION remember_payment_intent(p_show_id uuid, p_order_id uuid, p_payment_provider text, p_payment_intent_id text); Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON FUNCTION public.remember_payment_intent(p_order public.ticket_orders) IS 'Keeps the payment that this state of an order names in payment_intents. Internal.';
+COMMENT ON FUNCTION public.remember_payment_intent(p_show_id uuid, p_order_id uuid, p_payment_provider text, p_payment_intent_id text) IS 'Keeps a payment that an order has named in payment_intents. Internal.';
 
 
 --
@@ -5895,11 +5924,6 @@ BEGIN
                 PERFORM set_config('synchronous_commit', 'off', true);
             END IF;
         END IF;
-        IF NOT v_has_waited THEN
-            -- What is left of two seconds, should the log be locked. Without its line there is no
-            -- answer.
-            PERFORM set_config('lock_timeout', '900', true);
-        END IF;
         error_message := "public".error_message(error_code);
         PERFORM "public".log_reservation_failure(
             'reserve_seats', error_code, error_message, p_show_id, NULL, p_session_id, p_seat_ids,
@@ -6192,11 +6216,12 @@ DECLARE
     v_orders_at_once constant integer := 100;
     -- Portions of holds that are over, each of one show. Texts: there is no array of arrays of
     -- different lengths.
-    v_show_ids pg_catalog.uuid[] := '{}';
+    v_show_ids pg_catalog.uuid[] := '{}'::pg_catalog.uuid[];
     v_reservation_ids pg_catalog.text[];
     v_portion integer := 0;
-    v_after_expires_at pg_catalog.timestamptz := '-infinity';
-    v_after_id pg_catalog.uuid := '00000000-0000-0000-0000-000000000000';
+    v_after_expires_at pg_catalog.timestamptz := '-infinity'::pg_catalog.timestamptz;
+    v_after_id pg_catalog.uuid
+        := '00000000-0000-0000-0000-000000000000'::pg_catalog.uuid;
     v_ended record;
     v_cancelled integer;
     v_is_done boolean := false;
@@ -6415,7 +6440,7 @@ BEGIN
         IF v_unavailable IS NULL THEN
             action := 'scheduled';
             -- Ours by what it runs, or by its name, which is unique among the jobs of a role. One of
-            -- that name which runs the same for another schema belongs to another installation.
+            -- that name which runs the same in another schema belongs to another installation.
             FOR v_current IN EXECUTE
                 $query$
                 SELECT
@@ -6443,10 +6468,16 @@ BEGIN
                 IF NOT (v_current.is_here OR v_current.is_stale)
                     OR (
                         v_current.command <> v_job.command
-                        AND strpos(
-                            ' ' || v_current.command,
-                            format(' %I.%I(', 'public', v_job.routine)
-                        ) = 0
+                        AND (
+                            strpos(v_current.command, v_job.routine || '(') = 0
+                            OR (
+                                strpos(v_current.command, '.' || v_job.routine || '(') > 0
+                                AND strpos(
+                                    ' ' || v_current.command,
+                                    format(' %I.%I(', 'public', v_job.routine)
+                                ) = 0
+                            )
+                        )
                     )
                 THEN
                     RAISE EXCEPTION 'job "%" is already used for: %',
@@ -6644,20 +6675,23 @@ CREATE FUNCTION public.wait_for_others(p_since timestamp with time zone, p_rows 
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 DECLARE
-    -- In milliseconds. Two seconds are promised: some are for the last try and its line in the log.
-    v_left constant integer := 1850 - 1000 * extract(EPOCH FROM clock_timestamp() - p_since);
+    -- In milliseconds. Two seconds are promised: some are for the last try, and its line in a log
+    -- that may be locked, too.
+    v_left constant integer := (
+        1700 - 1000 * extract(EPOCH FROM clock_timestamp() - p_since)
+    )::integer;
 BEGIN
     -- A row may cost two waits: for the turn among those who wait for it, and for who has it. No
     -- limit at all is what 0 would mean.
     PERFORM set_config(
         'lock_timeout',
         CASE
-            WHEN v_left > 50 THEN GREATEST(1, v_left / (2 * GREATEST(p_rows, 10)))
-            ELSE 100
+            WHEN v_left > 0 THEN GREATEST(1, v_left / (2 * GREATEST(p_rows, 10)))
+            ELSE 250
         END::text,
         true
     );
-    RETURN v_left > 50;
+    RETURN v_left > 0;
 END;
 $$;
 
@@ -7273,7 +7307,7 @@ CREATE VIEW monitoring.alerts AS
             total.failed_runs,
             total.longest_run_seconds
            FROM (rules
-             CROSS JOIN LATERAL public.cleanup_run_totals(rules.since) total(runs, failed_runs, skipped_runs, longest_run_seconds))
+             CROSS JOIN LATERAL public.cleanup_run_totals(rules.since) total(runs, failed_runs, skipped_runs, longest_run_seconds, last_start_time))
           WHERE (rules.alert_name = ANY (ARRAY['cleanup_runs_failed'::text, 'cleanup_job_slow'::text]))
         ), rollup AS (
          SELECT max(GREATEST(mark.age_seconds, mark.waiting_seconds)) AS late_seconds,
@@ -10916,7 +10950,7 @@ COMMENT ON COLUMN public.reservation_seats.show_id IS 'The show of both; distrib
 -- Name: COLUMN reservation_seats.price_in_cents; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.reservation_seats.price_in_cents IS 'Price when the seat was held, in hundredths of the currency: what the buyer was told is what is charged.';
+COMMENT ON COLUMN public.reservation_seats.price_in_cents IS 'Price when the seat was held, in the minor unit of the currency: what the buyer was told is what is charged.';
 
 
 --
@@ -11385,7 +11419,7 @@ COMMENT ON COLUMN public.show_seats.reserved_until IS 'When the hold is over: a 
 -- Name: COLUMN show_seats.price_in_cents; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.show_seats.price_in_cents IS 'Price in hundredths of the currency of the show.';
+COMMENT ON COLUMN public.show_seats.price_in_cents IS 'Price in the minor unit of the currency of the show, see currencies.';
 
 
 --
@@ -12714,6 +12748,20 @@ COMMENT ON INDEX public.reservation_seats_no_double_booking IS 'At most one live
 
 
 --
+-- Name: reservation_seats_show_seat_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX reservation_seats_show_seat_id_idx ON public.reservation_seats USING btree (show_seat_id);
+
+
+--
+-- Name: INDEX reservation_seats_show_seat_id_idx; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.reservation_seats_show_seat_id_idx IS 'Serves the deletion of seats, and the question who has ever held one.';
+
+
+--
 -- Name: seat_reservation_audit_log_created_at_idx; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -12991,6 +13039,20 @@ CREATE INDEX tickets_order_id_show_id_idx ON public.tickets USING btree (order_i
 --
 
 COMMENT ON INDEX public.tickets_order_id_show_id_idx IS 'Serves the tickets of an order.';
+
+
+--
+-- Name: tickets_show_seat_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX tickets_show_seat_id_idx ON public.tickets USING btree (show_seat_id);
+
+
+--
+-- Name: INDEX tickets_show_seat_id_idx; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.tickets_show_seat_id_idx IS 'Serves the deletion of seats, and the question who has ever had one.';
 
 
 --
@@ -14356,11 +14418,11 @@ GRANT ALL ON FUNCTION public.cleanup_job_state(OUT scheduler text, OUT last_run_
 
 
 --
--- Name: FUNCTION cleanup_run_totals(p_since timestamp with time zone, OUT runs bigint, OUT failed_runs bigint, OUT skipped_runs bigint, OUT longest_run_seconds double precision); Type: ACL; Schema: public; Owner: -
+-- Name: FUNCTION cleanup_run_totals(p_since timestamp with time zone, OUT runs bigint, OUT failed_runs bigint, OUT skipped_runs bigint, OUT longest_run_seconds double precision, OUT last_start_time timestamp with time zone); Type: ACL; Schema: public; Owner: -
 --
 
-REVOKE ALL ON FUNCTION public.cleanup_run_totals(p_since timestamp with time zone, OUT runs bigint, OUT failed_runs bigint, OUT skipped_runs bigint, OUT longest_run_seconds double precision) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.cleanup_run_totals(p_since timestamp with time zone, OUT runs bigint, OUT failed_runs bigint, OUT skipped_runs bigint, OUT longest_run_seconds double precision) TO ticketdb_monitor;
+REVOKE ALL ON FUNCTION public.cleanup_run_totals(p_since timestamp with time zone, OUT runs bigint, OUT failed_runs bigint, OUT skipped_runs bigint, OUT longest_run_seconds double precision, OUT last_start_time timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.cleanup_run_totals(p_since timestamp with time zone, OUT runs bigint, OUT failed_runs bigint, OUT skipped_runs bigint, OUT longest_run_seconds double precision, OUT last_start_time timestamp with time zone) TO ticketdb_monitor;
 
 
 --
@@ -14941,10 +15003,10 @@ GRANT ALL ON FUNCTION public.release_reservation(p_reservation_token text, p_ses
 
 
 --
--- Name: FUNCTION remember_payment_intent(p_order public.ticket_orders); Type: ACL; Schema: public; Owner: -
+-- Name: FUNCTION remember_payment_intent(p_show_id uuid, p_order_id uuid, p_payment_provider text, p_payment_intent_id text); Type: ACL; Schema: public; Owner: -
 --
 
-REVOKE ALL ON FUNCTION public.remember_payment_intent(p_order public.ticket_orders) FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.remember_payment_intent(p_show_id uuid, p_order_id uuid, p_payment_provider text, p_payment_intent_id text) FROM PUBLIC;
 
 
 --
