@@ -70,6 +70,31 @@ CHANGES: dict[str, tuple[Act, Act, str | None]] = {
         lambda hall, _: hall.reserve(0, 1),
         "DUPLICATE_RESERVATION",
     ),
+    "ordered, then one seat released": (
+        lambda hall, hold: hall.order(hold),
+        lambda hall, hold: hall.release(hold, hall.ids(0)),
+        None,
+    ),
+    "ordered, then released": (
+        lambda hall, hold: hall.order(hold),
+        lambda hall, hold: hall.release(hold),
+        None,
+    ),
+    "ordered, then extended": (
+        lambda hall, hold: hall.order(hold),
+        lambda hall, hold: hall.extend(hold),
+        None,
+    ),
+    "paid, then extended": (
+        lambda hall, hold: hall.pay(hall.order(hold)),
+        lambda hall, hold: hall.extend(hold),
+        "RESERVATION_INACTIVE",
+    ),
+    "paid, then asked for again": (
+        lambda hall, hold: hall.pay(hall.order(hold)),
+        lambda hall, _: hall.reserve(0, 1),
+        "SEATS_UNAVAILABLE",
+    ),
     "released, then extended": (
         lambda hall, hold: hall.release(hold),
         lambda hall, hold: hall.extend(hold),
