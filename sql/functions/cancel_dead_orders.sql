@@ -48,7 +48,9 @@ BEGIN
     ) AS dead;
 
     UPDATE {{ schema }}.ticket_orders
-    SET status = 'cancelled'
+    SET
+        status = 'cancelled',
+        cancel_reason = 'overdue'
     FROM unnest(v_ids, v_show_ids) AS dead (id, show_id)
     WHERE
         ticket_orders.id = dead.id
