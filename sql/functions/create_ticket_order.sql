@@ -40,6 +40,7 @@ DECLARE
     v_reservation_id uuid;
     v_is_new_key boolean;
     v_losses integer := 0;
+    v_constraint text;
     v_has_waited boolean := false;
     v_detail jsonb := '{}'::jsonb;
 BEGIN
@@ -101,7 +102,8 @@ BEGIN
                 WHERE
                     pending.reservation_id = v_hold.id
                     AND pending.show_id = v_hold.show_id
-                    AND pending.status = 'pending';
+                    -- Said so that the index of all pending ones does not apply.
+                    AND COALESCE(pending.status, '') = 'pending';
             END IF;
 
             IF v_order.id IS NULL THEN
@@ -193,7 +195,12 @@ BEGIN
                     v_losses := v_losses + 1;
                     CONTINUE WHEN v_losses = 1;
                 END IF;
-                error_code := 'INTERNAL_ERROR';
+                GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME;
+                error_code := CASE v_constraint
+                    -- A key that was written by hand.
+                    WHEN 'ticket_orders_idempotency_key_show_id_key' THEN 'IDEMPOTENCY_KEY_REUSED'
+                    ELSE 'INTERNAL_ERROR'
+                END;
                 v_detail := jsonb_build_object('sqlstate', SQLSTATE, 'detail', SQLERRM);
                 EXIT;
         END;

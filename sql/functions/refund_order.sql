@@ -44,15 +44,17 @@ BEGIN
             END;
             EXIT WHEN error_code IS NOT NULL;
 
+            -- An order that is refund_due has no tickets: its seats are somebody else's by now, and
+            -- nothing below finds a row.
             PERFORM
             FROM {{ schema }}.show_seats AS seat
             WHERE
-                seat.show_id = p_show_id
+                v_order.status = 'paid'
+                AND seat.show_id = p_show_id
                 AND seat.id = ANY(v_order.seat_ids)
             ORDER BY seat.id
             FOR UPDATE;
 
-            -- An order that is refund_due has no tickets, so nothing below finds a row.
             WITH returned AS (
                 UPDATE {{ schema }}.tickets
                 SET status = 'refunded'

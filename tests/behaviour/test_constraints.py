@@ -422,7 +422,7 @@ DAMAGE = {
         "DROP INDEX reservation_seats_no_double_booking;"
         " UPDATE reservation_seats SET show_seat_id = (SELECT show_seat_id FROM tickets)"
     ),
-    "payments_bought_or_are_owed": "DELETE FROM refunds",
+    "payments_bought_or_are_owed": "UPDATE refunds SET payment_event_id = 'x'",
     "refund_due_orders_are_owed": "UPDATE refunds SET status = 'done', done_at = now()",
     "refunds_add_up": (
         "UPDATE ticket_orders SET refunded_amount_in_cents = 1 WHERE status = 'paid'"

@@ -84,6 +84,15 @@ def test_a_key_whose_order_was_cancelled_because_the_hold_ran_out_says_so(
     )
 
 
+def test_a_key_that_was_written_by_hand_is_not_used_again(hall: Hall) -> None:
+    other = hall.order(hall.hold(1, session="ben"), session="ben")
+    hall.connection.execute(
+        "UPDATE ticket_orders SET idempotency_key = 'k1' WHERE id = %s", [other.order_id]
+    )
+    answer = hall.order(hall.hold(0), p_idempotency_key="k1")
+    assert answer.error_code == "IDEMPOTENCY_KEY_REUSED"
+
+
 # the show
 
 

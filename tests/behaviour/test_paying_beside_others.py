@@ -295,6 +295,20 @@ def test_nobody_waits_longer_than_two_seconds_whoever_has_a_lock(
     assert act(buyer).success
 
 
+def test_giving_money_back_does_not_wait_for_who_has_the_seats_by_now(
+    hall: Hall, connect: Connect
+) -> None:
+    hold = hall.hold(0)
+    order = hall.order(hold)
+    hall.release(hold)
+    hall.pay(order)
+    keeper = seen_by(hall, connect())
+    keeper.connection.execute("BEGIN")
+    assert keeper.reserve(0, session="ben").success
+    assert hall.refund(order).success
+    keeper.connection.execute("ROLLBACK")
+
+
 def test_many_who_have_a_seat_each_do_not_make_the_wait_longer(
     hall: Hall, connect: Connect
 ) -> None:

@@ -347,6 +347,25 @@ def test_the_reason_why_an_order_was_cancelled_is_kept(hall: Hall) -> None:
     assert order_row(hall, second).cancel_reason == "superseded"
 
 
+def test_an_order_that_the_cleanup_has_cancelled_is_sold_late(
+    hall: Hall, connection: Connection
+) -> None:
+    """What the cleanup does in its own transaction, here in ours: its procedure commits."""
+    hold = hall.hold(0)
+    order = hall.order(hold)
+    hall.let_run_out(hold)
+    hall.clean_up()
+    connection.execute(
+        "UPDATE seat_reservations SET created_at = created_at - interval '1 day',"
+        " expires_at = expires_at - interval '1 day', ended_at = ended_at - interval '1 day'"
+    )
+    connection.execute("UPDATE ticket_orders SET created_at = created_at - interval '1 day'")
+    assert value(connection, "SELECT cancel_dead_orders(10)") == 1
+    cancelled = order_row(hall, order)
+    assert (cancelled.status, cancelled.cancel_reason) == ("cancelled", "overdue")
+    assert hall.pay(order).status == "paid"
+
+
 def test_late_money_for_an_order_that_ran_out_is_owed_when_a_seat_is_gone(hall: Hall) -> None:
     hold = hall.hold(0, 1)
     order = hall.order(hold)
