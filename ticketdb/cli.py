@@ -380,15 +380,15 @@ def cleanup(every: Every = None, dsn: Dsn = "", config: ConfigFile = None) -> No
 def _clean_up(dsn: str, variables: Variables) -> str:
     """Run the jobs once. Returns a line that says what the cleanup did."""
     # One by one: the procedure commits, which it cannot do within a string of several statements.
-    cleanup, *others, began = own_sql("cleanup.sql", variables).split(";")
+    began, cleanup, *others = own_sql("cleanup.sql", variables).split(";")
     with connect(dsn, autocommit=True) as connection, explained("cleanup", "", "E_CLEANUP"):
         cursor = connection.cursor(row_factory=dict_row)
+        moment = connection.execute(began.encode()).fetchone()
         run = cursor.execute(cleanup.encode()).fetchone()
         for call in others:
             connection.execute(call.encode())
-        moment = connection.execute(began.encode(), run).fetchone()
     if run is None or moment is None:
-        raise RuntimeError("the cleanup has left no record of its run")
+        raise RuntimeError("the cleanup has not said what it did")
     if run["status"] == "skipped":
         return "another cleanup is running"
     done = "{reservations_expired} holds expired, {seats_released} seats released"

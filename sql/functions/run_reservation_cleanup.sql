@@ -38,7 +38,8 @@ BEGIN
     orders_cancelled := 0;
 
     -- One run at a time. Locked by each transaction of the run rather than by the session: it can
-    -- never be left behind.
+    -- never be left behind. A restore without data comes without the row.
+    INSERT INTO {{ schema }}.reservation_cleanup_lock DEFAULT VALUES ON CONFLICT DO NOTHING;
     PERFORM FROM {{ schema }}.reservation_cleanup_lock AS baton FOR UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
         status := 'skipped';

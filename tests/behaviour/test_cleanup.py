@@ -565,6 +565,17 @@ def test_the_row_that_runs_lock_cannot_go(owner: Connection) -> None:
             owner.execute(statement.encode())
 
 
+def test_a_restore_without_data_is_no_run_that_lasts_for_ever(house: Hall) -> None:
+    hold_each(house, 1)
+    house.connection.execute(
+        "ALTER TABLE reservation_cleanup_lock DISABLE TRIGGER ALL;"
+        "DELETE FROM reservation_cleanup_lock;"
+        "ALTER TABLE reservation_cleanup_lock ENABLE TRIGGER ALL"
+    )
+    assert run_cleanup(house.connection).status == "succeeded"
+    assert house.statuses(0) == ["available"]
+
+
 @pytest.mark.parametrize("isolation", ["repeatable read", "serializable"])
 def test_a_run_does_its_work_whatever_isolation_the_session_has(
     house: Hall, isolation: str
