@@ -38,6 +38,7 @@ SELECT
                 ({{ schema | literal }}, 'ticketdb_alembic_version'),
                 ({{ schema | literal }}, 'ticketdb_migrations'),
                 ({{ schema | literal }}, 'ticketing_settings'),
+                ({{ schema | literal }}, 'currencies'),
                 ({{ schema | literal }}, 'metric_watermarks'),
                 ({{ monitoring_schema | literal }}, 'alert_rules')
             )
