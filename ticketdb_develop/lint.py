@@ -157,7 +157,8 @@ class Template:
         if self.file.startswith("ticketdb/"):  # ticketdb's own queries know more than the variables
             words = {*re.findall(r"\w+", "".join(re.findall(r"{[{%].*?[%}]}", self.text)))}
             more = {w: variables.cleanup_job.replace("cleanup_job", w) for w in words - {*NAMES}}
-        return render(self.text, variables, self.file, **more)
+        # What psycopg fills in later.
+        return re.sub(r"%\(\w+\)s", "NULL", render(self.text, variables, self.file, **more))
 
 
 @dataclass(frozen=True)
