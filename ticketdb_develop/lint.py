@@ -19,6 +19,7 @@ import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any
@@ -94,6 +95,11 @@ PLACEHOLDER_TOKEN = re.compile(r"([\"'])zz_\w+_zz\1")
 SETTING = re.compile(r"\('(\w+)', ('[^']*')\)")  # in ticketdb/settings.sql
 DOLLAR_QUOTED = re.compile(r"(\$\w*\$)(.*)\1", re.DOTALL)
 
+# What a function looks names up in: nobody but PostgreSQL creates there.
+PATH = ("pg_catalog", "pg_temp")
+BEFORE_RELATIONS = {"FROM", "JOIN", "UPDATE", "ONLY", "TABLE", "USING", "ON"}
+BEFORE_TYPES = {"::", "CONSTANT", "RETURNS", "SETOF"}
+
 # plpgsql_check's complaints, each with the reason why it stays.
 FINDINGS = {
     ("revoke_default_privileges", "text type variable is not sanitized"): "made by format() and %I",
@@ -151,7 +157,8 @@ class Template:
         if self.file.startswith("ticketdb/"):  # ticketdb's own queries know more than the variables
             words = {*re.findall(r"\w+", "".join(re.findall(r"{[{%].*?[%}]}", self.text)))}
             more = {w: variables.cleanup_job.replace("cleanup_job", w) for w in words - {*NAMES}}
-        return render(self.text, variables, self.file, **more)
+        # What psycopg fills in later.
+        return re.sub(r"%\(\w+\)s", "NULL", render(self.text, variables, self.file, **more))
 
 
 @dataclass(frozen=True)
@@ -199,6 +206,9 @@ def examine(template: Template) -> Iterator[Finding]:
         yield from names_are_tokens(template)
         yield from file_is_about_its_object(template, found)
         yield from nothing_is_left_to_apply(template, found)
+        yield from text_is_ascii(template)
+        if not template.file.startswith("ticketdb/"):
+            yield from nothing_depends_on_the_session(template, text)
     except TicketdbError as error:
         cause = error.__context__ or error
         lines = [f.lineno for f in extract_tb(cause.__traceback__) if f.filename == "<template>"]
@@ -301,6 +311,77 @@ def nothing_is_left_to_apply(template: Template, found: list[Statement]) -> Iter
         for statement in found:
             if reason := NOT_FOR_REVISIONS.get(statement.kind):
                 yield Finding(template.file, statement.line, statement.kind, reason)
+
+
+def text_is_ascii(template: Template) -> Iterator[Finding]:
+    """Databases have encodings that lack this or that letter, comments included."""
+    for number, line in enumerate(template.text.splitlines(), 1):
+        if found := re.search(r"[^\x00-\x7f]", line):
+            message = f"{found[0]!r} is not in every encoding that a database may have"
+            yield Finding(template.file, number, "ascii", message)
+
+
+def nothing_depends_on_the_session(template: Template, text: str) -> Iterator[Finding]:
+    """A body means the same whatever the caller has set, and whoever may create in a schema."""
+    code = [found for found in tokens(text) if not found[1].startswith(("--", "/*"))]
+    for place, token in code:
+        if "\\" in token:
+            message = "a backslash means something else without standard_conforming_strings"
+            yield Finding(template.file, line_of(text, place), "backslash", message)
+    for parsed in parse_sql(text):
+        statement: Any = parsed.stmt
+        if type(statement).__name__ == "CreateFunctionStmt" and not has_its_path(statement):
+            message = f"{statement.funcname[-1].sval} has no SET search_path = {', '.join(PATH)}"
+            line = line_of(text, parsed.stmt_location or 0)
+            yield Finding(template.file, line, "search_path", message)
+    words = [token for _, token in code]
+    # A name that WITH gives is the statement's own.
+    named = {
+        words[n]
+        for n in range(len(words) - 2)
+        if [w.upper() for w in words[n + 1 : n + 3]] == ["AS", "("]
+    }
+    for number, (place, token) in enumerate(code):
+        around = words[max(0, number - 2) : number], words[number + 1 : number + 2]
+        if token not in named and is_unqualified(token, *around):
+            message = f"{token} stands without its schema: whose is it?"
+            yield Finding(template.file, line_of(text, place), "unqualified", message)
+
+
+def has_its_path(function: Any) -> bool:
+    """Pinned, or resolved when it is made; a procedure that commits sets it by itself."""
+    if function.sql_body is not None:
+        return True
+    body = ""
+    for option in function.options:
+        setting = option.arg
+        if option.defname == "set" and setting.name == "search_path":
+            return tuple(value.val.sval for value in setting.args) == PATH
+        if option.defname == "as":
+            body = setting[0].sval
+    sets = f"set_config('search_path', '{', '.join(PATH)}', true)"
+    return bool(function.is_procedure) and body.count(sets) >= 1 and "COMMIT" in body
+
+
+@cache
+def own_names(folder: str) -> frozenset[str]:
+    """Of what the files of a folder of ``sql/`` make."""
+    return frozenset(file.stem for file in (shipped_tree().sql / folder).glob("*.sql"))
+
+
+def is_unqualified(token: str, before: list[str], after: list[str]) -> bool:
+    """Whether this token is the name of an object of ours that could be anybody's."""
+    words = [word.upper() for word in before]
+    last = words[-1] if words else ""
+    if last == ".":
+        return False
+    if token in own_names("functions") and after == ["("]:
+        return last != "AS"
+    if token not in own_names("tables") | own_names("views") or after == ["."]:
+        return False
+    if last == "INTO":  # and not SELECT INTO a variable
+        return words[0] in ("INSERT", "MERGE")
+    return last in BEFORE_RELATIONS | BEFORE_TYPES or last.startswith(("V_", "P_"))
 
 
 def squawk(revisions: list[Template], settings: str | None = None) -> list[Finding]:

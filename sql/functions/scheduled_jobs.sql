@@ -4,6 +4,8 @@ RETURNS TABLE (job_name text, schedule text, command text, routine text)
 LANGUAGE sql
 IMMUTABLE
 SET search_path = pg_catalog, pg_temp
+-- Commands are compared: they are written the same whoever asks.
+SET quote_all_identifiers = off
 ROWS 5
 AS $body$
 VALUES

@@ -225,12 +225,54 @@ def objects_without_comment(connection: Connection) -> list[str]:
     )
 
 
-def definer_functions_that_can_be_hijacked(connection: Connection) -> list[str]:
+def routines_that_look_names_up_elsewhere(connection: Connection) -> list[str]:
+    """Of a procedure that commits, which can have no SET clause, test_traps.py tries each name."""
     return names(
         connection,
-        "SELECT p.signature FROM p WHERE p.prosecdef AND NOT EXISTS ("
-        " SELECT FROM unnest(p.proconfig) AS s (entry)"
-        " WHERE s.entry LIKE 'search_path=%%, pg_temp' AND s.entry NOT LIKE '%%$user%%')",
+        "SELECT p.signature FROM p WHERE p.prosqlbody IS NULL"
+        " AND NOT COALESCE('search_path=pg_catalog, pg_temp' = ANY(p.proconfig), false)"
+        " AND NOT (p.prokind = 'p' AND p.prosrc ~ '\\mCOMMIT;' AND p.prosrc ~"
+        " 'BEGIN(\\s|--[^\\n]*|COMMIT;|SET TRANSACTION ISOLATION LEVEL READ COMMITTED;)*"
+        "PERFORM pg_catalog[.]set_config[(]''search_path'', ''pg_catalog, pg_temp'', true[)]')",
+    )
+
+
+def what_depends_on_somebody_elses(connection: Connection) -> list[str]:
+    """Views, defaults, constraints, indexes, triggers, bodies: on what is neither ours nor
+    PostgreSQL's, of which pg_depend says nothing."""
+    ours = ", ".join(f"quote_ident('{name}')" for name in (NAMES.schema, NAMES.monitoring_schema))
+    return names(
+        connection,
+        """
+        SELECT DISTINCT
+            pg_describe_object(d.classid, d.objid, 0) || ' needs '
+            || pg_describe_object(d.refclassid, d.refobjid, 0)
+        FROM pg_depend AS d
+        CROSS JOIN LATERAL pg_identify_object(d.refclassid, d.refobjid, 0) AS needed
+        WHERE d.deptype IN ('n', 'a')
+            AND d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_type'::regclass,
+                'pg_class'::regclass, 'pg_opclass'::regclass)
+            AND needed.schema IS NOT NULL
+            AND needed.schema <> ALL(%s)
+            AND (
+                d.classid = 'pg_rewrite'::regclass
+                AND (SELECT ev_class FROM pg_rewrite WHERE oid = d.objid) IN (SELECT oid FROM r)
+                OR d.classid = 'pg_attrdef'::regclass
+                AND (SELECT adrelid FROM pg_attrdef WHERE oid = d.objid) IN (SELECT oid FROM r)
+                OR d.classid = 'pg_constraint'::regclass
+                AND (SELECT conrelid FROM pg_constraint WHERE oid = d.objid) IN (SELECT oid FROM r)
+                OR d.classid = 'pg_trigger'::regclass
+                AND (SELECT tgrelid FROM pg_trigger WHERE oid = d.objid) IN (SELECT oid FROM r)
+                OR d.classid = 'pg_class'::regclass
+                AND (
+                    d.objid IN (SELECT oid FROM r)
+                    OR d.objid IN (
+                        SELECT indexrelid FROM pg_index WHERE indrelid IN (SELECT oid FROM r)
+                    )
+                )
+                OR d.classid = 'pg_proc'::regclass AND d.objid IN (SELECT oid FROM p)
+            )
+        """.replace("%s", f"ARRAY[{ours}, 'pg_catalog', 'pg_toast']"),
     )
 
 
@@ -349,13 +391,43 @@ LAWS: list[tuple[Law, str, list[str]]] = [
         ],
     ),
     (
-        definer_functions_that_can_be_hijacked,
+        routines_that_look_names_up_elsewhere,
         (
             "CREATE FUNCTION f() RETURNS integer LANGUAGE sql SECURITY DEFINER"
-            " SET search_path = public AS 'SELECT 1';"
-            "CREATE FUNCTION g() RETURNS integer LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'"
+            " SET search_path = public, pg_temp AS 'SELECT 1';"
+            "CREATE FUNCTION g() RETURNS integer LANGUAGE sql AS 'SELECT 1';"
+            "CREATE FUNCTION h() RETURNS integer LANGUAGE sql RETURN 1;"
+            "CREATE PROCEDURE i() LANGUAGE plpgsql AS $$BEGIN COMMIT; PERFORM 1; END$$;"
+            "CREATE PROCEDURE j() LANGUAGE plpgsql AS $$BEGIN"
+            " PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);"
+            " COMMIT; END$$"
         ),
-        ["f()", "g()"],
+        ["f()", "g()", "i()"],
+    ),
+    (
+        what_depends_on_somebody_elses,
+        (
+            "CREATE SCHEMA elsewhere;"
+            "CREATE FUNCTION elsewhere.f(text) RETURNS boolean IMMUTABLE LANGUAGE sql"
+            " AS 'SELECT true';"
+            "CREATE FUNCTION elsewhere.g() RETURNS trigger LANGUAGE plpgsql"
+            " AS 'BEGIN RETURN NULL; END';"
+            "CREATE TABLE elsewhere.t (c integer);"
+            "ALTER TABLE shows ADD CONSTRAINT shows_venue_check CHECK (elsewhere.f(venue));"
+            "ALTER TABLE shows ADD is_f boolean DEFAULT elsewhere.f('x');"
+            "CREATE INDEX shows_f_idx ON shows (elsewhere.f(venue));"
+            "CREATE TRIGGER shows_g AFTER DELETE ON shows EXECUTE FUNCTION elsewhere.g();"
+            f"CREATE VIEW {SCHEMAS[1]}.v AS SELECT c FROM elsewhere.t;"
+            "CREATE FUNCTION f() RETURNS boolean LANGUAGE sql RETURN elsewhere.f('x')"
+        ),
+        [
+            "constraint shows_venue_check on table shows needs function elsewhere.f(text)",
+            "default value for column is_f of table shows needs function elsewhere.f(text)",
+            "function f() needs function elsewhere.f(text)",
+            "index shows_f_idx needs function elsewhere.f(text)",
+            "rule _RETURN on view v needs table elsewhere.t",
+            "trigger shows_g on table shows needs function elsewhere.g()",
+        ],
     ),
     (
         functions_for_everybody,

@@ -133,6 +133,105 @@ def test_the_last_statement_counts_with_or_without_its_semicolon(text: str, expe
     assert count_of(text) == expected
 
 
+FUNCTION = (
+    "CREATE OR REPLACE {kind} {{{{ schema }}}}.odd({arguments})\n"
+    "{clauses}\nAS $body$\n{body}\n$body$;\n"
+)
+PINNED = "LANGUAGE plpgsql\nSET search_path = pg_catalog, pg_temp"
+SETS = "PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);"
+
+
+def about_odd(
+    body: str, clauses: str = PINNED, kind: str = "FUNCTION", arguments: str = ""
+) -> list[tuple[int, str]]:
+    """What is found in a file of one function: line and rule."""
+    clauses = f"RETURNS void\n{clauses}" if kind == "FUNCTION" else f"\n{clauses}"
+    text = FUNCTION.format(kind=kind, arguments=arguments, clauses=clauses, body=body)
+    found = examine(Template("sql/functions/odd.sql", text))
+    return [(finding.line, finding.rule) for finding in found]
+
+
+def test_a_function_with_its_path_and_its_schemas_passes() -> None:
+    body = (
+        "DECLARE\n    v_show {{ schema }}.shows;\nBEGIN\n    PERFORM {{ schema }}.uuid_v7();\nEND;"
+    )
+    assert about_odd(body) == []
+
+
+@pytest.mark.parametrize(
+    "clauses",
+    [
+        "LANGUAGE plpgsql",
+        "LANGUAGE plpgsql\nSECURITY DEFINER\nSET search_path = pg_catalog",
+        "LANGUAGE plpgsql\nSET search_path = pg_temp, pg_catalog",
+        "LANGUAGE plpgsql\nSET search_path = {{ schema }}, pg_temp",
+        "LANGUAGE plpgsql\nSET lock_timeout = '1s'",
+    ],
+)
+def test_a_function_without_the_path_is_refused(clauses: str) -> None:
+    assert about_odd("BEGIN END;", clauses) == [(1, "search_path")]
+
+
+def test_a_body_that_is_resolved_when_it_is_made_needs_no_path() -> None:
+    text = "CREATE OR REPLACE FUNCTION {{ schema }}.odd()\nRETURNS integer\nRETURN 1 + 1;\n"
+    assert list(examine(Template("sql/functions/odd.sql", text))) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (f"BEGIN {SETS} COMMIT; {SETS} END;", []),
+        ("BEGIN COMMIT; END;", [(1, "search_path")]),
+        ("BEGIN NULL; END;", [(1, "search_path")]),
+    ],
+)
+def test_a_procedure_that_commits_sets_its_path(body: str, expected: list[object]) -> None:
+    assert about_odd(body, "LANGUAGE plpgsql", "PROCEDURE") == expected
+
+
+@pytest.mark.parametrize(
+    ("statement", "rule"),
+    [
+        ("PERFORM 'x' ~ '\\S';", "backslash"),
+        ("PERFORM E'\\n';", "backslash"),
+        ("PERFORM 'é';", "ascii"),
+        ("-- é", "ascii"),
+        ("PERFORM uuid_v7();", "unqualified"),
+        ("PERFORM FROM shows AS show;", "unqualified"),
+        ("PERFORM FROM {{ schema }}.tickets AS t JOIN shows AS s ON true;", "unqualified"),
+        ("INSERT INTO shows DEFAULT VALUES;", "unqualified"),
+        ("UPDATE shows SET name = 'x';", "unqualified"),
+        ("PERFORM NULL::shows;", "unqualified"),
+        ("PERFORM FROM alerts AS a;", "unqualified"),
+    ],
+)
+def test_what_depends_on_the_session_is_refused(statement: str, rule: str) -> None:
+    assert about_odd(f"BEGIN\n    {statement}\nEND;") == [(7, rule)]
+
+
+def test_a_variable_of_a_type_without_its_schema_is_refused() -> None:
+    assert about_odd("DECLARE\n    v_show shows;\nBEGIN\nEND;") == [(7, "unqualified")]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE {{ schema }}.shows SET name = 'x' WHERE shows.id = NULL;",
+        "WITH tickets AS (SELECT 1) SELECT FROM tickets INTO v_x;",
+        "PERFORM FROM {{ schema }}.partitioned_logs() AS window_start (at);",
+        "SELECT 1 INTO active_reservations;",
+        "-- it is \\ not in the code",
+    ],
+)
+def test_what_only_looks_like_it_passes(statement: str) -> None:
+    assert about_odd(f"BEGIN\n    {statement}\nEND;") == []
+
+
+def test_the_packages_own_queries_are_ascii_too() -> None:
+    (finding,) = examine(Template("ticketdb/state.sql", "SELECT 1;\n-- …\n"))
+    assert told([finding]) == [("ticketdb/state.sql", 2, "ascii")]
+
+
 def test_lines_stay_where_they_are_when_a_template_is_rendered() -> None:
     for template in [*source_templates(TREE), *REVISIONS]:
         rendered = template.rendered(HOSTILE)
@@ -203,7 +302,8 @@ def add_function(tree: Tree) -> Callable[[str], None]:
     def add(body: str) -> None:
         (tree.sql / "functions" / "odd.sql").write_text(
             "-- For a test.\nCREATE OR REPLACE FUNCTION {{ schema }}.odd()\nRETURNS bigint\n"
-            f"LANGUAGE plpgsql\nAS $body$\n{body}\n$body$;\n",
+            "LANGUAGE plpgsql\nSET search_path = pg_catalog, pg_temp\n"
+            f"AS $body$\n{body}\n$body$;\n",
             encoding="utf-8",
         )
         manifest = tree.sql / "manifest.toml"
@@ -230,7 +330,7 @@ def test_functions_are_checked_on_a_server_of_the_gates_own(
     assert lint.main() == 1
     printed = capsys.readouterr().out.splitlines()
     assert any(
-        line.startswith("sql/functions/odd.sql:9: plpgsql_check: ") and "nonsense" in line
+        line.startswith("sql/functions/odd.sql:10: plpgsql_check: ") and "nonsense" in line
         for line in printed
     )
     assert any("unused variable" in line and "v_unused" in line for line in printed)
