@@ -58,7 +58,8 @@ def reserve(session: str, *seats: int, show: int = 0) -> Part:
         arguments = {"p_show_id": hall.show_id, "p_seat_ids": hall.ids(*seats)}
         return Call("reserve_seats", arguments | {"p_session_id": session})
 
-    return Part(f"{session} reserves {list(seats)}", make)
+    where = " in the other show" if show else ""
+    return Part(f"{session} reserves {list(seats)}{where}", make)
 
 
 def of_hold(function: str, session: str, verb: str, seat: int | None = None, **more: Any) -> Part:
@@ -176,6 +177,13 @@ def two_holds(connection: Connection) -> Stage:
     return stage
 
 
+def two_shows(connection: Connection) -> Stage:
+    """Anna has ordered in one show, and there is another."""
+    stage = ordered(connection)
+    stage.halls.append(make_hall(connection, SEATS))
+    return stage
+
+
 @dataclass(frozen=True)
 class Scene:
     """A beginning, and the transactions that may be played from there."""
@@ -208,6 +216,8 @@ SCENES = (
                       reserve("dora", 0, 1), releases("bert"), releases("bert", 2),
                       pays("bert"), fails("bert"), orders("anna", "k1"), orders("bert", "k1"),
                       CLEANUP)),
+    Scene(two_shows, (*OWN, pays("anna"), reserve("anna", 0, show=1), reserve("anna", 0, 1, show=1),
+                      reserve("bert", 0, show=1), reserve("bert", 0))),
 )  # fmt: skip
 
 
@@ -245,9 +255,11 @@ class Reader:
         """What each id of this stage stands for."""
         shows = [hall.show_id for hall in stage.halls]
         names = {}
-        for hall in stage.halls:
-            names[str(hall.show_id)] = "the show"
-            names |= {str(seat): f"seat {number}" for number, seat in enumerate(hall.seats)}
+        for show, hall in enumerate(stage.halls):
+            names[str(hall.show_id)] = f"show {show}"
+            names |= {
+                str(seat): f"seat {number} of show {show}" for number, seat in enumerate(hall.seats)
+            }
         seen: Counter[str] = Counter()
 
         def name(key: Any, text: str) -> None:
