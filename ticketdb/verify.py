@@ -11,7 +11,14 @@ from typing import Any
 
 from psycopg import IsolationLevel
 
-from ticketdb.catalog import Difference, differences, read_catalog, roots, shipped_catalog
+from ticketdb.catalog import (
+    Difference,
+    differences,
+    read_catalog,
+    roots,
+    shipped_catalog,
+    strangers,
+)
 from ticketdb.config import Variables
 from ticketdb.database import Connection, State, connect, explained, pin, query
 from ticketdb.errors import TicketdbError
@@ -39,12 +46,16 @@ DATA_CHECKS = ["jobs", "rollups", "invariants"]
 
 @dataclass(frozen=True)
 class Check:
-    """The answer to one question about a database. `details` say what is wrong."""
+    """The answer to one question about a database.
+
+    `details` say what is wrong, `warnings` what should be known although it may be meant so.
+    """
 
     name: str
     details: tuple[str, ...] = ()
     differences: tuple[Difference, ...] = ()
     note: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -80,6 +91,8 @@ def examine(connection: Connection, variables: Variables, tree: Tree) -> list[Ch
         for name, kinds in CATALOG_CHECKS.items():
             found = tuple(difference for difference in different if difference.kind in kinds)
             checks.append(Check(name, tuple(map(str, found)), found))
+        found_there = strangers(connection, variables)
+        checks.append(Check("strangers", found_there.traps, warnings=found_there.creators))
         wrong = query(
             connection,
             "verify.sql",
@@ -117,10 +130,10 @@ def _history(
 ) -> Iterator[tuple[str, str]]:
     """What is wrong with the revisions, as (check, detail)."""
     here, head = state.revision or "base", chain[-1].revision
-    if state.revision is None and (state.others or not state.has_schema):
-        yield "revision", state.absence(variables)
-    elif here != head:
-        yield "revision", f"the database is at {here}, the package at {head}"
+    if here != head:
+        reached = state.reached(variables)
+        told = f"the database is at {here}, the package at {head}" if reached == here else reached
+        yield "revision", told
     try:
         check_history(state, chain, variables)
     except TicketdbError as error:

@@ -325,7 +325,8 @@ class Buyer:
             ("INVALID_INPUT", reserve, show, show.id, seats[:1] * 2, stranger),
             ("SHOW_NOT_ON_SALE", reserve, None, unknown, seats[:1], stranger),
             ("TOO_MANY_SEATS", reserve, show, show.id, seats[:11], stranger),
-            ("DUPLICATE_RESERVATION", reserve, show, show.id, seats[:1], self.name),
+            # Not the very seats that it has: those it would get again.
+            ("DUPLICATE_RESERVATION", reserve, show, show.id, [*hold.seats, unknown], self.name),
             ("SEATS_NOT_FOUND", reserve, other, other.id, hold.seats, stranger),
             ("SEATS_UNAVAILABLE", reserve, show, show.id, hold.seats, stranger),
             ("NOT_FOUND", "extend_reservation", None, unknown.hex * 2, self.name),

@@ -103,11 +103,16 @@ PLPGSQL_CHECK = """
     SELECT p.proname::text AS function, c.message, c.detail, COALESCE(c.lineno, 1) AS line
     FROM pg_proc AS p
     CROSS JOIN LATERAL (
-        SELECT 0 AS relid WHERE p.prorettype <> 'trigger'::regtype
-        UNION SELECT t.tgrelid FROM pg_trigger AS t WHERE t.tgfoid = p.oid AND NOT t.tgisinternal
+        SELECT 0 AS relid, NULL AS old_table, NULL AS new_table
+        WHERE p.prorettype <> 'trigger'::regtype
+        UNION
+        SELECT t.tgrelid, t.tgoldtable, t.tgnewtable
+        FROM pg_trigger AS t
+        WHERE t.tgfoid = p.oid AND NOT t.tgisinternal
     ) AS r
     CROSS JOIN LATERAL plpgsql_check_function_tb(
-        p.oid, r.relid, fatal_errors := false, all_warnings := true
+        p.oid, r.relid, fatal_errors := false, all_warnings := true,
+        oldtable := r.old_table, newtable := r.new_table
     ) AS c
     WHERE p.prolang = (SELECT oid FROM pg_language WHERE lanname = 'plpgsql')
         AND p.pronamespace = ANY(%s::regnamespace[])

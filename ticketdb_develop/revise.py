@@ -190,6 +190,8 @@ def run(message: str, objects: Collection[str] | None = None) -> ExitStatus:
         except TicketdbError:
             print(f"{newest.name} is not finished: its files are there to be mended")
             raise
+    if not (wrong or frozen.left):
+        sign(tree)
     for difference in wrong:
         print(f"  {difference}")
     if wrong:
@@ -248,16 +250,50 @@ def compare_texts(tree: Tree) -> Edits:
     sources = {source.file: source for source in read_manifest(tree)}
     edits = Edits(chain, chain_state(chain), sources)
     gone = [path for path in edits.state if path not in sources]
+    # What people write ALTERs for at this moment: the check will tell whether they are right.
+    is_open = {section.path for section in unsigned(chain[-1].up)} if chain else set()
     for path, source in sources.items():
         if path not in edits.state:
             edits.verbs[path] = "create"
             if source.kind == "data" and (origin := nearest(source, gone, edits.state)):
                 edits.verbs[path], edits.origins[path] = "rename", origin
                 gone.remove(origin)
-        elif edits.state[path][-1].sha256 != source.sha256:
+        elif not (says(edits.state[path][-1], source) or path in is_open):
             edits.verbs[path] = "alter" if source.kind == "data" else "replace"
     edits.verbs.update(dict.fromkeys(gone, "drop"))
     return edits
+
+
+def says(section: Section, source: SourceObject) -> bool:
+    """Whether a section of the chain leads to this file of ``sql/``, as far as its text can tell.
+
+    What makes the object is compared as it stands there: somebody may have edited it since.
+    """
+    if section.kind == "object":
+        return section.text.rstrip() == source.text.rstrip()
+    return section.sha256 == source.sha256
+
+
+def unsigned(text: str) -> list[Section]:
+    """The ALTERs of a revision that is not finished: nobody knows yet which text they lead to."""
+    return [s for s in parse_sections(text) if s.kind == "alter" and not s.sha256]
+
+
+def sign(tree: Tree) -> None:
+    """Have the ALTERs of the newest revision say to which files of ``sql/`` they lead.
+
+    Once that is proven, and not before: while they are being written, those files may change again.
+    """
+    newest = read_chain(tree)[-1]
+    sources = {source.file: source for source in read_manifest(tree)}
+    text = newest.up
+    for section in unsigned(text):
+        if source := sources.get(section.path):
+            marker = section.frozen().partition("\n")[0]
+            signed = replace(section, sha256=source.sha256).frozen().partition("\n")[0]
+            text = re.sub(f"^{re.escape(marker)}$", signed, text, flags=re.MULTILINE)
+    if text != newest.up:
+        newest.python_file.with_suffix(".up.sql").write_text(text, encoding="utf-8")
 
 
 def nearest(
@@ -596,6 +632,7 @@ def write(
     if any(section.kind == "object" for section in down):
         # What a downgrade creates anew would come with PostgreSQL's default privileges, too.
         down = [*down, PRIVILEGES]
+    up = [replace(section, sha256="") if is_unfilled([section]) else section for section in up]
     number = f"{len(edits.chain) + 1:04d}"
     script = ScriptDirectory.from_config(alembic_config(tree)).generate_revision(number, message)
     assert script is not None

@@ -78,7 +78,7 @@ def read_status(dsn: str, variables: Variables) -> Status:
     ):
         try:
             with connection.transaction():
-                revision = State.read(connection, variables).revision or "base"
+                revision = State.read(connection, variables).reached(variables)
         except TicketdbError as error:
             # The ledger is not for those who may only look at the dashboards.
             if error.code != "E_PRIVILEGE":

@@ -328,7 +328,7 @@ COMMENT ON CONSTRAINT ticketdb_migrations_rendered_sha256_check
 ON {{ schema }}.ticketdb_migrations IS
 '64 hex digits.';
 
--- object: tables/ticketing_settings.sql sha256=0fc465d8e922d4a4ec9469c1315d10f0227ef09ba6d11e47b70842f84e88397f
+-- object: tables/ticketing_settings.sql sha256=42fd13f20163db8f3d07a76188fe98c492515feb31575cb7dc562d261a2bc3e1
 -- Policy that a DBA changes with UPDATE, in force from the next call on. Identifiers are template
 -- variables instead.
 CREATE TABLE {{ schema }}.ticketing_settings (
@@ -373,6 +373,8 @@ INSERT INTO {{ schema }}.ticketing_settings DEFAULT VALUES;
 CREATE TRIGGER ticketing_settings_keep_row
 BEFORE DELETE OR TRUNCATE ON {{ schema }}.ticketing_settings
 FOR EACH STATEMENT EXECUTE FUNCTION {{ schema }}.refuse_change('Change the row with UPDATE.');
+
+ALTER TABLE {{ schema }}.ticketing_settings ENABLE ALWAYS TRIGGER ticketing_settings_keep_row;
 
 COMMENT ON TABLE {{ schema }}.ticketing_settings IS
 'The policy of the shop, in one row. UPDATE it: the next call goes by it. It cannot be deleted.';

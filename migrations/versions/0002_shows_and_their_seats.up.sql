@@ -1,7 +1,7 @@
 -- 0002: Shows and their seats.
 -- A template, frozen by `ticketdb revision`.
 
--- object: tables/shows.sql sha256=01106d13a3be5002eafaca2a2dfd79b9c7d18f515e94c826d821809e9a97c7f1
+-- object: tables/shows.sql sha256=445b32c52cf78a18556c4577f34f49ec5b809051acc18ec4581c39915f8438a8
 -- What is sold: one performance in one hall. Written by the shop's back office.
 CREATE TABLE {{ schema }}.shows (
     id uuid NOT NULL DEFAULT {{ schema }}.uuid_v7(),
@@ -21,6 +21,8 @@ CREATE TABLE {{ schema }}.shows (
     CONSTRAINT shows_status_check CHECK (status IN ('draft', 'on_sale', 'closed', 'cancelled')),
     CONSTRAINT shows_created_at_check CHECK (isfinite(created_at))
 );
+
+CREATE INDEX shows_currency_idx ON {{ schema }}.shows (currency);
 
 COMMENT ON TABLE {{ schema }}.shows IS
 'Performances. Seats can be held while the status is on_sale.';
@@ -46,6 +48,8 @@ ON {{ schema }}.shows IS 'A zone that the server knows.';
 COMMENT ON CONSTRAINT shows_currency_check ON {{ schema }}.shows IS 'Three capital letters.';
 COMMENT ON CONSTRAINT shows_status_check ON {{ schema }}.shows IS 'The statuses there are.';
 COMMENT ON CONSTRAINT shows_created_at_check ON {{ schema }}.shows IS 'Finite.';
+COMMENT ON INDEX {{ schema }}.shows_currency_idx IS
+'Serves the dashboards, which ask what currencies there are, and the deletion of one.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ schema }}.shows TO {{ app_role }}, {{ monitor_role }};

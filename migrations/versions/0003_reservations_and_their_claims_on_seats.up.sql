@@ -1,7 +1,7 @@
 -- 0003: Reservations and their claims on seats.
 -- A template, frozen by `ticketdb revision`.
 
--- object: tables/seat_reservations.sql sha256=16682f1ab8732c5c6aa629a86a3d9c23e2f68af058bb9a5035275556585c24d3
+-- object: tables/seat_reservations.sql sha256=9db6ea88451b4de471ea6099e773e502b8d8e0c67b67f93f3f2f82ac5d41ffe3
 -- Holds. A hold lives from reserve_seats until it is completed, released, or over.
 CREATE TABLE {{ schema }}.seat_reservations (
     id uuid NOT NULL DEFAULT {{ schema }}.uuid_v7(),
@@ -9,7 +9,7 @@ CREATE TABLE {{ schema }}.seat_reservations (
     -- The first half is time-ordered for the sake of the index, the second is 122 random bits.
     reservation_token text NOT NULL
     DEFAULT encode(uuid_send({{ schema }}.uuid_v7()) || uuid_send(gen_random_uuid()), 'hex'),
-    -- Bounded by type: every statement that writes parses each CHECK of the table anew, 2 µs
+    -- Bounded by type: every statement that writes parses each CHECK of the table anew, 2 us
     -- apiece, and this one is hot.
     session_id varchar(200) NOT NULL,
     user_id varchar(200),
@@ -46,6 +46,17 @@ ON {{ schema }}.seat_reservations (show_id, session_id) WHERE status = 'active';
 -- and one that asks for is_active, as monitoring and cleanup do, only this one.
 CREATE INDEX seat_reservations_expires_at_id_idx
 ON {{ schema }}.seat_reservations (expires_at, id) WHERE is_active;
+
+CREATE INDEX seat_reservations_ended_at_idx
+ON {{ schema }}.seat_reservations (ended_at)
+WHERE
+ended_at IS NOT NULL
+AND (
+    user_id IS NOT NULL
+    OR email IS NOT NULL
+    OR user_agent IS NOT NULL
+    OR ip_address IS NOT NULL
+);
 
 COMMENT ON TABLE {{ schema }}.seat_reservations IS
 'Holds on seats, past and present. A hold is over when expires_at has come, whether or not '
@@ -99,6 +110,8 @@ COMMENT ON INDEX {{ schema }}.seat_reservations_one_active_per_session IS
 'At most one active hold per show and session.';
 COMMENT ON INDEX {{ schema }}.seat_reservations_expires_at_id_idx IS
 'Serves cleanup and the count of active holds; as large as there are active holds.';
+COMMENT ON INDEX {{ schema }}.seat_reservations_ended_at_idx IS
+'Serves the purge of personal data: holds that have ended and still have any.';
 
 {% if manage_roles %}
 GRANT SELECT (id, show_id, status, is_active, expires_at, extension_count, created_at, ended_at)

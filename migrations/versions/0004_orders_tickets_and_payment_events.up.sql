@@ -1,7 +1,7 @@
 -- 0004: Orders, tickets and payment events.
 -- A template, frozen by `ticketdb revision`.
 
--- object: tables/ticket_orders.sql sha256=eb1c209616a10ae4f3bce5e321c34c576e3a948f0d0a29dc29ad9dad547b521d
+-- object: tables/ticket_orders.sql sha256=057ba3390090fb2d1c758938c92e4cd221e0eef1c6c74520b84082e48004a704
 -- Orders: what a buyer is to pay for the seats that a reservation holds.
 CREATE TABLE {{ schema }}.ticket_orders (
     id uuid NOT NULL DEFAULT {{ schema }}.uuid_v7(),
@@ -57,6 +57,17 @@ CREATE INDEX ticket_orders_reservation_id_show_id_idx
 ON {{ schema }}.ticket_orders (reservation_id, show_id);
 
 CREATE INDEX ticket_orders_created_at_idx ON {{ schema }}.ticket_orders (created_at);
+
+-- As large as there are orders of which a part was given back.
+CREATE INDEX ticket_orders_created_at_refunded_amount_in_cents_idx
+ON {{ schema }}.ticket_orders (created_at, refunded_amount_in_cents)
+WHERE status = 'paid' AND refunded_amount_in_cents > 0;
+
+CREATE INDEX ticket_orders_created_at_id_idx
+ON {{ schema }}.ticket_orders (created_at, id) WHERE status = 'pending';
+
+CREATE INDEX ticket_orders_created_at_show_id_idx
+ON {{ schema }}.ticket_orders (created_at, show_id) WHERE error_message IS NOT NULL;
 
 COMMENT ON TABLE {{ schema }}.ticket_orders IS 'Orders and how their payment went.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.id IS 'Key, together with the show.';
@@ -123,15 +134,21 @@ COMMENT ON INDEX {{ schema }}.ticket_orders_reservation_id_show_id_idx IS
 'Serves all orders of a reservation, when seats are given back or one of them is paid.';
 COMMENT ON INDEX {{ schema }}.ticket_orders_created_at_idx IS
 'Serves payment metrics of the last hours.';
+COMMENT ON INDEX {{ schema }}.ticket_orders_created_at_refunded_amount_in_cents_idx IS
+'Serves the revenue of a day, less what was given back.';
+COMMENT ON INDEX {{ schema }}.ticket_orders_created_at_id_idx IS
+'Serves the cleanup: orders that wait for a payment.';
+COMMENT ON INDEX {{ schema }}.ticket_orders_created_at_show_id_idx IS
+'Serves the purge of personal data: orders with words of a provider.';
 
 {% if manage_roles %}
 GRANT SELECT (
     id, show_id, reservation_id, seat_ids, status, total_amount_in_cents, currency,
-    payment_provider, error_message, cancel_reason, refunded_amount_in_cents, created_at, paid_at
+    payment_provider, cancel_reason, refunded_amount_in_cents, created_at, paid_at
 ) ON TABLE {{ schema }}.ticket_orders TO {{ monitor_role }};
 {% endif %}
 
--- object: tables/ticket_order_keys.sql sha256=872c1428eaeff39b94e249cd5008a7dbe11ff468d19ed862dfbb82654a048ee9
+-- object: tables/ticket_order_keys.sql sha256=f5863e7bf0e0ad205a2018e101e0badf813283275d3d7adcc6887f89c5eab3aa
 -- By which keys callers know an order. A reservation may be ordered under one key and asked for
 -- again under another: each names that order for ever, and never a second one.
 CREATE TABLE {{ schema }}.ticket_order_keys (
@@ -143,8 +160,8 @@ CREATE TABLE {{ schema }}.ticket_order_keys (
     FOREIGN KEY (order_id, show_id) REFERENCES {{ schema }}.ticket_orders (id, show_id)
 );
 
-CREATE INDEX ticket_order_keys_order_id_show_id_idx
-ON {{ schema }}.ticket_order_keys (order_id, show_id);
+-- Without the show: a look-up by key and show is not to be mistaken for one that it could serve.
+CREATE INDEX ticket_order_keys_order_id_idx ON {{ schema }}.ticket_order_keys (order_id);
 
 COMMENT ON TABLE {{ schema }}.ticket_order_keys IS
 'Idempotency keys of create_ticket_order(), each with the one order that it names.';
@@ -156,7 +173,7 @@ COMMENT ON CONSTRAINT ticket_order_keys_pkey ON {{ schema }}.ticket_order_keys I
 'A key names one order within a show.';
 COMMENT ON CONSTRAINT ticket_order_keys_order_id_show_id_fkey ON {{ schema }}.ticket_order_keys IS
 'The order exists, and is of the same show.';
-COMMENT ON INDEX {{ schema }}.ticket_order_keys_order_id_show_id_idx IS
+COMMENT ON INDEX {{ schema }}.ticket_order_keys_order_id_idx IS
 'Serves the keys of an order.';
 
 -- object: tables/payment_intents.sql sha256=406c1a9934d1b7123987d29da4e97c415fcfcf0acee08be4317661a3b2dbd61c
@@ -364,7 +381,7 @@ GRANT SELECT (
 ON TABLE {{ schema }}.payment_events TO {{ monitor_role }};
 {% endif %}
 
--- object: tables/refunds.sql sha256=d21b491130d3997ed79f8d16978c33aab63b0b986b988d5117da95ea14146a79
+-- object: tables/refunds.sql sha256=3a8b36ca312c15ab55e9f7e411bd1cfb47f3fcd3e50a1ad65bd08ba7bd90f445
 -- Money that came and bought no tickets, or whose tickets were taken back. Written in the
 -- transaction that finds it out, so that none of it is ever without a row.
 CREATE TABLE {{ schema }}.refunds (
@@ -446,7 +463,10 @@ COMMENT ON INDEX {{ schema }}.refunds_reason_currency_created_at_idx IS
 'Serves what is due, by reason and currency, and the oldest of it.';
 
 {% if manage_roles %}
-GRANT SELECT ON TABLE {{ schema }}.refunds TO {{ monitor_role }};
+GRANT SELECT (
+    id, show_id, order_id, amount_in_cents, currency, reason, status, payment_provider, created_at,
+    done_at
+) ON TABLE {{ schema }}.refunds TO {{ monitor_role }};
 {% endif %}
 
 -- privileges

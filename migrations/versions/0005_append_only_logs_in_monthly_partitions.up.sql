@@ -116,7 +116,7 @@ GRANT SELECT (
 ) ON TABLE {{ schema }}.seat_reservation_audit_log TO {{ monitor_role }};
 {% endif %}
 
--- object: tables/ticket_order_audit_log.sql sha256=bd194b8110c1c1f5e89f6dca0c7d2652ddbc6e9264a140e592f6307754b43a8d
+-- object: tables/ticket_order_audit_log.sql sha256=a72fbf1d0222a340d18c12a244b40db12a756eb2084ed1520eac5f1b001f2457
 -- What happened to orders, in order. Written by a trigger on ticket_orders, and by the functions
 -- where they refuse.
 CREATE TABLE {{ schema }}.ticket_order_audit_log (
@@ -227,7 +227,7 @@ COMMENT ON TRIGGER ticket_order_audit_log_no_truncate ON {{ schema }}.ticket_ord
 {% if manage_roles %}
 GRANT SELECT (
     id, order_id, reservation_id, show_id, old_status, new_status, amount_in_cents, currency,
-    seat_count, payment_provider, order_created_at, error_code, error_message, xact_id, created_at
+    seat_count, payment_provider, order_created_at, error_code, xact_id, created_at
 ) ON TABLE {{ schema }}.ticket_order_audit_log TO {{ monitor_role }};
 {% endif %}
 
@@ -314,20 +314,121 @@ COMMENT ON TRIGGER api_request_log_no_truncate ON {{ schema }}.api_request_log I
 GRANT SELECT ON TABLE {{ schema }}.api_request_log TO {{ monitor_role }};
 {% endif %}
 
--- object: functions/partitioned_logs.sql sha256=e2185baba0b44c3b7823c9ab365fc12141526f6ee6a3c12224413572e50ed92e
+-- object: tables/change_log.sql sha256=48fb1394b4ada6c3f0be34e578a1281ee1219e000cd454239f4d0e20a1ca5f33
+-- What was changed by hand: every change of a business row that none of our functions has made, and
+-- that no other log tells. Written by triggers; for a DBA who asks who did what, and when.
+CREATE TABLE {{ schema }}.change_log (
+    id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+    table_name text NOT NULL,
+    operation text NOT NULL,
+    row_key jsonb NOT NULL,
+    rows_changed bigint NOT NULL DEFAULT 1,
+    old_values jsonb,
+    new_values jsonb,
+    session_role text NOT NULL DEFAULT session_user,
+    -- The log is written by a function that runs as its owner, so that current_user would say
+    -- nothing.
+    acting_role text NOT NULL
+    DEFAULT COALESCE(NULLIF(current_setting('role'), 'none'), session_user),
+    application_name text NOT NULL DEFAULT current_setting('application_name'),
+    xact_id xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    created_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT change_log_pkey PRIMARY KEY (id, created_at),
+    CONSTRAINT change_log_operation_check CHECK (operation IN ('insert', 'update', 'delete')),
+    CONSTRAINT change_log_rows_changed_check CHECK (rows_changed > 0),
+    CONSTRAINT change_log_created_at_check CHECK (isfinite(created_at))
+)
+PARTITION BY RANGE (created_at);
+
+-- Rows are appended in the order of time: a summary per megabyte finds a window, at next to no cost
+-- for those who write.
+CREATE INDEX change_log_created_at_idx
+ON {{ schema }}.change_log USING brin (created_at) WITH (autosummarize = on);
+
+-- Row triggers reach the partitions by themselves; TRUNCATE of one partition needs a trigger there,
+-- which maintain_partitions() adds. ENABLE ALWAYS: session_replication_role = replica does not get
+-- around them.
+CREATE TRIGGER change_log_append_only
+BEFORE UPDATE OR DELETE ON {{ schema }}.change_log
+FOR EACH ROW EXECUTE FUNCTION {{ schema }}.refuse_change(
+    'The log is append-only: add a row that corrects it.'
+);
+
+CREATE TRIGGER change_log_no_truncate
+BEFORE TRUNCATE ON {{ schema }}.change_log
+FOR EACH STATEMENT EXECUTE FUNCTION {{ schema }}.refuse_change(
+    'purge_history() drops what is past retention.'
+);
+
+ALTER TABLE {{ schema }}.change_log ENABLE ALWAYS TRIGGER change_log_append_only;
+ALTER TABLE {{ schema }}.change_log ENABLE ALWAYS TRIGGER change_log_no_truncate;
+
+COMMENT ON TABLE {{ schema }}.change_log IS
+'Append-only log of changes by hand, one month a partition: who changed which row of shows, seats, '
+'holds, orders, tickets, settings or alert rules, from what to what. It outlives the erasure of '
+'personal data: such values are only said to have changed.';
+COMMENT ON COLUMN {{ schema }}.change_log.id IS
+'Number of the row; gaps after a rollback are normal.';
+COMMENT ON COLUMN {{ schema }}.change_log.table_name IS 'The table, without its schema.';
+COMMENT ON COLUMN {{ schema }}.change_log.operation IS 'insert, update or delete.';
+COMMENT ON COLUMN {{ schema }}.change_log.row_key IS
+'The key of the row, before an update: its columns by name. The show alone where seats were added.';
+COMMENT ON COLUMN {{ schema }}.change_log.rows_changed IS
+'How many rows the line is about: 1, or how many seats one statement added to a show.';
+COMMENT ON COLUMN {{ schema }}.change_log.old_values IS
+'What an update replaced or a delete removed, by column; *** for what is personal or secret.';
+COMMENT ON COLUMN {{ schema }}.change_log.new_values IS
+'What an update or an insert put there, by column; *** for what is personal or secret.';
+COMMENT ON COLUMN {{ schema }}.change_log.session_role IS 'The role that logged in.';
+COMMENT ON COLUMN {{ schema }}.change_log.acting_role IS
+'The role that it had taken with SET ROLE, or the same.';
+COMMENT ON COLUMN {{ schema }}.change_log.application_name IS
+'What the client called itself, such as psql.';
+COMMENT ON COLUMN {{ schema }}.change_log.xact_id IS
+'The transaction: changes made together bear the same number.';
+COMMENT ON COLUMN {{ schema }}.change_log.created_at IS
+'Start of the transaction that made the change; the partition key.';
+COMMENT ON CONSTRAINT change_log_pkey ON {{ schema }}.change_log IS 'Rows are told apart.';
+COMMENT ON CONSTRAINT change_log_operation_check ON {{ schema }}.change_log IS
+'The operations there are; TRUNCATE is refused.';
+COMMENT ON CONSTRAINT change_log_rows_changed_check ON {{ schema }}.change_log IS
+'A line is about something.';
+COMMENT ON CONSTRAINT change_log_created_at_check ON {{ schema }}.change_log IS 'Finite.';
+COMMENT ON INDEX {{ schema }}.change_log_created_at_idx IS 'Serves windows of time.';
+COMMENT ON TRIGGER change_log_append_only ON {{ schema }}.change_log IS
+'Refuses UPDATE and DELETE.';
+COMMENT ON TRIGGER change_log_no_truncate ON {{ schema }}.change_log IS 'Refuses TRUNCATE.';
+
+-- object: functions/partitioned_logs.sql sha256=d033343b8f9e58e6ab04ecad24400a804bf66821d76c2d896f8bf189fbceaacb
 -- The tables that are cut by month. One list for making partitions and for dropping them.
 CREATE OR REPLACE FUNCTION {{ schema }}.partitioned_logs()
 RETURNS SETOF text
 LANGUAGE sql
 IMMUTABLE
 SET search_path = pg_catalog, pg_temp
-ROWS 3
+ROWS 4
 AS $body$
-VALUES ('seat_reservation_audit_log'), ('ticket_order_audit_log'), ('api_request_log');
+VALUES
+('seat_reservation_audit_log'), ('ticket_order_audit_log'), ('api_request_log'), ('change_log');
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.partitioned_logs() IS
 'Names of the tables that have a partition a month, without the schema.';
+
+-- object: functions/log_horizon.sql sha256=198e8b65f521f37737dd6bcd05264da9a08c7754a15153587c88774cf433ea9b
+-- How far ahead the logs are to have partitions, once: for making them, and for seeing that they
+-- are missing.
+CREATE OR REPLACE FUNCTION {{ schema }}.log_horizon()
+RETURNS timestamptz
+LANGUAGE sql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+SELECT (date_trunc('month', now() AT TIME ZONE 'UTC') + interval '4 months') AT TIME ZONE 'UTC';
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.log_horizon() IS
+'Up to when each log is to have a partition a month: this month (UTC) and three more.';
 
 -- object: functions/create_log_partition.sql sha256=7133ff3996eda0dcc1485f5fe12dfa916a6caa7944b87cf0c246379253227be9
 -- One partition of a log, for maintain_partitions(). Built beside the log and attached: the log
@@ -395,82 +496,90 @@ COMMENT ON FUNCTION {{ schema }}.create_log_partition(text, date) IS
 'Creates the partition of a log for the month that begins on this day (UTC), or its default '
 'partition. Returns its name, or NULL when it is there already.';
 
--- object: functions/maintain_partitions.sql sha256=09d96d8d7dc1ce3b5df4f6e2df3f3c73122f9a03dd7296f612606eec66aafa39
--- Scheduled daily. Also callable by hand; does nothing when there is nothing to do.
+-- object: functions/maintain_partitions.sql sha256=e0d23e6f7d3f85b9fc98c9379ba14c9c874cb2bec6f1d4f2f5437246e5690d05
+-- Scheduled hourly, for what was locked the last time. Also callable by hand; does nothing when
+-- there is nothing to do.
 CREATE OR REPLACE FUNCTION {{ schema }}.maintain_partitions()
 RETURNS TABLE (created_partition text)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
--- A query that reads a log for minutes must not make the sellers queue behind us: give up, tomorrow
--- is another day.
-SET lock_timeout = '3s'
+-- A query that reads a log for minutes must not make the sellers queue behind us: give up at once.
+-- There are months left in which to try again, and maintenance_backlog() says that it is due.
+SET lock_timeout = '100ms'
 AS $body$
 DECLARE
     v_schema constant text := {{ schema | literal }};
-    v_this_month constant date := date_trunc('month', now() AT TIME ZONE 'UTC')::date;
-    v_horizon constant date := (v_this_month + interval '4 months')::date;
+    v_horizon constant timestamp := {{ schema }}.log_horizon() AT TIME ZONE 'UTC';
     v_table text;
     v_parent text;
     v_columns text;
     v_month date;
     v_strays date[];
+    v_created text[];
 BEGIN
     FOR v_table IN SELECT logs.name FROM {{ schema }}.partitioned_logs() AS logs (name) LOOP
         v_parent := format('%I.%I', v_schema, v_table);
-        created_partition := {{ schema }}.create_log_partition(v_table);
-        IF created_partition IS NOT NULL THEN
-            RETURN NEXT;
-        END IF;
+        v_created := '{}';
+        BEGIN
+            v_created := v_created || {{ schema }}.create_log_partition(v_table);
 
-        -- Rows that came while their month had no partition. Those beyond the horizon stay: a clock
-        -- was wrong.
-        EXECUTE format(
-            'SELECT array_agg(DISTINCT date_trunc(''month'', created_at AT TIME ZONE '
-            '''UTC'')::date) '
-            'FROM %I.%I WHERE created_at < %L::timestamp AT TIME ZONE ''UTC''',
-            v_schema, v_table || '_default', v_horizon
-        ) INTO v_strays;
-        IF v_strays IS NOT NULL THEN
-            -- They cannot be deleted from an append-only table, so the table goes and its rows are
-            -- routed anew.
+            -- Rows that came while their month had no partition. Those beyond the horizon stay: a
+            -- clock was wrong.
             EXECUTE format(
-                'ALTER TABLE %1$s DETACH PARTITION %2$I.%3$I', v_parent, v_schema,
-                v_table || '_default'
-            );
-            EXECUTE format(
-                'ALTER TABLE %I.%I RENAME TO %I', v_schema, v_table || '_default',
-                v_table || '_strays'
-            );
-            PERFORM {{ schema }}.create_log_partition(v_table);
-        END IF;
-
-        FOR v_month IN
-            SELECT months.first_day::date
-            FROM generate_series(
-                v_this_month::timestamp, v_this_month + interval '3 months', interval '1 month'
-            ) AS months (first_day)
-            UNION
-            SELECT strays.first_day
-            FROM unnest(v_strays) AS strays (first_day)
-            ORDER BY 1
-        LOOP
-            created_partition := {{ schema }}.create_log_partition(v_table, v_month);
-            IF created_partition IS NOT NULL THEN
-                    RETURN NEXT;
+                'SELECT array_agg(DISTINCT date_trunc(''month'', created_at AT TIME ZONE '
+                '''UTC'')::date) '
+                'FROM %I.%I WHERE created_at < %L::timestamp AT TIME ZONE ''UTC''',
+                v_schema, v_table || '_default', to_char(v_horizon, 'YYYY-MM-DD')
+            ) INTO v_strays;
+            IF v_strays IS NOT NULL THEN
+                -- They cannot be deleted from an append-only table, so the table goes and its rows
+                -- are routed anew.
+                EXECUTE format(
+                    'ALTER TABLE %1$s DETACH PARTITION %2$I.%3$I', v_parent, v_schema,
+                    v_table || '_default'
+                );
+                EXECUTE format(
+                    'ALTER TABLE %I.%I RENAME TO %I', v_schema, v_table || '_default',
+                    v_table || '_strays'
+                );
+                PERFORM {{ schema }}.create_log_partition(v_table);
             END IF;
-        END LOOP;
 
-        IF v_strays IS NOT NULL THEN
-            SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)
-            INTO v_columns
-            FROM pg_attribute AS a
-            WHERE a.attrelid = v_parent::regclass AND a.attnum > 0 AND NOT a.attisdropped;
-            EXECUTE format(
-                'INSERT INTO %1$s (%2$s) OVERRIDING SYSTEM VALUE SELECT %2$s FROM %3$I.%4$I',
-                v_parent, v_columns, v_schema, v_table || '_strays'
-            );
-            EXECUTE format('DROP TABLE %I.%I', v_schema, v_table || '_strays');
-        END IF;
+            FOR v_month IN
+                SELECT months.first_day::date
+                FROM generate_series(
+                    date_trunc('month', now() AT TIME ZONE 'UTC'),
+                    v_horizon - interval '1 month',
+                    interval '1 month'
+                ) AS months (first_day)
+                UNION
+                SELECT strays.first_day
+                FROM unnest(v_strays) AS strays (first_day)
+                ORDER BY 1
+            LOOP
+                v_created := v_created || {{ schema }}.create_log_partition(v_table, v_month);
+            END LOOP;
+
+            IF v_strays IS NOT NULL THEN
+                SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)
+                INTO v_columns
+                FROM pg_attribute AS a
+                WHERE a.attrelid = v_parent::regclass AND a.attnum > 0 AND NOT a.attisdropped;
+                EXECUTE format(
+                    'INSERT INTO %1$s (%2$s) OVERRIDING SYSTEM VALUE SELECT %2$s FROM %3$I.%4$I',
+                    v_parent, v_columns, v_schema, v_table || '_strays'
+                );
+                EXECUTE format('DROP TABLE %I.%I', v_schema, v_table || '_strays');
+            END IF;
+        EXCEPTION
+            WHEN lock_not_available OR deadlock_detected THEN
+                RAISE WARNING 'partitions of % are left for the next time: %', v_table, SQLERRM;
+                v_created := '{}';
+        END;
+        RETURN QUERY
+        SELECT created.name
+        FROM unnest(v_created) AS created (name)
+        WHERE created.name IS NOT NULL;
     END LOOP;
     PERFORM {{ schema }}.revoke_default_privileges();
 END;
@@ -478,7 +587,8 @@ $body$;
 
 COMMENT ON FUNCTION {{ schema }}.maintain_partitions() IS
 'Makes the partitions of the logs for this month and three more, moves rows out of the default '
-'partitions where their month has one now, and returns the names of those created.';
+'partitions where their month has one now, and returns the names of those created. Leaves a log '
+'that somebody has locked for the next time, with a warning.';
 
 -- object: jobs/first_partitions.sql sha256=cfc3309f9480711f59878443cc7d923bac01d3f6ccf47913dc73766b69e28963
 -- Partitions of the logs from the day of installation on; the daily job goes on from there.
@@ -517,6 +627,220 @@ COMMENT ON FUNCTION {{ schema }}.log_api_request(text, text, integer, double pre
 GRANT EXECUTE ON FUNCTION {{ schema }}.log_api_request(text, text, integer, double precision)
 TO {{ app_role }};
 {% endif %}
+
+-- object: functions/purge_rollups.sql sha256=8de4bebfe9637f2bc704603438dfb0f5940a9050297952625dea82e491b61013
+-- For purge_history(): minutes that no view reads any more, and words that no minute uses.
+CREATE OR REPLACE FUNCTION {{ schema }}.purge_rollups()
+RETURNS TABLE (object text, rows_removed bigint)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    v_settings {{ schema }}.ticketing_settings;
+    v_rollup record;
+BEGIN
+    SELECT settings.* INTO v_settings FROM {{ schema }}.ticketing_settings AS settings;
+
+    -- Nobody may be adding to the rollups meanwhile: its words, say, to a message that goes.
+    PERFORM
+    FROM {{ schema }}.metric_watermarks AS mark
+    ORDER BY mark.log
+    FOR UPDATE;
+
+    FOR v_rollup IN
+        SELECT rollups.*
+        FROM (
+            VALUES
+            -- As far back as get_reservation_statistics() looks, a window of minutes included.
+            ('reservation_minutes', 'minute', interval '8761 hours'),
+            -- As long as the months of the log, of which the last day counts.
+            (
+                'reservation_show_minutes', 'minute',
+                make_interval(days => v_settings.audit_retention_days + 31)
+            ),
+            ('order_minutes', 'minute', make_interval(days => v_settings.audit_retention_days)),
+            -- Beyond the longest window in which a view reads them.
+            ('error_minutes', 'minute', interval '2 days'),
+            ('api_request_minutes', 'minute', interval '2 days'),
+            ('api_duration_minutes', 'minute', interval '2 days'),
+            ('extension_quarters', 'quarter', interval '10 days'),
+            ('extended_reservations', 'quarter', interval '10 days')
+        ) AS rollups (name, at, kept)
+    LOOP
+        EXECUTE format(
+            'DELETE FROM %I.%I AS rolled_up WHERE rolled_up.%I < $1',
+            {{ schema | literal }}, v_rollup.name, v_rollup.at
+        )
+        USING now() - v_rollup.kept;
+        GET DIAGNOSTICS rows_removed = ROW_COUNT;
+        IF rows_removed > 0 THEN
+            object := v_rollup.name;
+            RETURN NEXT;
+        END IF;
+    END LOOP;
+    DELETE FROM {{ schema }}.error_messages
+    WHERE
+        NOT EXISTS (
+            SELECT
+            FROM {{ schema }}.error_minutes AS used
+            WHERE used.message_sha256 = error_messages.message_sha256
+        );
+    GET DIAGNOSTICS rows_removed = ROW_COUNT;
+    IF rows_removed > 0 THEN
+        object := 'error_messages';
+        RETURN NEXT;
+    END IF;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.purge_rollups() IS
+'Deletes rollups that no view reads any more, and returns from which tables and how many rows. '
+'Internal.';
+
+-- object: functions/purge_run_history.sql sha256=119028482a05b6c3c239a6bcbaafe5f85aea5f20e4a1c321d27cc06e6b9d7693
+-- For purge_history(): runs of jobs, ours and those that pg_cron has on record.
+CREATE OR REPLACE FUNCTION {{ schema }}.purge_run_history()
+RETURNS TABLE (object text, rows_removed bigint)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    v_before timestamptz;
+    v_last timestamptz;
+BEGIN
+    SELECT now() - make_interval(days => settings.run_history_days)
+    INTO v_before
+    FROM {{ schema }}.ticketing_settings AS settings;
+
+    -- The last one that was not skipped stays, or it would look as if there had never been any.
+    SELECT max(run.finished_at)
+    INTO v_last
+    FROM {{ schema }}.reservation_cleanup_runs AS run
+    WHERE run.status IN ('succeeded', 'failed');
+    DELETE FROM {{ schema }}.reservation_cleanup_runs
+    WHERE reservation_cleanup_runs.finished_at < LEAST(v_before, v_last);
+    GET DIAGNOSTICS rows_removed = ROW_COUNT;
+    IF rows_removed > 0 THEN
+        object := 'reservation_cleanup_runs';
+        RETURN NEXT;
+    END IF;
+
+    -- pg_cron never purges its history. Only our jobs, those that are gone included: other people's
+    -- is theirs. Runs that never began have no time, and go with those that came before them.
+    IF {{ schema }}.can_use_pg_cron() THEN
+        EXECUTE
+        $query$
+        DELETE FROM cron.job_run_details AS detail
+        WHERE
+            detail.runid <= (
+                SELECT max(old.runid)
+                FROM cron.job_run_details AS old
+                WHERE COALESCE(old.end_time, old.start_time) < $1
+            )
+            AND COALESCE(detail.end_time, detail.start_time, '-infinity') < $1
+            AND (
+                (detail.command = ANY($2) AND detail.database = current_database())
+                OR detail.jobid IN (
+                    SELECT job.jobid
+                    FROM cron.job
+                    WHERE
+                        job.jobname = ANY($3)
+                        AND job.database = current_database()
+                )
+            )
+        $query$
+        USING
+            v_before,
+            ARRAY(SELECT jobs.command FROM {{ schema }}.scheduled_jobs() AS jobs),
+            ARRAY(SELECT jobs.job_name FROM {{ schema }}.scheduled_jobs() AS jobs);
+        GET DIAGNOSTICS rows_removed = ROW_COUNT;
+        IF rows_removed > 0 THEN
+            object := 'cron.job_run_details';
+            RETURN NEXT;
+        END IF;
+    END IF;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.purge_run_history() IS
+'Deletes runs of jobs past run_history_days, and returns from which tables and how many rows. '
+'Internal.';
+
+-- object: functions/purge_personal_data.sql sha256=05b508a90546e69dfc0b382c1226eb48faa5a38c9ec3bc746a5fd9db6d5d6aa8
+-- For purge_history(). Rows that are emptied leave the index that they are found by, so that it
+-- holds what there is to do and no day's work is done twice.
+CREATE OR REPLACE FUNCTION {{ schema }}.purge_personal_data(p_limit integer)
+RETURNS TABLE (object text, rows_removed bigint)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+AS $body$
+DECLARE
+    v_before timestamptz;
+BEGIN
+    SELECT now() - make_interval(days => settings.personal_data_retention_days)
+    INTO v_before
+    FROM {{ schema }}.ticketing_settings AS settings;
+
+    UPDATE {{ schema }}.seat_reservations
+    SET
+        user_id = NULL,
+        email = NULL,
+        user_agent = NULL,
+        ip_address = NULL
+    WHERE
+        -- By their place: any join might be planned as one with the whole table.
+        seat_reservations.ctid = ANY(
+            ARRAY(
+                SELECT hold.ctid
+                FROM {{ schema }}.seat_reservations AS hold
+                WHERE
+                    hold.ended_at < v_before
+                    AND hold.ended_at IS NOT NULL
+                    AND (
+                        hold.user_id IS NOT NULL
+                        OR hold.email IS NOT NULL
+                        OR hold.user_agent IS NOT NULL
+                        OR hold.ip_address IS NOT NULL
+                    )
+                ORDER BY hold.ended_at
+                LIMIT p_limit
+                FOR UPDATE SKIP LOCKED
+            )
+        );
+    GET DIAGNOSTICS rows_removed = ROW_COUNT;
+    IF rows_removed > 0 THEN
+        object := 'seat_reservations';
+        RETURN NEXT;
+    END IF;
+
+    -- The provider's words may name people.
+    UPDATE {{ schema }}.ticket_orders
+    SET error_message = NULL
+    WHERE
+        ticket_orders.ctid = ANY(
+            ARRAY(
+                SELECT failed.ctid
+                FROM {{ schema }}.ticket_orders AS failed
+                WHERE
+                    failed.created_at < v_before
+                    AND failed.error_message IS NOT NULL
+                ORDER BY failed.created_at
+                LIMIT p_limit
+                FOR UPDATE SKIP LOCKED
+            )
+        );
+    GET DIAGNOSTICS rows_removed = ROW_COUNT;
+    IF rows_removed > 0 THEN
+        object := 'ticket_orders';
+        RETURN NEXT;
+    END IF;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.purge_personal_data(integer) IS
+'Empties the personal columns of at most p_limit reservations and as many orders that are past '
+'personal_data_retention_days, the oldest first, and returns how many of each. Internal.';
 
 -- privileges
 SELECT {{ schema }}.revoke_default_privileges();

@@ -81,7 +81,7 @@ COMMENT ON FUNCTION {{ schema }}.log_reservation_failure(
     text, text, text, uuid, uuid, text, uuid[], text, inet, jsonb
 ) IS 'Writes a refused call about a hold into seat_reservation_audit_log. Internal.';
 
--- object: functions/end_holds.sql sha256=1a6dfb44df7d08f0d133538b20b7313c03f82a1a9bf58cd55d245b2afe3f4410
+-- object: functions/end_holds.sql sha256=2ceffb4275f73b8baf90843ed53dc857542b12970f72e6aac06cf1c79ed0c0ea
 -- Ends holds of one show and frees their seats: the one way in which seats come back from a hold.
 -- The caller has locked the reservations and seen that they are active. Driven from arrays: index
 -- scans, whatever the statistics say.
@@ -94,6 +94,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.end_holds(
 RETURNS integer
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET commit_siblings = 997
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 SET enable_bitmapscan = off
@@ -232,7 +233,7 @@ COMMENT ON FUNCTION {{ schema }}.lock_reservation(text) IS
 'none. Who decides by what it returns changes the row, too: at REPEATABLE READ a lock alone makes '
 'nobody fail who decided otherwise. Internal.';
 
--- object: functions/reserve_seats.sql sha256=aed34fb9dbca0af0bb8ee3411a53a5dd87a8721777a6246bb7c4b52d4629638c
+-- object: functions/reserve_seats.sql sha256=360db7cde0b1b12326c806ac191122aa6c289b742f74bd2954c1cd61c7a1317b
 -- Holds seats for a session: all of them or none. The hot path. Three statements and no more: a
 -- look that locks nothing, so that losing is cheap; (seldom) ending holds that are over; and one
 -- that locks the seats in id order and writes. Where somebody else has locked what they need, all
@@ -261,6 +262,7 @@ LANGUAGE plpgsql
 SECURITY DEFINER
 ROWS 1
 SET search_path = pg_catalog, pg_temp
+SET commit_siblings = 997
 -- Of each wait, see wait_for_others(). The caller's own does not count.
 SET lock_timeout = '100ms'
 -- A custom plan for = ANY(p_seat_ids) always looks cheaper, and making it anew costs more than the
@@ -374,7 +376,7 @@ BEGIN
 
                 SELECT
                     CASE WHEN expires_at > v_now THEN v_look.hold_id END,
-                    sum(claim.price_in_cents),
+                    sum(claim.price_in_cents)::bigint,
                     min(claim.currency)
                 INTO
                     reservation_id,
@@ -566,7 +568,7 @@ GRANT EXECUTE ON FUNCTION {{ schema }}.reserve_seats(uuid, uuid[], text, text, t
 TO {{ app_role }};
 {% endif %}
 
--- object: functions/extend_reservation.sql sha256=2d6a25f96df3b3980060910a23d58c5f27ca35f7f2e5d1e1cbc4462610288105
+-- object: functions/extend_reservation.sql sha256=742096cd5cac1da6cf1c964f490cf82a52e470093de5e8589cf983f71b3cb516
 -- Gives a buyer who is still busy more time.
 CREATE OR REPLACE FUNCTION {{ schema }}.extend_reservation(
     p_reservation_token text,
@@ -585,6 +587,7 @@ LANGUAGE plpgsql
 SECURITY DEFINER
 ROWS 1
 SET search_path = pg_catalog, pg_temp
+SET commit_siblings = 997
 -- Of each wait, see wait_for_others(). The caller's own does not count.
 SET lock_timeout = '100ms'
 SET plan_cache_mode = 'force_generic_plan'
@@ -697,7 +700,7 @@ GRANT EXECUTE ON FUNCTION {{ schema }}.extend_reservation(text, text, timestampt
 TO {{ app_role }};
 {% endif %}
 
--- object: functions/release_reservation.sql sha256=a62dad9a0486078f5be26f127d42d693224cf30f801150a4f60300da97b28bde
+-- object: functions/release_reservation.sql sha256=20aaf950ca7b9a1ac0a9d3478d7b8eee003db7186a8d35265e999c97eba4b900
 -- Gives seats back before the hold is over: all of them, or some.
 CREATE OR REPLACE FUNCTION {{ schema }}.release_reservation(
     p_reservation_token text,
@@ -715,6 +718,7 @@ LANGUAGE plpgsql
 SECURITY DEFINER
 ROWS 1
 SET search_path = pg_catalog, pg_temp
+SET commit_siblings = 997
 -- Of each wait, see wait_for_others(). The caller's own does not count.
 SET lock_timeout = '100ms'
 SET plan_cache_mode = 'force_generic_plan'

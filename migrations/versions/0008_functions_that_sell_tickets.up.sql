@@ -143,7 +143,7 @@ COMMENT ON FUNCTION {{ schema }}.lock_order(uuid, uuid) IS
 'Locks an order and its reservation and returns the order as it is then; a row of NULLs when '
 'there is none. Internal.';
 
--- object: functions/retake_seats.sql sha256=82bc98f3d3442d8ea9c5f29b4f7ec614511f36da0c1df81af505dd22b4299010
+-- object: functions/retake_seats.sql sha256=fe30ffa27890c64beea092c09b4ec64b2499ef5c15c7b9d793777547248e085e
 -- For a payment that comes when the hold is over: takes the same seats again if every one of them
 -- is free.
 CREATE OR REPLACE FUNCTION {{ schema }}.retake_seats(
@@ -154,6 +154,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.retake_seats(
 RETURNS boolean
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET commit_siblings = 997
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 AS $body$
@@ -198,12 +199,13 @@ COMMENT ON FUNCTION {{ schema }}.retake_seats(uuid, uuid, uuid[]) IS
 'Makes the claims of a locked reservation that is over live again if all seats are free; returns '
 'whether. The seats stay locked. Internal.';
 
--- object: functions/remember_payment_intent.sql sha256=6dafd9302fe043e0bd8bcc36c9dd2443b04a1c5b9d4da5e8f0e67ab20ad2c5bb
+-- object: functions/remember_payment_intent.sql sha256=378469be8d35a76dc04ebb3d6a3159e8e89f5cb5b3540e33179ddc61a754e576
 -- Before an order names another payment: money may still come from the one that it named so far.
 CREATE OR REPLACE FUNCTION {{ schema }}.remember_payment_intent(p_order {{ schema }}.ticket_orders)
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET commit_siblings = 997
 AS $body$
 BEGIN
     IF p_order.payment_intent_id IS NOT NULL THEN
@@ -224,7 +226,7 @@ $body$;
 COMMENT ON FUNCTION {{ schema }}.remember_payment_intent({{ schema }}.ticket_orders) IS
 'Keeps the payment that this state of an order names in payment_intents. Internal.';
 
--- object: functions/create_ticket_order.sql sha256=df737ef7f3788c64f5a8e83499a044b7c5d7c0171bd2e3fa2d4bbe3070b80cb1
+-- object: functions/create_ticket_order.sql sha256=e0272916dbfd8c9d4b87196f1658b13376bd8fac1dc75f5722c892fd406d2c7b
 -- Turns a hold into an order to be paid. A reservation has one order at a time: asking again
 -- returns it. Locks the hold and changes it, so that whoever decides on it at the same moment
 -- waits, or, at REPEATABLE READ, fails and looks again.
@@ -248,6 +250,7 @@ LANGUAGE plpgsql
 SECURITY DEFINER
 ROWS 1
 SET search_path = pg_catalog, pg_temp
+SET commit_siblings = 997
 -- Of each wait, see wait_for_others(). The caller's own does not count.
 SET lock_timeout = '100ms'
 SET plan_cache_mode = 'force_generic_plan'
@@ -274,12 +277,16 @@ BEGIN
             v_hold := {{ schema }}.lock_reservation(p_reservation_token);
             SELECT existing.*
             INTO v_order
-            FROM {{ schema }}.ticket_order_keys AS used
-            INNER JOIN {{ schema }}.ticket_orders AS existing
-                ON existing.id = used.order_id AND existing.show_id = used.show_id
+            FROM {{ schema }}.ticket_orders AS existing
             WHERE
-                used.idempotency_key = p_idempotency_key
-                AND used.show_id = v_hold.show_id;
+                existing.show_id = v_hold.show_id
+                AND existing.id = (
+                    SELECT used.order_id
+                    FROM {{ schema }}.ticket_order_keys AS used
+                    WHERE
+                        used.idempotency_key = p_idempotency_key
+                        AND used.show_id = v_hold.show_id
+                );
             v_is_new_key := p_idempotency_key IS NOT NULL AND v_order.id IS NULL;
 
             SELECT
@@ -452,7 +459,7 @@ GRANT EXECUTE ON FUNCTION {{ schema }}.create_ticket_order(text, text, text, tex
 TO {{ app_role }};
 {% endif %}
 
--- object: functions/confirm_payment.sql sha256=9efcf1db5832c6b91c5255aaf05af84395ee8420ca525ce3570c2cf647dc6501
+-- object: functions/confirm_payment.sql sha256=3fd8823203a591849a296ae171d7d190c6a91e597cc52e9d685a113249d038ee
 -- The provider says that money has come. Whatever happens here, it is on record, and none of it is
 -- lost: what does not buy tickets becomes a row of refunds. Safe to repeat.
 CREATE OR REPLACE FUNCTION {{ schema }}.confirm_payment(
@@ -474,6 +481,7 @@ LANGUAGE plpgsql
 SECURITY DEFINER
 ROWS 1
 SET search_path = pg_catalog, pg_temp
+SET commit_siblings = 997
 -- Of each wait, see wait_for_others(). The caller's own does not count.
 SET lock_timeout = '100ms'
 SET plan_cache_mode = 'force_generic_plan'
@@ -807,7 +815,7 @@ GRANT EXECUTE ON FUNCTION {{ schema }}.confirm_payment(uuid, uuid, text, text, b
 TO {{ app_role }};
 {% endif %}
 
--- object: functions/fail_payment.sql sha256=5f39f1f08137ae205232a04ef65306d6a84584ba2367d34fb46d7f19eb54c50c
+-- object: functions/fail_payment.sql sha256=105834f2aa57a1e0e1ee3e5df1a4ab87ee043e13471d4c140afac17737390ef1
 -- The provider says that a payment did not succeed. The hold goes on: the buyer may try again until
 -- it is over.
 CREATE OR REPLACE FUNCTION {{ schema }}.fail_payment(
@@ -828,6 +836,7 @@ LANGUAGE plpgsql
 SECURITY DEFINER
 ROWS 1
 SET search_path = pg_catalog, pg_temp
+SET commit_siblings = 997
 -- Of each wait, see wait_for_others(). The caller's own does not count.
 SET lock_timeout = '100ms'
 SET plan_cache_mode = 'force_generic_plan'
@@ -950,7 +959,7 @@ COMMENT ON FUNCTION {{ schema }}.fail_payment(uuid, uuid, text, text, text) IS
 GRANT EXECUTE ON FUNCTION {{ schema }}.fail_payment(uuid, uuid, text, text, text) TO {{ app_role }};
 {% endif %}
 
--- object: functions/refund_order.sql sha256=e8df3980bae93899e3162d21a9da4c19002625fa623bbe0bd9a57e2f34274258
+-- object: functions/refund_order.sql sha256=fcdd8d21aa36c460955cac221e8dee9fc511c7ce20d4881d0820a6f0853674ae
 -- Records that the money was given back. Seats that were sold can be sold again.
 CREATE OR REPLACE FUNCTION {{ schema }}.refund_order(p_show_id uuid, p_order_id uuid)
 RETURNS TABLE (
@@ -965,6 +974,7 @@ LANGUAGE plpgsql
 SECURITY DEFINER
 ROWS 1
 SET search_path = pg_catalog, pg_temp
+SET commit_siblings = 997
 -- Of each wait, see wait_for_others(). The caller's own does not count.
 SET lock_timeout = '100ms'
 SET plan_cache_mode = 'force_generic_plan'

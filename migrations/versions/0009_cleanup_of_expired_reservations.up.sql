@@ -1,7 +1,7 @@
 -- 0009: Cleanup of expired reservations.
 -- A template, frozen by `ticketdb revision`.
 
--- object: tables/reservation_cleanup_runs.sql sha256=799b26d82b0c190d9c430f4246d212b76be70806373ca29f6e618ff786cad8a9
+-- object: tables/reservation_cleanup_runs.sql sha256=cd06e4d0c5b775d4adb9bdd9b6886a6ef7bf21e454775b0c9a763444fe2a837f
 -- Runs of the cleanup, whoever started them. pg_cron's own history also knows of runs that never
 -- reached us.
 CREATE TABLE {{ schema }}.reservation_cleanup_runs (
@@ -13,19 +13,28 @@ CREATE TABLE {{ schema }}.reservation_cleanup_runs (
     status text NOT NULL DEFAULT 'running',
     reservations_expired integer NOT NULL DEFAULT 0,
     seats_released integer NOT NULL DEFAULT 0,
+    orders_cancelled integer NOT NULL DEFAULT 0,
     error_message text,
     CONSTRAINT reservation_cleanup_runs_pkey PRIMARY KEY (id),
     CONSTRAINT reservation_cleanup_runs_scheduler_check CHECK (length(scheduler) BETWEEN 1 AND 100),
     CONSTRAINT reservation_cleanup_runs_status_check
-    CHECK (status IN ('running', 'succeeded', 'failed')),
+    CHECK (status IN ('running', 'succeeded', 'failed', 'skipped')),
     CONSTRAINT reservation_cleanup_runs_finished_at_check CHECK (
         (status = 'running') = (finished_at IS NULL) AND isfinite(finished_at)
     ),
     CONSTRAINT reservation_cleanup_runs_started_at_check CHECK (isfinite(started_at)),
     CONSTRAINT reservation_cleanup_runs_reservations_expired_check
     CHECK (reservations_expired >= 0),
-    CONSTRAINT reservation_cleanup_runs_seats_released_check CHECK (seats_released >= 0)
+    CONSTRAINT reservation_cleanup_runs_seats_released_check CHECK (seats_released >= 0),
+    CONSTRAINT reservation_cleanup_runs_orders_cancelled_check CHECK (orders_cancelled >= 0)
 );
+
+CREATE INDEX reservation_cleanup_runs_finished_at_idx
+ON {{ schema }}.reservation_cleanup_runs (finished_at);
+
+-- One run that is stuck makes others be skipped, once a minute and for days.
+CREATE INDEX reservation_cleanup_runs_id_idx
+ON {{ schema }}.reservation_cleanup_runs (id) WHERE status IN ('succeeded', 'failed');
 
 COMMENT ON TABLE {{ schema }}.reservation_cleanup_runs IS
 'Runs of run_reservation_cleanup(), kept for ticketing_settings.run_history_days.';
@@ -37,12 +46,16 @@ COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.backend_pid IS
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.started_at IS 'When it began.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.finished_at IS
 'When it ended; NULL while it runs.';
-COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.status IS 'running, succeeded or failed.';
+COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.status IS
+'running, succeeded, failed, or skipped: another run was at work.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.reservations_expired IS
 'How many holds it has ended so far.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.seats_released IS
 'How many seats it has freed so far.';
-COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.error_message IS 'Why it failed.';
+COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.orders_cancelled IS
+'How many orders it has cancelled so far whose hold had expired.';
+COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.error_message IS
+'Why it failed or was skipped.';
 COMMENT ON CONSTRAINT reservation_cleanup_runs_pkey ON {{ schema }}.reservation_cleanup_runs IS
 'Runs are told apart; the newest are found from its end.';
 COMMENT ON CONSTRAINT reservation_cleanup_runs_scheduler_check
@@ -62,10 +75,47 @@ ON {{ schema }}.reservation_cleanup_runs IS
 COMMENT ON CONSTRAINT reservation_cleanup_runs_seats_released_check
 ON {{ schema }}.reservation_cleanup_runs IS
 'Not negative.';
+COMMENT ON CONSTRAINT reservation_cleanup_runs_orders_cancelled_check
+ON {{ schema }}.reservation_cleanup_runs IS
+'Not negative.';
+COMMENT ON INDEX {{ schema }}.reservation_cleanup_runs_finished_at_idx IS
+'Serves the runs of a window, those that have not ended, and the purge.';
+COMMENT ON INDEX {{ schema }}.reservation_cleanup_runs_id_idx IS
+'Serves the last run that did something, however many were skipped since.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ schema }}.reservation_cleanup_runs TO {{ monitor_role }};
 {% endif %}
+
+-- object: tables/reservation_cleanup_lock.sql sha256=ff87db0fc8018840c6f4f1bc3fa10de0dab1357ab5c0283ac7a7c46d5d503308
+-- One cleanup at a time: a run has this row locked in each of its transactions, so that the lock
+-- can never be left behind. Only the owner can lock it, unlike an advisory lock, which any login
+-- can.
+CREATE TABLE {{ schema }}.reservation_cleanup_lock (
+    singleton boolean NOT NULL DEFAULT true,
+    CONSTRAINT reservation_cleanup_lock_pkey PRIMARY KEY (singleton),
+    CONSTRAINT reservation_cleanup_lock_singleton_check CHECK (singleton)
+);
+
+INSERT INTO {{ schema }}.reservation_cleanup_lock DEFAULT VALUES;
+
+-- A row that is not there looks like one that somebody else has locked.
+CREATE TRIGGER reservation_cleanup_lock_keep_row
+BEFORE DELETE OR TRUNCATE ON {{ schema }}.reservation_cleanup_lock
+FOR EACH STATEMENT EXECUTE FUNCTION {{ schema }}.refuse_change('The cleanup locks this row.');
+
+COMMENT ON TABLE {{ schema }}.reservation_cleanup_lock IS
+'One row, locked by the run of the cleanup that is at work. Nobody but the owner has any right on '
+'it.';
+COMMENT ON COLUMN {{ schema }}.reservation_cleanup_lock.singleton IS
+'Always true: there is one row.';
+COMMENT ON CONSTRAINT reservation_cleanup_lock_pkey ON {{ schema }}.reservation_cleanup_lock IS
+'One row only.';
+COMMENT ON CONSTRAINT reservation_cleanup_lock_singleton_check
+ON {{ schema }}.reservation_cleanup_lock IS 'One row only.';
+COMMENT ON TRIGGER reservation_cleanup_lock_keep_row
+ON {{ schema }}.reservation_cleanup_lock IS
+'Refuses DELETE and TRUNCATE.';
 
 -- object: functions/overdue_holds.sql sha256=98c68453cfaf513684965188deacd5b76d4de0ad88c4e4ecfc871aa4ba7181f8
 -- What there is for the cleanup to do: the oldest holds that are over, in portions of one show
@@ -148,14 +198,17 @@ COMMENT ON FUNCTION {{ schema }}.overdue_holds(integer, integer, timestamptz, uu
 'The oldest p_limit active reservations that are over, beyond the given one, in portions of at '
 'most p_portion_size of one show; each row repeats which was the last of all. Internal.';
 
--- object: functions/end_overdue_holds.sql sha256=aece3857ab16cbf6aa9ca789756e1ca9f3253ca7e2c2b0c3ae5526ec7d09033e
--- One step of the cleanup. What somebody holds locked is being dealt with by somebody, and is left
--- for the next run.
+-- object: functions/end_overdue_holds.sql sha256=56a311a710c6902dc8851131098b0e6f2f3ce45fd4c9be77f755eed40240db06
+-- One step of the cleanup. What somebody has locked, a hold or any of its seats, is being dealt
+-- with by somebody and is left for the next run: nothing is waited for while other holds are
+-- locked. Reports an error instead of raising it, and only of the hold that it is about.
 CREATE OR REPLACE FUNCTION {{ schema }}.end_overdue_holds(
     p_show_id uuid,
     p_reservation_ids uuid[],
     OUT ended_ids uuid[],
-    OUT seats_released integer
+    OUT seats_released integer,
+    OUT error_code text,
+    OUT error_message text
 )
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -163,28 +216,177 @@ SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 SET enable_bitmapscan = off
+-- Holds and seats are not waited for at all. What is left to wait for is a claim or a table that
+-- somebody works on by hand.
+SET lock_timeout = '100ms'
 AS $body$
+DECLARE
+    v_ids uuid[] := p_reservation_ids;
+    v_seat_ids uuid[];
+    v_locked_seat_ids uuid[];
+    v_half record;
 BEGIN
-    ended_ids := ARRAY(
-        SELECT hold.id
-        FROM {{ schema }}.seat_reservations AS hold
-        WHERE
-            hold.show_id = p_show_id
-            AND hold.id = ANY(p_reservation_ids)
-            AND hold.ended_at IS NULL
-            AND hold.expires_at <= now()
-        ORDER BY hold.id
-        FOR UPDATE SKIP LOCKED
-    );
-    seats_released := {{ schema }}.end_holds(p_show_id, ended_ids, 'expired');
+    ended_ids := '{}';
+    seats_released := 0;
+    WHILE v_ids <> '{}' LOOP
+        BEGIN
+            v_ids := ARRAY(
+                SELECT hold.id
+                FROM {{ schema }}.seat_reservations AS hold
+                WHERE
+                    hold.show_id = p_show_id
+                    AND hold.id = ANY(v_ids)
+                    AND hold.ended_at IS NULL
+                    AND hold.expires_at <= now()
+                ORDER BY hold.id
+                FOR UPDATE SKIP LOCKED
+            );
+            -- FILTER and not WHERE: claims are to be found by their reservation.
+            SELECT
+                COALESCE(
+                    array_agg(claim.show_seat_id) FILTER (WHERE claim.released_at IS NULL), '{}'
+                )
+            INTO v_seat_ids
+            FROM {{ schema }}.reservation_seats AS claim
+            WHERE
+                claim.reservation_id = ANY(v_ids)
+                AND claim.show_id = p_show_id;
+            v_locked_seat_ids := ARRAY(
+                SELECT seat.id
+                FROM {{ schema }}.show_seats AS seat
+                WHERE
+                    seat.show_id = p_show_id
+                    AND seat.id = ANY(v_seat_ids)
+                ORDER BY seat.id
+                FOR UPDATE SKIP LOCKED
+            );
+            IF cardinality(v_locked_seat_ids) = cardinality(v_seat_ids) THEN
+                seats_released := {{ schema }}.end_holds(p_show_id, v_ids, 'expired');
+                ended_ids := v_ids;
+                RETURN;
+            END IF;
+
+            v_ids := ARRAY(
+                SELECT claim.reservation_id
+                FROM {{ schema }}.reservation_seats AS claim
+                WHERE
+                    claim.reservation_id = ANY(v_ids)
+                    AND claim.show_id = p_show_id
+                GROUP BY claim.reservation_id
+                HAVING
+                    bool_and(
+                        claim.released_at IS NOT NULL
+                        OR claim.show_seat_id = ANY(v_locked_seat_ids)
+                    )
+            );
+            -- Gives all locks back, those on the holds that are left out among them.
+            RAISE EXCEPTION 'somebody has seats locked' USING ERRCODE = 'TDB01';
+        EXCEPTION
+            WHEN SQLSTATE 'TDB01' THEN
+                NULL;
+            -- OTHERS leaves out a cancelled statement, a time-out included.
+            WHEN query_canceled OR OTHERS THEN
+                IF SQLSTATE IN ('57014', '40001') OR cardinality(v_ids) = 1 THEN
+                    IF SQLSTATE NOT IN ('55P03', '40P01') THEN
+                        error_code := SQLSTATE;
+                        error_message := SQLERRM;
+                    END IF;
+                    RETURN;
+                END IF;
+                -- What stops one hold does not stop the others.
+                FOR v_half IN
+                    SELECT half.*
+                    FROM
+                        (
+                            VALUES
+                            (v_ids[:cardinality(v_ids) / 2]),
+                            (v_ids[cardinality(v_ids) / 2 + 1:])
+                        ) AS halves (ids)
+                    CROSS JOIN LATERAL {{ schema }}.end_overdue_holds(
+                        p_show_id, halves.ids
+                    ) AS half
+                LOOP
+                    ended_ids := ended_ids || v_half.ended_ids;
+                    seats_released := seats_released + v_half.seats_released;
+                    error_code := COALESCE(error_code, v_half.error_code);
+                    error_message := COALESCE(error_message, v_half.error_message);
+                END LOOP;
+                RETURN;
+        END;
+    END LOOP;
 END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.end_overdue_holds(uuid, uuid[]) IS
-'Ends those of these reservations of a show that are over and that nobody holds locked, and frees '
-'their seats; returns which, and how many seats. Internal.';
+'Ends those of these reservations of a show that are over and that nobody has locked, seats '
+'included, and frees their seats; returns which, how many seats, and the SQLSTATE and words of the '
+'first error that stopped one of them. Internal.';
 
--- object: functions/cleanup_expired_seat_reservations.sql sha256=499af194f831fe57748819adfcd5fe2ac793bb8442cc127e49d390aa279f2253
+-- object: functions/cancel_dead_orders.sql sha256=24ad8c26b1d094792aa01f5a7ea3eb766c63caeceeaee4e238d68e8231b0aa4b
+-- The other step of the cleanup. An order waits for its payment as long as its hold, and
+-- order_minutes longer; a payment that comes after that is still judged by confirm_payment().
+CREATE OR REPLACE FUNCTION {{ schema }}.cancel_dead_orders(p_limit integer)
+RETURNS integer
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = 'force_generic_plan'
+-- Few orders wait at any time: they come from the index of those, each with its hold.
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET lock_timeout = '100ms'
+AS $body$
+DECLARE
+    v_dead_before timestamptz;
+    v_ids uuid[];
+    v_show_ids uuid[];
+BEGIN
+    SELECT now() - make_interval(mins => settings.order_minutes)
+    INTO v_dead_before
+    FROM {{ schema }}.ticketing_settings AS settings;
+
+    -- Whoever brings an expired hold back to life, for a payment that comes late, changes its order.
+    SELECT
+        array_agg(dead.id),
+        array_agg(dead.show_id)
+    INTO
+        v_ids,
+        v_show_ids
+    FROM (
+        SELECT
+            waiting.id,
+            waiting.show_id
+        FROM {{ schema }}.ticket_orders AS waiting
+        INNER JOIN {{ schema }}.seat_reservations AS hold
+            ON hold.id = waiting.reservation_id AND hold.show_id = waiting.show_id
+        WHERE
+            waiting.status = 'pending'
+            AND waiting.created_at <= v_dead_before
+            AND hold.status = 'expired'
+            AND hold.ended_at <= v_dead_before
+        ORDER BY
+            waiting.created_at,
+            waiting.id
+        LIMIT p_limit
+        FOR UPDATE OF waiting SKIP LOCKED
+    ) AS dead;
+
+    UPDATE {{ schema }}.ticket_orders
+    SET status = 'cancelled'
+    FROM unnest(v_ids, v_show_ids) AS dead (id, show_id)
+    WHERE
+        ticket_orders.id = dead.id
+        AND ticket_orders.show_id = dead.show_id;
+    RETURN COALESCE(cardinality(v_ids), 0);
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.cancel_dead_orders(integer) IS
+'Cancels at most p_limit orders that have been waiting for a payment for order_minutes since their '
+'hold expired, leaves out those that somebody has locked, and returns how many. Internal.';
+
+-- object: functions/cleanup_expired_seat_reservations.sql sha256=5e552e967f33d7608181aa15a7dd89c3e582b4523255afba3723750de0812555
 -- Ends holds that are over, oldest first. Sales do not depend on it: it keeps tables and dashboards
 -- tidy.
 CREATE OR REPLACE FUNCTION {{ schema }}.cleanup_expired_seat_reservations(
@@ -201,6 +403,7 @@ DECLARE
     v_ended record;
     v_after_expires_at timestamptz := '-infinity'::timestamptz;
     v_after_id uuid := '00000000-0000-0000-0000-000000000000'::uuid;
+    v_error text;
 BEGIN
     IF p_batch_size IS NULL OR p_batch_size NOT BETWEEN 1 AND 100000 THEN
         RAISE EXCEPTION 'p_batch_size must be between 1 and 100000, not %',
@@ -223,6 +426,11 @@ BEGIN
             v_ended := {{ schema }}.end_overdue_holds(
                 v_portion.show_id, v_portion.reservation_ids
             );
+            -- Cancelled, or to be tried again by the caller.
+            IF v_ended.error_code IN ('57014', '40001') THEN
+                RAISE EXCEPTION '%', v_ended.error_message USING ERRCODE = v_ended.error_code;
+            END IF;
+            v_error := COALESCE(v_error, v_ended.error_message);
             reservation_ids := reservation_ids || v_ended.ended_ids;
             total_seats_released := total_seats_released + v_ended.seats_released;
             v_after_expires_at := v_portion.last_expires_at;
@@ -231,42 +439,72 @@ BEGIN
         EXIT WHEN NOT FOUND;
         total_reservations_expired := cardinality(reservation_ids);
     END LOOP;
+    IF v_error IS NOT NULL THEN
+        RAISE WARNING 'Some holds could not be ended: %', v_error;
+    END IF;
 END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.cleanup_expired_seat_reservations(integer) IS
-'Ends at most p_batch_size holds that are over and frees their seats; skips what somebody holds '
-'locked. Returns how many holds and seats, and which holds.';
+'Ends at most p_batch_size holds that are over and frees their seats; skips what somebody has '
+'locked, a hold or a seat, and what cannot be ended, with a warning. Returns how many holds and '
+'seats, and which holds.';
 
--- object: functions/run_reservation_cleanup.sql sha256=45e046d90a9da6bd3e04f5f08cefc08e2f466f8d2058162a1ec090df6322da30
+-- object: functions/run_reservation_cleanup.sql sha256=314c467680ad6c3dd121f61e4d44c2abc550c9b5f068eff1ee40d331e10c64f8
 -- The job. Ends a few holds, commits, and goes on: each commit waits for the disk, which leaves the
 -- processor to buyers, and nobody waits long for a hold that is being ended. It commits, so it can
--- have neither a SET clause nor SECURITY DEFINER: every name in it is qualified.
+-- have neither a SET clause nor SECURITY DEFINER: each transaction begins with the path instead.
 CREATE OR REPLACE PROCEDURE {{ schema }}.run_reservation_cleanup(
     p_scheduler text DEFAULT 'external',
-    p_batch_size integer DEFAULT 12
+    p_batch_size integer DEFAULT 12,
+    INOUT run_id bigint DEFAULT NULL,
+    INOUT status text DEFAULT NULL,
+    INOUT reservations_expired integer DEFAULT NULL,
+    INOUT seats_released integer DEFAULT NULL,
+    INOUT orders_cancelled integer DEFAULT NULL
 )
 LANGUAGE plpgsql
 AS $body$
 DECLARE
-    -- One run at a time. Held by each transaction of the run rather than by the session: it can
-    -- never be left behind.
-    v_lock constant bigint := pg_catalog.hashtextextended(
-        'ticketdb cleanup ' || {{ schema | literal }}, 0
-    );
-    v_run_id bigint;
+    v_orders_at_once constant integer := 100;
     -- Portions of holds that are over, each of one show. Texts: there is no array of arrays of
     -- different lengths.
-    v_show_ids uuid[] := '{}'::uuid[];
-    v_reservation_ids text[];
+    v_show_ids pg_catalog.uuid[] := '{}';
+    v_reservation_ids pg_catalog.text[];
     v_portion integer := 0;
-    v_after_expires_at timestamptz := '-infinity'::timestamptz;
-    v_after_id uuid := '00000000-0000-0000-0000-000000000000'::uuid;
+    v_after_expires_at pg_catalog.timestamptz := '-infinity';
+    v_after_id pg_catalog.uuid := '00000000-0000-0000-0000-000000000000';
     v_ended record;
-    v_error text;
-    v_sqlstate text;
+    v_cancelled integer;
+    v_is_done boolean := false;
+    v_error pg_catalog.text;
+    v_sqlstate pg_catalog.text;
 BEGIN
-    IF NOT pg_catalog.pg_try_advisory_xact_lock(v_lock) THEN
+    -- Ends what the caller's settings have made of this transaction; within one of the caller's it
+    -- is an error, before anything is done.
+    COMMIT;
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+    reservations_expired := 0;
+    seats_released := 0;
+    orders_cancelled := 0;
+
+    -- One run at a time. Locked by each transaction of the run rather than by the session: it can
+    -- never be left behind.
+    PERFORM FROM {{ schema }}.reservation_cleanup_lock AS baton FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        status := 'skipped';
+        INSERT INTO {{ schema }}.reservation_cleanup_runs (
+            scheduler, started_at, finished_at, status, error_message
+        )
+        SELECT
+            p_scheduler,
+            moment.moment,
+            moment.moment,
+            'skipped',
+            'Another run is at work.'
+        FROM clock_timestamp() AS moment
+        RETURNING reservation_cleanup_runs.id INTO run_id;
         RAISE NOTICE 'Another cleanup is running.';
         RETURN;
     END IF;
@@ -274,40 +512,44 @@ BEGIN
     UPDATE {{ schema }}.reservation_cleanup_runs
     SET
         status = 'failed',
-        finished_at = pg_catalog.clock_timestamp(),
+        finished_at = clock_timestamp(),
         error_message = 'The server process of the run has gone.'
     WHERE
-        reservation_cleanup_runs.status = 'running'
-        -- Unfinished runs are among the newest: no scan of the history.
-        AND reservation_cleanup_runs.id > (
-            SELECT pg_catalog.max(newest.id) - 100
-            FROM {{ schema }}.reservation_cleanup_runs AS newest
-        )
-        AND NOT EXISTS (
-            SELECT
-            FROM pg_catalog.pg_stat_activity AS activity
+        reservation_cleanup_runs.id IN (
+            SELECT gone.id
+            FROM {{ schema }}.reservation_cleanup_runs AS gone
             WHERE
-                activity.pid = reservation_cleanup_runs.backend_pid
-                AND activity.pid <> pg_catalog.pg_backend_pid()
+                gone.finished_at IS NULL
+                AND NOT EXISTS (
+                    SELECT
+                    FROM pg_stat_activity AS activity
+                    WHERE
+                        activity.pid = gone.backend_pid
+                        AND activity.pid <> pg_backend_pid()
+                )
+            FOR UPDATE SKIP LOCKED
         );
 
     INSERT INTO {{ schema }}.reservation_cleanup_runs (scheduler)
     VALUES (p_scheduler)
-    RETURNING reservation_cleanup_runs.id INTO v_run_id;
-    COMMIT;
+    RETURNING reservation_cleanup_runs.id INTO run_id;
 
     LOOP
-        EXIT WHEN NOT pg_catalog.pg_try_advisory_xact_lock(v_lock);
+        COMMIT AND CHAIN;
+        PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+        EXIT WHEN v_is_done;
+        PERFORM FROM {{ schema }}.reservation_cleanup_lock AS baton FOR UPDATE SKIP LOCKED;
+        EXIT WHEN NOT FOUND;
+
         BEGIN
-            v_portion := v_portion + 1;
-            IF v_portion > pg_catalog.cardinality(v_show_ids) THEN
-                v_portion := 1;
-                v_show_ids := '{}';
+            v_cancelled := 0;
+            IF v_portion = cardinality(v_show_ids) THEN
+                v_portion := 0;
                 SELECT
-                    COALESCE(pg_catalog.array_agg(portion.show_id), '{}'),
-                    pg_catalog.array_agg(portion.reservation_ids::text),
-                    pg_catalog.max(portion.last_expires_at),
-                    (pg_catalog.array_agg(portion.last_id))[1]
+                    COALESCE(array_agg(portion.show_id), '{}'),
+                    array_agg(portion.reservation_ids::text),
+                    COALESCE(max(portion.last_expires_at), v_after_expires_at),
+                    COALESCE((array_agg(portion.last_id))[1], v_after_id)
                 INTO
                     v_show_ids,
                     v_reservation_ids,
@@ -316,36 +558,66 @@ BEGIN
                 FROM {{ schema }}.overdue_holds(
                     5000, p_batch_size, v_after_expires_at, v_after_id
                 ) AS portion;
-                EXIT WHEN v_show_ids = '{}';
+            END IF;
+            IF v_show_ids = '{}' THEN
+                -- Every hold that is over has had its turn.
+                v_cancelled := {{ schema }}.cancel_dead_orders(v_orders_at_once);
+                v_is_done := v_cancelled < v_orders_at_once;
+                SELECT
+                    '{}'::uuid[] AS ended_ids,
+                    0 AS seats_released,
+                    NULL AS error_code,
+                    NULL AS error_message
+                INTO v_ended;
+            ELSE
+                v_portion := v_portion + 1;
+                v_ended := {{ schema }}.end_overdue_holds(
+                    v_show_ids[v_portion], v_reservation_ids[v_portion]::uuid[]
+                );
+                -- What stops one hold does not stop those after it.
+                v_error := COALESCE(v_error, v_ended.error_message);
+                v_sqlstate := COALESCE(v_sqlstate, v_ended.error_code);
+                v_is_done := v_ended.error_code IS NOT DISTINCT FROM '57014';
             END IF;
 
-            v_ended := {{ schema }}.end_overdue_holds(
-                v_show_ids[v_portion], v_reservation_ids[v_portion]::uuid[]
-            );
+            -- How far it has come, for those who watch. Whoever has the row locked is not waited
+            -- for: in the end it is written whole.
             UPDATE {{ schema }}.reservation_cleanup_runs
             SET
                 reservations_expired = reservation_cleanup_runs.reservations_expired
-                    + pg_catalog.cardinality(v_ended.ended_ids),
-                seats_released = reservation_cleanup_runs.seats_released
-                    + v_ended.seats_released
-            WHERE reservation_cleanup_runs.id = v_run_id;
+                    + cardinality(v_ended.ended_ids),
+                seats_released = reservation_cleanup_runs.seats_released + v_ended.seats_released,
+                orders_cancelled = reservation_cleanup_runs.orders_cancelled + v_cancelled
+            WHERE
+                reservation_cleanup_runs.id = (
+                    SELECT mine.id
+                    FROM {{ schema }}.reservation_cleanup_runs AS mine
+                    WHERE mine.id = run_id
+                    FOR UPDATE SKIP LOCKED
+                );
+            reservations_expired := run_reservation_cleanup.reservations_expired
+                + cardinality(v_ended.ended_ids);
+            seats_released := run_reservation_cleanup.seats_released + v_ended.seats_released;
+            orders_cancelled := run_reservation_cleanup.orders_cancelled + v_cancelled;
         EXCEPTION
             -- OTHERS leaves out a cancelled statement, a time-out included.
             WHEN query_canceled OR OTHERS THEN
                 v_error := COALESCE(v_error, SQLERRM);
                 v_sqlstate := COALESCE(v_sqlstate, SQLSTATE);
-                -- What stops one hold does not stop those after it.
-                EXIT WHEN v_show_ids = '{}' OR SQLSTATE = '57014';
+                v_is_done := true;
         END;
-        COMMIT;
     END LOOP;
 
+    status := CASE WHEN v_error IS NULL THEN 'succeeded' ELSE 'failed' END;
     UPDATE {{ schema }}.reservation_cleanup_runs
     SET
-        status = CASE WHEN v_error IS NULL THEN 'succeeded' ELSE 'failed' END,
-        finished_at = pg_catalog.clock_timestamp(),
+        status = run_reservation_cleanup.status,
+        finished_at = clock_timestamp(),
+        reservations_expired = run_reservation_cleanup.reservations_expired,
+        seats_released = run_reservation_cleanup.seats_released,
+        orders_cancelled = run_reservation_cleanup.orders_cancelled,
         error_message = v_error
-    WHERE reservation_cleanup_runs.id = v_run_id;
+    WHERE reservation_cleanup_runs.id = run_id;
     COMMIT;
 
     IF v_error IS NOT NULL THEN
@@ -356,9 +628,12 @@ END;
 $body$;
 
 -- The linter takes the name in this one statement for a call.
-COMMENT ON PROCEDURE {{ schema }}.run_reservation_cleanup(text, integer) IS -- noqa: LT01
-'Ends all holds that are over, at most p_batch_size a transaction; one run at a time. Goes on '
-'after a hold that cannot be ended, and fails in the end. Writes reservation_cleanup_runs.';
+COMMENT ON PROCEDURE {{ schema }}.run_reservation_cleanup( -- noqa: LT01
+    text, integer, bigint, text, integer, integer, integer
+) IS
+'Ends all holds that are over, at most p_batch_size a transaction, and cancels orders of holds '
+'that expired; one run at a time. Goes on after a hold that cannot be ended, and fails in the end. '
+'Writes reservation_cleanup_runs; returns what this run did, or that it was skipped.';
 
 -- object: functions/can_use_pg_cron.sql sha256=f53e82b66439b1dad87865cf3f8f3f37d29d6e5241282fe43e66e02713cf4424
 -- to_regclass of a table of pg_cron would raise an error where its schema is closed to us.
@@ -382,12 +657,127 @@ $body$;
 COMMENT ON FUNCTION {{ schema }}.can_use_pg_cron() IS
 'Whether pg_cron is installed in this database and its schema is open to the caller.';
 
--- object: functions/reservation_cleanup_job_runs.sql sha256=6c9e4ea6f305fed9b9e26445c150e0cf5a1ec8fa7b3dfe25174dda7c98970f44
--- For the view of nearly the same name, and for cleanup_job_health. pg_cron shows each role only
--- its own rows, and its schema must stay closed to those who monitor, since cron.schedule is for
--- everybody there: so this runs as the owner of the job. The statements are dynamic because pg_cron
--- may be missing, and may come later.
-CREATE OR REPLACE FUNCTION {{ schema }}.reservation_cleanup_job_runs(p_limit integer DEFAULT 10)
+-- object: functions/cron_cleanup_runs.sql sha256=db4d9484e68f0fae347e2785afbaa2d3a5b28320b33065f51b2a51a8444b6060
+-- For reservation_cleanup_job_runs(): what pg_cron has on record of the cleanup. Its only index is
+-- on runid, so the record of all jobs is read from its end, and no further than need be. The
+-- statements are dynamic because pg_cron may be missing, and may come later.
+CREATE OR REPLACE FUNCTION {{ schema }}.cron_cleanup_runs(p_limit integer, p_since timestamptz)
+RETURNS TABLE (
+    runid bigint,
+    job_pid integer,
+    status text,
+    return_message text,
+    start_time timestamptz,
+    end_time timestamptz,
+    seen_at timestamptz,
+    jobname text,
+    schedule text,
+    active boolean,
+    command text
+)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET enable_sort = off
+ROWS 20
+AS $body$
+DECLARE
+    v_job_ids bigint[];
+    v_run record;
+    v_found integer := 0;
+    v_older integer := 0;
+BEGIN
+    EXECUTE
+    $query$
+    SELECT array_agg(job.jobid)
+    FROM cron.job
+    WHERE
+        job.database = current_database()
+        AND (job.jobname = $1 OR job.command = $2)
+    $query$
+    INTO v_job_ids
+    USING
+        {{ cleanup_job }},
+        (
+            SELECT jobs.command
+            FROM {{ schema }}.scheduled_jobs() AS jobs
+            WHERE jobs.routine = 'run_reservation_cleanup'
+        );
+    IF v_job_ids IS NULL THEN
+        RETURN;
+    END IF;
+
+    seen_at := now();
+    FOR v_run IN EXECUTE
+        $query$
+        SELECT
+            detail.runid,
+            detail.job_pid,
+            detail.status,
+            detail.return_message,
+            detail.start_time,
+            detail.end_time,
+            job.jobid IS NOT NULL AS is_ours,
+            job.jobname::text,
+            job.schedule,
+            job.active,
+            job.command
+        FROM cron.job_run_details AS detail
+        LEFT JOIN cron.job ON job.jobid = detail.jobid AND job.jobid = ANY($1)
+        WHERE
+            -- A day of a job that runs each second, and then some.
+            detail.runid > (SELECT runid_seq.last_value FROM cron.runid_seq) - 100000
+        ORDER BY detail.runid DESC
+        $query$
+        USING v_job_ids
+    LOOP
+        -- A run that never began has no time: it came before the next one that has.
+        seen_at := COALESCE(v_run.start_time, seen_at);
+        IF v_run.start_time < p_since THEN
+            -- One old time proves nothing: a clock may have stepped.
+            v_older := v_older + 1;
+            EXIT WHEN v_older > 100;
+        END IF;
+        CONTINUE WHEN NOT v_run.is_ours OR COALESCE(v_run.end_time, seen_at) < p_since;
+
+        runid := v_run.runid;
+        job_pid := v_run.job_pid;
+        status := v_run.status;
+        return_message := v_run.return_message;
+        start_time := v_run.start_time;
+        end_time := v_run.end_time;
+        jobname := v_run.jobname;
+        schedule := v_run.schedule;
+        active := v_run.active;
+        command := v_run.command;
+        RETURN NEXT;
+        v_found := v_found + 1;
+        EXIT WHEN v_found = p_limit;
+    END LOOP;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.cron_cleanup_runs(integer, timestamptz) IS
+'The last p_limit runs of the cleanup that pg_cron has on record, newest first, as far as they '
+'ended at or after p_since; NULL for no bound. seen_at is the latest at which it can have begun. '
+'Internal.';
+
+-- object: functions/reservation_cleanup_job_runs.sql sha256=384553d3cee6ad26bb3e8461cc5f93b4e11a2dc7f93d1dd0204f41d45f423edd
+-- For the view of nearly the same name, and for the totals. pg_cron shows each role only its own
+-- rows, and its schema must stay closed to those who monitor, since cron.schedule is for everybody
+-- there: so this runs as the owner of the job.
+--
+-- Our record has all runs that began, pg_cron's also those that it could not begin. Each is in the
+-- order of its numbers, and the two are merged by time: a clock that steps back moves none of the
+-- runs of one record before another.
+CREATE OR REPLACE FUNCTION {{ schema }}.reservation_cleanup_job_runs(
+    p_limit integer DEFAULT 10,
+    p_since timestamptz DEFAULT NULL
+)
 RETURNS TABLE (
     jobname text,
     schedule text,
@@ -403,79 +793,212 @@ LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = 'force_custom_plan'
+SET enable_seqscan = off
+SET enable_nestloop = off
 ROWS 20
 AS $body$
+DECLARE
+    v_since timestamptz := p_since;
+    v_has_pg_cron constant boolean := {{ schema }}.can_use_pg_cron();
 BEGIN
-    RETURN QUERY
-    SELECT
-        {{ cleanup_job }}::text,
-        NULL::text,
-        true,
-        'CALL run_reservation_cleanup()'::text,
-        run.status,
-        COALESCE(
-            run.error_message,
-            format(
-                '%s reservations expired, %s seats released',
-                run.reservations_expired,
-                run.seats_released
-            )
-        ),
-        run.started_at,
-        run.finished_at,
-        run.scheduler
-    FROM {{ schema }}.reservation_cleanup_runs AS run
-    WHERE
-        -- pg_cron has its own record of these, unless it was removed.
-        run.scheduler <> 'pg_cron' OR NOT {{ schema }}.can_use_pg_cron()
-    ORDER BY run.id DESC
-    LIMIT p_limit;
-
-    IF {{ schema }}.can_use_pg_cron() THEN
-        RETURN QUERY EXECUTE
-        $query$
-        SELECT
-            job.jobname::text,
-            job.schedule,
-            job.active,
-            job.command,
-            run.status,
-            run.return_message,
-            run.start_time,
-            run.end_time,
-            'pg_cron'
-        FROM cron.job AS job
-        CROSS JOIN LATERAL (
-            SELECT detail.*
-            FROM cron.job_run_details AS detail
-            WHERE
-                detail.jobid = job.jobid
-                -- The only index is on runid. A bound keeps a long history of other jobs from being
-                -- searched.
-                AND detail.runid > (SELECT runid_seq.last_value FROM cron.runid_seq) - 10000
-            ORDER BY detail.runid DESC
-            LIMIT $2
-        ) AS run
-        WHERE
-            job.jobname = $1
-            AND job.database = current_database()
-        $query$
-        USING
-            {{ cleanup_job }},
-            p_limit;
+    IF p_since IS NULL THEN
+        -- What is older than as many of our own is not among the last.
+        SELECT min(newest.started_at)
+        INTO v_since
+        FROM (
+            SELECT run.started_at
+            FROM {{ schema }}.reservation_cleanup_runs AS run
+            ORDER BY run.id DESC
+            LIMIT p_limit
+        ) AS newest
+        HAVING count(*) = p_limit;
     END IF;
+
+    RETURN QUERY
+    WITH own AS MATERIALIZED (
+        (
+            SELECT run.*
+            FROM {{ schema }}.reservation_cleanup_runs AS run
+            WHERE p_since IS NULL
+            ORDER BY run.id DESC
+            LIMIT p_limit
+        )
+        UNION ALL
+        SELECT run.*
+        FROM {{ schema }}.reservation_cleanup_runs AS run
+        WHERE run.finished_at >= p_since
+        UNION ALL
+        SELECT run.*
+        FROM {{ schema }}.reservation_cleanup_runs AS run
+        WHERE
+            run.finished_at IS NULL
+            AND p_since IS NOT NULL
+    ),
+
+    cron AS MATERIALIZED (
+        SELECT run.*
+        FROM {{ schema }}.cron_cleanup_runs(p_limit, v_since) AS run
+        WHERE v_has_pg_cron
+    ),
+
+    pairs AS MATERIALIZED (
+        SELECT
+            own.id,
+            cron.*
+        FROM own
+        INNER JOIN cron ON cron.job_pid = own.backend_pid
+        WHERE
+            own.scheduler = 'pg_cron'
+            -- Numbers of processes come again, though not within the minute.
+            AND own.started_at > cron.start_time - interval '1 minute'
+            AND own.started_at < COALESCE(cron.end_time, 'infinity') + interval '1 minute'
+    ),
+
+    known AS (
+        SELECT
+            max(own.started_at) OVER (ORDER BY own.id) AS at,
+            own.id AS number,
+            pair.jobname,
+            pair.schedule,
+            pair.active,
+            pair.command,
+            CASE
+                WHEN own.status <> 'running' THEN own.status
+                WHEN pair.end_time IS NOT NULL THEN pair.status
+                -- The next run will say so.
+                WHEN activity.pid IS NULL AND NOT pg_is_in_recovery() THEN 'failed'
+                ELSE own.status
+            END AS status,
+            own.error_message,
+            pair.return_message,
+            own.reservations_expired,
+            own.seats_released,
+            own.started_at,
+            COALESCE(own.finished_at, pair.end_time) AS finished_at,
+            own.scheduler
+        FROM own
+        LEFT JOIN pairs AS pair ON pair.id = own.id
+        LEFT JOIN pg_stat_activity AS activity ON activity.pid = own.backend_pid
+    ),
+
+    unknown AS (
+        SELECT
+            COALESCE(max(cron.start_time) OVER (ORDER BY cron.runid), cron.seen_at) AS at,
+            cron.*
+        FROM cron
+        LEFT JOIN pairs AS pair ON pair.runid = cron.runid
+        WHERE pair.runid IS NULL
+    ),
+
+    merged AS (
+        SELECT
+            known.at,
+            known.number,
+            COALESCE(known.jobname, {{ cleanup_job }}) AS jobname,
+            known.schedule,
+            COALESCE(known.active, true) AS active,
+            COALESCE(known.command, 'CALL run_reservation_cleanup()') AS command,
+            known.status,
+            COALESCE(
+                CASE WHEN known.status = 'failed' THEN known.return_message END,
+                known.error_message,
+                format(
+                    '%s reservations expired, %s seats released',
+                    known.reservations_expired,
+                    known.seats_released
+                )
+            ) AS return_message,
+            known.started_at AS start_time,
+            known.finished_at AS end_time,
+            known.scheduler
+        FROM known
+        UNION ALL
+        SELECT
+            unknown.at,
+            unknown.runid,
+            unknown.jobname,
+            unknown.schedule,
+            unknown.active,
+            unknown.command,
+            unknown.status,
+            unknown.return_message,
+            unknown.start_time,
+            unknown.end_time,
+            'pg_cron' AS scheduler
+        FROM unknown
+    )
+
+    SELECT
+        merged.jobname,
+        merged.schedule,
+        merged.active,
+        merged.command,
+        merged.status,
+        merged.return_message,
+        merged.start_time,
+        merged.end_time,
+        merged.scheduler
+    FROM merged
+    ORDER BY
+        merged.at DESC,
+        merged.scheduler,
+        merged.number DESC
+    LIMIT p_limit;
 END;
 $body$;
 
-COMMENT ON FUNCTION {{ schema }}.reservation_cleanup_job_runs(integer) IS
-'The last p_limit runs of the cleanup, of pg_cron and of everybody else. For the views.';
+COMMENT ON FUNCTION {{ schema }}.reservation_cleanup_job_runs(integer, timestamptz) IS
+'The last p_limit runs of the cleanup, of pg_cron and of everybody else, newest first, as far as '
+'they ended at or after p_since or have not ended; NULL for no bound. For the views.';
 
 {% if manage_roles %}
-GRANT EXECUTE ON FUNCTION {{ schema }}.reservation_cleanup_job_runs(integer)
+GRANT EXECUTE ON FUNCTION {{ schema }}.reservation_cleanup_job_runs(integer, timestamptz)
 TO {{ monitor_role }};
 {% endif %}
 
--- object: views/reservation_cleanup_job_status.sql sha256=89e89223423fcd924b16ed1e85deeeb8fcb510b8a4587cad13d26f339c3e98bc
+-- object: functions/cleanup_run_totals.sql sha256=b09057e2d0c52df62d65ab7d562f41faa3997f73cdf414b4b38dd012bf0e09b3
+-- For cleanup_job_health and the alerts. Of a window, and not of so many runs: those that are
+-- skipped or queued behind a long one would push it out of sight.
+CREATE OR REPLACE FUNCTION {{ schema }}.cleanup_run_totals(
+    p_since timestamptz,
+    OUT runs bigint,
+    OUT failed_runs bigint,
+    OUT skipped_runs bigint,
+    OUT longest_run_seconds double precision
+)
+LANGUAGE plpgsql
+STABLE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    SELECT
+        count(*) FILTER (WHERE run.status IN ('succeeded', 'failed')),
+        count(*) FILTER (WHERE run.status = 'failed'),
+        count(*) FILTER (WHERE run.status = 'skipped'),
+        GREATEST(
+            max(extract(EPOCH FROM COALESCE(run.end_time, now()) - run.start_time)), 0
+        )::double precision
+    INTO
+        runs,
+        failed_runs,
+        skipped_runs,
+        longest_run_seconds
+    FROM {{ schema }}.reservation_cleanup_job_runs(NULL, p_since) AS run;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.cleanup_run_totals(timestamptz) IS
+'How many runs of the cleanup ended at or after this time, how many of them failed, how many '
+'others were skipped, and how many seconds the longest took, one that is at work included. For '
+'the views.';
+
+{% if manage_roles %}
+GRANT EXECUTE ON FUNCTION {{ schema }}.cleanup_run_totals(timestamptz) TO {{ monitor_role }};
+{% endif %}
+
+-- object: views/reservation_cleanup_job_status.sql sha256=5b59ed6b282d2ee4ece6e43af46302043060ea8c5b232ce04f8fbac3b3d3f1c0
 -- The view that the guide asks for. The same columns with pg_cron and without.
 CREATE OR REPLACE VIEW {{ schema }}.reservation_cleanup_job_status AS
 SELECT
@@ -489,9 +1012,8 @@ SELECT
     run.end_time,
     extract(EPOCH FROM run.end_time - run.start_time)::double precision AS duration_seconds,
     run.scheduler
-FROM {{ schema }}.reservation_cleanup_job_runs() AS run
-ORDER BY run.start_time DESC NULLS LAST
-LIMIT 10;
+FROM {{ schema }}.reservation_cleanup_job_runs() WITH ORDINALITY AS run
+ORDER BY run.ordinality;
 
 COMMENT ON VIEW {{ schema }}.reservation_cleanup_job_status IS
 'The last 10 runs of the cleanup, newest first.';
@@ -502,11 +1024,12 @@ COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.active IS
 'Whether the job is switched on.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.command IS 'What it runs.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.status IS
-'running, succeeded or failed; pg_cron also knows starting, connecting and sending.';
+'running, succeeded, failed, or skipped: another run was at work; pg_cron also knows starting, '
+'connecting and sending.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.return_message IS
 'What it did, or why it failed.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.start_time IS
-'When it began; NULL while pg_cron has not started it.';
+'When it began; NULL while pg_cron has not started it, or where it could not.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.end_time IS
 'When it ended; NULL while it runs.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.duration_seconds IS

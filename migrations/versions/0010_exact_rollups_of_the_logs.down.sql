@@ -40,6 +40,9 @@ DROP ROUTINE {{ schema }}.fold_order_events;
 -- drop: functions/fold_reservation_events.sql
 DROP ROUTINE {{ schema }}.fold_reservation_events;
 
+-- drop: functions/merge_minor_endpoints.sql
+DROP ROUTINE {{ schema }}.merge_minor_endpoints;
+
 -- drop: functions/api_request_events.sql
 DROP ROUTINE {{ schema }}.api_request_events;
 
@@ -69,6 +72,9 @@ DROP ROUTINE {{ schema }}.next_xact_id;
 
 -- drop: functions/window_start.sql
 DROP ROUTINE {{ schema }}.window_start;
+
+-- drop: functions/endpoint_limit.sql
+DROP ROUTINE {{ schema }}.endpoint_limit;
 
 -- drop: functions/duration_bucket_growth.sql
 DROP ROUTINE {{ schema }}.duration_bucket_growth;

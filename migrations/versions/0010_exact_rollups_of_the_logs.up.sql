@@ -1,7 +1,7 @@
 -- 0010: Exact rollups of the logs.
 -- A template, frozen by `ticketdb revision`.
 
--- object: tables/reservation_minutes.sql sha256=d04759b1f34af78052922bede1a9e145c77e7178107655e7a0358f0148f571e0
+-- object: tables/reservation_minutes.sql sha256=29bed10e201b6b384f2ee3dca168f22fd6615f300963abaf1e86c9cc7e3a97e8
 -- Rollup of seat_reservation_audit_log: what happened to holds, all shows together.
 CREATE TABLE {{ schema }}.reservation_minutes (
     minute timestamptz NOT NULL,
@@ -11,6 +11,7 @@ CREATE TABLE {{ schema }}.reservation_minutes (
     released bigint NOT NULL,
     extended bigint NOT NULL,
     failed bigint NOT NULL,
+    failed_attempts bigint NOT NULL,
     race_conditions bigint NOT NULL,
     constraint_violations bigint NOT NULL,
     holds_ended bigint NOT NULL,
@@ -34,8 +35,10 @@ COMMENT ON COLUMN {{ schema }}.reservation_minutes.expired IS 'Holds expired.';
 COMMENT ON COLUMN {{ schema }}.reservation_minutes.released IS 'Releases, partial ones included.';
 COMMENT ON COLUMN {{ schema }}.reservation_minutes.extended IS 'Extensions.';
 COMMENT ON COLUMN {{ schema }}.reservation_minutes.failed IS 'Refused calls.';
+COMMENT ON COLUMN {{ schema }}.reservation_minutes.failed_attempts IS
+'Those of them that were to reserve seats.';
 COMMENT ON COLUMN {{ schema }}.reservation_minutes.race_conditions IS
-'Refused calls that lost the seats to another customer.';
+'Refused attempts to reserve that met another customer: seats taken, or busy.';
 COMMENT ON COLUMN {{ schema }}.reservation_minutes.constraint_violations IS
 'Refused calls that a constraint of the database stopped.';
 COMMENT ON COLUMN {{ schema }}.reservation_minutes.holds_ended IS
@@ -51,7 +54,7 @@ COMMENT ON CONSTRAINT reservation_minutes_pkey ON {{ schema }}.reservation_minut
 COMMENT ON CONSTRAINT reservation_minutes_minute_check ON {{ schema }}.reservation_minutes IS
 'Finite.';
 
--- object: tables/reservation_show_minutes.sql sha256=1bf68a3339fb69f8c819775e4b28a95d9f05435d5034bb4fa1d72ccb5dcde142
+-- object: tables/reservation_show_minutes.sql sha256=7ad09303c5567bba5a867b872749921d9cf63c0035bc71e088bd840ad8a989c6
 -- The same a show, apart from the sum: minutes times shows are many rows, and the dashboards of the
 -- house must not read them.
 CREATE TABLE {{ schema }}.reservation_show_minutes (
@@ -63,6 +66,7 @@ CREATE TABLE {{ schema }}.reservation_show_minutes (
     released bigint NOT NULL,
     extended bigint NOT NULL,
     failed bigint NOT NULL,
+    failed_attempts bigint NOT NULL,
     race_conditions bigint NOT NULL,
     constraint_violations bigint NOT NULL,
     holds_ended bigint NOT NULL,
@@ -89,8 +93,10 @@ COMMENT ON COLUMN {{ schema }}.reservation_show_minutes.released IS
 'Releases, partial ones included.';
 COMMENT ON COLUMN {{ schema }}.reservation_show_minutes.extended IS 'Extensions.';
 COMMENT ON COLUMN {{ schema }}.reservation_show_minutes.failed IS 'Refused calls.';
+COMMENT ON COLUMN {{ schema }}.reservation_show_minutes.failed_attempts IS
+'Those of them that were to reserve seats.';
 COMMENT ON COLUMN {{ schema }}.reservation_show_minutes.race_conditions IS
-'Refused calls that lost the seats to another customer.';
+'Refused attempts to reserve that met another customer: seats taken, or busy.';
 COMMENT ON COLUMN {{ schema }}.reservation_show_minutes.constraint_violations IS
 'Refused calls that a constraint of the database stopped.';
 COMMENT ON COLUMN {{ schema }}.reservation_show_minutes.holds_ended IS
@@ -203,7 +209,7 @@ COMMENT ON CONSTRAINT extension_quarters_previous_quarter_check
 ON {{ schema }}.extension_quarters IS
 'Finite.';
 
--- object: tables/order_minutes.sql sha256=08b19c59ce2acab88be58f1c5fe03b476cbb1c370f602d538b8016d9afa50154
+-- object: tables/order_minutes.sql sha256=acf23fa251865ce762f2344e22384a0f7daa3b1ee37742eff9d803fe6900bf59
 -- Rollup of ticket_order_audit_log. What became of an order is added to the minute that it was
 -- created in, and taken off again when it changes: the rows say how things stand.
 CREATE TABLE {{ schema }}.order_minutes (
@@ -214,6 +220,7 @@ CREATE TABLE {{ schema }}.order_minutes (
     paid_orders bigint NOT NULL,
     revenue_in_cents bigint NOT NULL,
     tickets bigint NOT NULL,
+    payments bigint NOT NULL,
     CONSTRAINT order_minutes_pkey PRIMARY KEY (minute, currency),
     CONSTRAINT order_minutes_minute_check CHECK (isfinite(minute))
 )
@@ -224,16 +231,20 @@ COMMENT ON TABLE {{ schema }}.order_minutes IS
 'Orders and tickets a minute and currency. Written by roll_up_metrics(), read through '
 'order_metrics().';
 COMMENT ON COLUMN {{ schema }}.order_minutes.minute IS 'The minute.';
-COMMENT ON COLUMN {{ schema }}.order_minutes.currency IS 'ISO 4217 code.';
+COMMENT ON COLUMN {{ schema }}.order_minutes.currency IS
+'ISO 4217 code; none where a refused call named no order.';
 COMMENT ON COLUMN {{ schema }}.order_minutes.orders IS 'Orders created in this minute.';
 COMMENT ON COLUMN {{ schema }}.order_minutes.failed_orders IS
 'Those of them whose payment has failed, as things stand.';
 COMMENT ON COLUMN {{ schema }}.order_minutes.paid_orders IS
 'Those of them that are paid, as things stand.';
 COMMENT ON COLUMN {{ schema }}.order_minutes.revenue_in_cents IS
-'What those that are paid brought, in hundredths of the currency.';
+'What those that are paid brought, in the minor unit of the currency.';
 COMMENT ON COLUMN {{ schema }}.order_minutes.tickets IS
 'Tickets issued in this minute, whenever they were ordered.';
+COMMENT ON COLUMN {{ schema }}.order_minutes.payments IS
+'What payment providers reported in this minute: payments, failures, and what was refused of '
+'them.';
 COMMENT ON CONSTRAINT order_minutes_pkey ON {{ schema }}.order_minutes IS 'Rows are told apart.';
 COMMENT ON CONSTRAINT order_minutes_minute_check ON {{ schema }}.order_minutes IS 'Finite.';
 
@@ -315,7 +326,7 @@ $body$;
 COMMENT ON FUNCTION {{ schema }}.system_identifier() IS
 'Number that initdb gave to this server, or NULL where it may not be read. Internal.';
 
--- object: tables/metric_watermarks.sql sha256=a5c4675d380f1b72889f10b31400d60858bce008ab70bb89b0b820557431c264
+-- object: tables/metric_watermarks.sql sha256=3102972593f645a0d589b89d550afd6055b05b2d07d2f88ad875698807a8a986
 -- How far each log has been rolled up. Rows of transactions below the watermark are in the rollups,
 -- and those at or above it are read from the log: one snapshot sees both, so that no event is
 -- missed or counted twice, whatever commits late.
@@ -338,7 +349,9 @@ INSERT INTO {{ schema }}.metric_watermarks (log, system_identifier)
 SELECT
     logs.name,
     {{ schema }}.system_identifier()
-FROM {{ schema }}.partitioned_logs() AS logs (name);
+FROM {{ schema }}.partitioned_logs() AS logs (name)
+-- Nothing is counted of what is changed by hand.
+WHERE logs.name <> 'change_log';
 
 COMMENT ON TABLE {{ schema }}.metric_watermarks IS
 'How far each log has been rolled up into the tables that the monitoring views read.';
@@ -377,6 +390,23 @@ COMMENT ON FUNCTION {{ schema }}.duration_bucket_growth() IS
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ schema }}.duration_bucket_growth() TO {{ monitor_role }};
+{% endif %}
+
+-- object: functions/endpoint_limit.sql sha256=b7a0e890d07318632184ab33f3ad05a4467615bc1ac6a85c4ecee38d6896f9bb
+-- How many endpoints are told apart, for the rollup and for the view: the busiest. Their names come
+-- from outside, and each is a label of somebody's dashboard.
+CREATE OR REPLACE FUNCTION {{ schema }}.endpoint_limit()
+RETURNS integer
+LANGUAGE sql
+IMMUTABLE
+RETURN 50;
+
+COMMENT ON FUNCTION {{ schema }}.endpoint_limit() IS
+'So many endpoints, the busiest, keep their name in a minute of the rollup and in '
+'api_endpoint_health; the rest are added up as "other".';
+
+{% if manage_roles %}
+GRANT EXECUTE ON FUNCTION {{ schema }}.endpoint_limit() TO {{ monitor_role }};
 {% endif %}
 
 -- object: functions/window_start.sql sha256=f4e6e94fc8177d57a3c46e9afc3be3ef58b4f69f0e995be226545b63149e4b30
@@ -522,7 +552,7 @@ COMMENT ON FUNCTION {{ schema }}.log_tail(text) IS
 'The part of a log that is not rolled up yet: transactions from from_xact_id to below '
 'below_xact_id, rows beyond after_id. Internal.';
 
--- object: functions/reservation_events.sql sha256=c7ea8d9fa2b21c29a906345d425953d62bb259784477fa2babf2ca62c67067c2
+-- object: functions/reservation_events.sql sha256=21a0883f64159a24c0fa97d148a4de3f35d706f5364b34f39471d7af38f0cb45
 -- What a range of the log comes to: for the rollup, and for those who read what is not rolled up
 -- yet. Both count by this one definition.
 CREATE OR REPLACE FUNCTION {{ schema }}.reservation_events(
@@ -539,6 +569,7 @@ RETURNS TABLE (
     released bigint,
     extended bigint,
     failed bigint,
+    failed_attempts bigint,
     race_conditions bigint,
     constraint_violations bigint,
     holds_ended bigint,
@@ -562,8 +593,15 @@ BEGIN
         count(*) FILTER (WHERE event.event_type = 'released'),
         count(*) FILTER (WHERE event.event_type = 'extended'),
         count(*) FILTER (WHERE event.event_type = 'failed'),
+        count(*) FILTER (WHERE event.event_type = 'failed' AND call.is_attempt),
         count(*) FILTER (
-            WHERE event.event_type = 'failed' AND event.error_message LIKE '%taken by another%'
+            WHERE
+            event.event_type = 'failed'
+            AND call.is_attempt
+            AND (
+                event.error_message LIKE '%taken by another%'
+                OR event.error_code IN ('SEATS_UNAVAILABLE', 'BUSY')
+            )
         ),
         count(*) FILTER (
             WHERE event.event_type = 'failed' AND event.error_message LIKE '%constraint%'
@@ -583,6 +621,12 @@ BEGIN
                     THEN round(event.hold_seconds * 1e6)::bigint
             END AS microseconds
     ) AS length
+    CROSS JOIN LATERAL (
+        -- To extend or give back what one has is no attempt to reserve. A line that names no
+        -- function counts: what is unknown must not make the rate look better.
+        SELECT starts_with(COALESCE(event.metadata ->> 'function', 'reserve_'), 'reserve_')
+            AS is_attempt
+    ) AS call
     WHERE
         event.xact_id >= p_from
         AND event.xact_id < p_below
@@ -684,7 +728,7 @@ COMMENT ON FUNCTION {{ schema }}.extension_events(xid8, xid8, bigint) IS
 'Reservations extended, a quarter of an hour, of the transactions from p_from to below p_below, '
 'rows beyond p_after_id. Internal.';
 
--- object: functions/order_events.sql sha256=c0a1abbbdd0ad9e2ab76a116f0a78d35b35bc89227afbec8696e816a0563b3e3
+-- object: functions/order_events.sql sha256=b4548d3e97cea4c0b2712fc009b05569b54380af0dae08e7f9f33ed56c2539fc
 -- What a range of the log comes to: for the rollup, and for those who read what is not rolled up
 -- yet.
 CREATE OR REPLACE FUNCTION {{ schema }}.order_events(
@@ -699,7 +743,8 @@ RETURNS TABLE (
     failed_orders bigint,
     paid_orders bigint,
     revenue_in_cents bigint,
-    tickets bigint
+    tickets bigint,
+    payments bigint
 )
 LANGUAGE plpgsql
 STABLE
@@ -715,7 +760,8 @@ BEGIN
         sum(figure.failed_orders)::bigint,
         sum(figure.paid_orders)::bigint,
         COALESCE(sum(figure.paid_orders * event.amount_in_cents), 0)::bigint,
-        COALESCE(sum(figure.tickets), 0)::bigint
+        COALESCE(sum(figure.tickets), 0)::bigint,
+        sum(figure.payments)::bigint
     FROM {{ schema }}.ticket_order_audit_log AS event
     CROSS JOIN LATERAL (
         VALUES
@@ -727,6 +773,7 @@ BEGIN
             - COALESCE((event.old_status = 'failed')::integer, 0),
             (event.new_status = 'paid')::integer
             - COALESCE((event.old_status = 'paid')::integer, 0),
+            0,
             0
         ),
         (
@@ -734,15 +781,22 @@ BEGIN
             0,
             0,
             0,
-            CASE WHEN event.new_status = 'paid' THEN event.seat_count END
+            CASE WHEN event.new_status = 'paid' THEN event.seat_count END,
+            -- Whatever came from a payment provider, what was refused here included.
+            (
+                COALESCE(event.new_status IN ('paid', 'failed', 'refund_due'), false)
+                OR COALESCE(
+                    event.metadata ->> 'function' IN ('confirm_payment', 'fail_payment'), false
+                )
+            )::integer
         )
-    ) AS figure (at, orders, failed_orders, paid_orders, tickets)
+    ) AS figure (at, orders, failed_orders, paid_orders, tickets, payments)
     WHERE
         event.xact_id >= p_from
         AND event.xact_id < p_below
         AND event.id > p_after_id
-        -- Not a refused call.
-        AND event.new_status IS NOT NULL
+        -- A refused call is no more than a sign of life, where it was a payment.
+        AND (event.new_status IS NOT NULL OR figure.payments > 0)
     GROUP BY
         minute,
         COALESCE(event.currency, 'none');
@@ -750,8 +804,8 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.order_events(xid8, xid8, bigint) IS
-'Orders and tickets a minute and currency, of the transactions from p_from to below p_below, rows '
-'beyond p_after_id. Internal.';
+'Orders, tickets and payments a minute and currency, of the transactions from p_from to below '
+'p_below, rows beyond p_after_id. Internal.';
 
 -- object: functions/api_request_events.sql sha256=c3d33261a217e2c89804defe3ecccc1bcc63f1e74088d71e396885c0d3f79800
 -- What a range of the log comes to: for the rollup, and for those who read what is not rolled up
@@ -804,7 +858,110 @@ COMMENT ON FUNCTION {{ schema }}.api_request_events(xid8, xid8, bigint) IS
 'Requests a minute, endpoint and logarithmic bucket of durations, of the transactions from p_from '
 'to below p_below, rows beyond p_after_id. Internal.';
 
--- object: functions/fold_reservation_events.sql sha256=ce30c129bcc6ebd29fad3f0f621994fab6437848309f7948c6ce13c5b7195329
+-- object: functions/merge_minor_endpoints.sql sha256=6d162a4584a330fff653c60fe0695a32949c04064734f0df6b757b4568e1d525
+-- Keeps the rollups of requests bounded, whatever names are sent: of each minute that has too many
+-- endpoints, those that are least busy become one. What counts is the hour up to it, so that an
+-- address that is asked for once does not stand beside one that is asked for all the time. Nothing
+-- is lost but names: sums and buckets are added up.
+CREATE OR REPLACE FUNCTION {{ schema }}.merge_minor_endpoints(p_minutes timestamptz[])
+RETURNS void
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+AS $body$
+WITH crowded AS MATERIALIZED (
+    SELECT counted.minute
+    FROM {{ schema }}.api_request_minutes AS counted
+    WHERE counted.minute = ANY(p_minutes)
+    GROUP BY counted.minute
+    HAVING count(*) FILTER (WHERE counted.endpoint <> 'other') > {{ schema }}.endpoint_limit()
+),
+
+minor AS MATERIALIZED (
+    SELECT
+        ranked.minute,
+        ranked.endpoint
+    FROM (
+        SELECT
+            crowded.minute,
+            busy.endpoint,
+            row_number() OVER (
+                PARTITION BY crowded.minute
+                ORDER BY busy.requests DESC, busy.endpoint COLLATE "C" ASC
+            ) AS place
+        FROM crowded
+        CROSS JOIN LATERAL (
+            SELECT
+                hour.endpoint,
+                sum(hour.requests) AS requests
+            FROM {{ schema }}.api_request_minutes AS hour
+            WHERE
+                hour.minute > crowded.minute - interval '1 hour'
+                AND hour.minute <= crowded.minute
+                AND hour.endpoint <> 'other'
+            GROUP BY hour.endpoint
+            HAVING bool_or(hour.minute = crowded.minute)
+        ) AS busy
+    ) AS ranked
+    WHERE ranked.place > {{ schema }}.endpoint_limit()
+),
+
+requests AS (
+    DELETE FROM {{ schema }}.api_request_minutes AS counted
+    USING minor
+    WHERE
+        counted.minute = minor.minute
+        AND counted.endpoint = minor.endpoint
+    RETURNING counted.*
+),
+
+durations AS (
+    DELETE FROM {{ schema }}.api_duration_minutes AS counted
+    USING minor
+    WHERE
+        counted.minute = minor.minute
+        AND counted.endpoint = minor.endpoint
+    RETURNING counted.*
+),
+
+merged AS (
+    INSERT INTO {{ schema }}.api_request_minutes (
+        minute, endpoint, requests, errors, duration_microseconds
+    )
+    SELECT
+        requests.minute,
+        'other',
+        sum(requests.requests),
+        sum(requests.errors),
+        sum(requests.duration_microseconds)
+    FROM requests
+    GROUP BY requests.minute
+    ON CONFLICT (minute, endpoint) DO UPDATE SET
+        requests = api_request_minutes.requests + excluded.requests,
+        errors = api_request_minutes.errors + excluded.errors,
+        duration_microseconds
+        = api_request_minutes.duration_microseconds + excluded.duration_microseconds
+)
+
+INSERT INTO {{ schema }}.api_duration_minutes (minute, endpoint, duration_bucket, requests)
+SELECT
+    durations.minute,
+    'other',
+    durations.duration_bucket,
+    sum(durations.requests)
+FROM durations
+GROUP BY
+    durations.minute,
+    durations.duration_bucket
+ON CONFLICT (minute, endpoint, duration_bucket) DO UPDATE SET
+    requests = api_duration_minutes.requests + excluded.requests;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.merge_minor_endpoints(timestamptz[]) IS
+'Adds up as "other" those endpoints of these minutes of the rollups that are not among the '
+'busiest. Internal.';
+
+-- object: functions/fold_reservation_events.sql sha256=1cad56eba155fb720f4627442fb9c3a8b630c9a634a0f1cf5d980318e0a1b21a
 -- Adds a range of the log to its rollups. Nobody but roll_up_metrics() calls this: it knows which
 -- ranges are final and have not been added yet.
 CREATE OR REPLACE FUNCTION {{ schema }}.fold_reservation_events(
@@ -825,7 +982,7 @@ BEGIN
     of_shows AS (
         INSERT INTO {{ schema }}.reservation_show_minutes (
             show_id, minute, created, completed, expired, released, extended,
-            failed, race_conditions, constraint_violations, holds_ended,
+            failed, failed_attempts, race_conditions, constraint_violations, holds_ended,
             hold_microseconds, releases_ended, release_microseconds
         )
         SELECT
@@ -837,6 +994,7 @@ BEGIN
             event.released,
             event.extended,
             event.failed,
+            event.failed_attempts,
             event.race_conditions,
             event.constraint_violations,
             event.holds_ended,
@@ -854,6 +1012,7 @@ BEGIN
             released = reservation_show_minutes.released + excluded.released,
             extended = reservation_show_minutes.extended + excluded.extended,
             failed = reservation_show_minutes.failed + excluded.failed,
+            failed_attempts = reservation_show_minutes.failed_attempts + excluded.failed_attempts,
             race_conditions = reservation_show_minutes.race_conditions + excluded.race_conditions,
             constraint_violations = reservation_show_minutes.constraint_violations + excluded.constraint_violations,
             holds_ended = reservation_show_minutes.holds_ended + excluded.holds_ended,
@@ -864,7 +1023,7 @@ BEGIN
 
     INSERT INTO {{ schema }}.reservation_minutes (
         minute, created, completed, expired, released, extended, failed,
-        race_conditions, constraint_violations, holds_ended,
+        failed_attempts, race_conditions, constraint_violations, holds_ended,
         hold_microseconds, releases_ended, release_microseconds
     )
     SELECT
@@ -875,6 +1034,7 @@ BEGIN
         sum(event.released),
         sum(event.extended),
         sum(event.failed),
+        sum(event.failed_attempts),
         sum(event.race_conditions),
         sum(event.constraint_violations),
         sum(event.holds_ended),
@@ -892,6 +1052,7 @@ BEGIN
         released = reservation_minutes.released + excluded.released,
         extended = reservation_minutes.extended + excluded.extended,
         failed = reservation_minutes.failed + excluded.failed,
+        failed_attempts = reservation_minutes.failed_attempts + excluded.failed_attempts,
         race_conditions = reservation_minutes.race_conditions + excluded.race_conditions,
         constraint_violations = reservation_minutes.constraint_violations + excluded.constraint_violations,
         holds_ended = reservation_minutes.holds_ended + excluded.holds_ended,
@@ -977,7 +1138,7 @@ $body$;
 COMMENT ON FUNCTION {{ schema }}.fold_reservation_events(xid8, xid8, bigint) IS
 'Adds a part of seat_reservation_audit_log to its rollups. Internal.';
 
--- object: functions/fold_order_events.sql sha256=5901da2979ae86785fc7bc2aeb3a83bbda7e1830673c2070269e0e3277be24e3
+-- object: functions/fold_order_events.sql sha256=8a3809ba145bbee9a4e4f800b274b5ef8603f86e67a6ba1239525057753c011b
 -- Adds a range of the log to its rollup. Nobody but roll_up_metrics() calls this: it knows which
 -- ranges are final and have not been added yet.
 CREATE OR REPLACE FUNCTION {{ schema }}.fold_order_events(
@@ -990,7 +1151,7 @@ LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
 AS $body$
 INSERT INTO {{ schema }}.order_minutes (
-    minute, currency, orders, failed_orders, paid_orders, revenue_in_cents, tickets
+    minute, currency, orders, failed_orders, paid_orders, revenue_in_cents, tickets, payments
 )
 SELECT
     event.minute,
@@ -999,7 +1160,8 @@ SELECT
     event.failed_orders,
     event.paid_orders,
     event.revenue_in_cents,
-    event.tickets
+    event.tickets,
+    event.payments
 FROM {{ schema }}.order_events(p_from, p_below, p_after_id) AS event
 ORDER BY
     event.minute,
@@ -1009,13 +1171,14 @@ ON CONFLICT (minute, currency) DO UPDATE SET
     failed_orders = order_minutes.failed_orders + excluded.failed_orders,
     paid_orders = order_minutes.paid_orders + excluded.paid_orders,
     revenue_in_cents = order_minutes.revenue_in_cents + excluded.revenue_in_cents,
-    tickets = order_minutes.tickets + excluded.tickets;
+    tickets = order_minutes.tickets + excluded.tickets,
+    payments = order_minutes.payments + excluded.payments;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.fold_order_events(xid8, xid8, bigint) IS
 'Adds a part of ticket_order_audit_log to its rollup. Internal.';
 
--- object: functions/fold_api_request_events.sql sha256=5691567e5baf08025dcd0b4040c206853820cb738cace70107cb37d9313e06ed
+-- object: functions/fold_api_request_events.sql sha256=e4f0570f0e3205eb81ad738881a3044ddce085d2e6f269686e84298464db2001
 -- Adds a range of the log to its rollups. Nobody but roll_up_metrics() calls this: it knows which
 -- ranges are final and have not been added yet.
 CREATE OR REPLACE FUNCTION {{ schema }}.fold_api_request_events(
@@ -1024,57 +1187,68 @@ CREATE OR REPLACE FUNCTION {{ schema }}.fold_api_request_events(
     p_after_id bigint
 )
 RETURNS void
-LANGUAGE sql
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $body$
-WITH events AS MATERIALIZED (
-    SELECT
-        event.minute,
-        event.endpoint,
-        event.duration_bucket,
-        event.requests,
-        event.errors,
-        event.duration_microseconds
-    FROM {{ schema }}.api_request_events(p_from, p_below, p_after_id) AS event
-),
+DECLARE
+    v_minutes timestamptz[];
+BEGIN
+    WITH events AS MATERIALIZED (
+        SELECT
+            event.minute,
+            event.endpoint,
+            event.duration_bucket,
+            event.requests,
+            event.errors,
+            event.duration_microseconds
+        FROM {{ schema }}.api_request_events(p_from, p_below, p_after_id) AS event
+    ),
 
-totals AS (
-    INSERT INTO {{ schema }}.api_request_minutes (
-        minute, endpoint, requests, errors, duration_microseconds
+    totals AS (
+        INSERT INTO {{ schema }}.api_request_minutes (
+            minute, endpoint, requests, errors, duration_microseconds
+        )
+        SELECT
+            events.minute,
+            events.endpoint,
+            sum(events.requests),
+            sum(events.errors),
+            sum(events.duration_microseconds)
+        FROM events
+        GROUP BY
+            events.minute,
+            events.endpoint
+        ORDER BY
+            events.minute,
+            events.endpoint
+        ON CONFLICT (minute, endpoint) DO UPDATE SET
+            requests = api_request_minutes.requests + excluded.requests,
+            errors = api_request_minutes.errors + excluded.errors,
+            duration_microseconds
+            = api_request_minutes.duration_microseconds + excluded.duration_microseconds
+    ),
+
+    durations AS (
+        INSERT INTO {{ schema }}.api_duration_minutes (minute, endpoint, duration_bucket, requests)
+        SELECT
+            events.minute,
+            events.endpoint,
+            events.duration_bucket,
+            events.requests
+        FROM events
+        ORDER BY
+            events.minute,
+            events.endpoint,
+            events.duration_bucket
+        ON CONFLICT (minute, endpoint, duration_bucket) DO UPDATE SET
+            requests = api_duration_minutes.requests + excluded.requests
     )
-    SELECT
-        events.minute,
-        events.endpoint,
-        sum(events.requests),
-        sum(events.errors),
-        sum(events.duration_microseconds)
-    FROM events
-    GROUP BY
-        events.minute,
-        events.endpoint
-    ORDER BY
-        events.minute,
-        events.endpoint
-    ON CONFLICT (minute, endpoint) DO UPDATE SET
-        requests = api_request_minutes.requests + excluded.requests,
-        errors = api_request_minutes.errors + excluded.errors,
-        duration_microseconds
-        = api_request_minutes.duration_microseconds + excluded.duration_microseconds
-)
 
-INSERT INTO {{ schema }}.api_duration_minutes (minute, endpoint, duration_bucket, requests)
-SELECT
-    events.minute,
-    events.endpoint,
-    events.duration_bucket,
-    events.requests
-FROM events
-ORDER BY
-    events.minute,
-    events.endpoint,
-    events.duration_bucket
-ON CONFLICT (minute, endpoint, duration_bucket) DO UPDATE SET
-    requests = api_duration_minutes.requests + excluded.requests;
+    SELECT array_agg(DISTINCT events.minute) INTO v_minutes FROM events;
+
+    -- A statement of its own: it reads what the first has written.
+    PERFORM {{ schema }}.merge_minor_endpoints(v_minutes);
+END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.fold_api_request_events(xid8, xid8, bigint) IS
@@ -1249,7 +1423,7 @@ COMMENT ON FUNCTION {{ schema }}.roll_up_metrics(integer) IS
 'Adds new rows of the logs to the tables that the monitoring views read, at most about '
 'p_max_events of each log; returns how many of which, and whether there are more.';
 
--- object: functions/reservation_metrics.sql sha256=70bdf37667464044cb17ebb4cc5ca81c3b30317aea157ca3d3db9dcf0bd28781
+-- object: functions/reservation_metrics.sql sha256=f97b8d7e56e563a4fe3b4e102fee4d20d8a6efd97dff66f61ba8f1798cb48217
 -- What the views of reservations read: minutes that are rolled up, and the rest of the log. Called
 -- within one statement, both come from its snapshot: no event is missed or counted twice.
 CREATE OR REPLACE FUNCTION {{ schema }}.reservation_metrics(
@@ -1264,6 +1438,7 @@ RETURNS TABLE (
     released bigint,
     extended bigint,
     failed bigint,
+    failed_attempts bigint,
     race_conditions bigint,
     constraint_violations bigint,
     holds_ended bigint,
@@ -1292,6 +1467,7 @@ BEGIN
         rolled_up.released,
         rolled_up.extended,
         rolled_up.failed,
+        rolled_up.failed_attempts,
         rolled_up.race_conditions,
         rolled_up.constraint_violations,
         rolled_up.holds_ended,
@@ -1311,6 +1487,7 @@ BEGIN
         of_show.released,
         of_show.extended,
         of_show.failed,
+        of_show.failed_attempts,
         of_show.race_conditions,
         of_show.constraint_violations,
         of_show.holds_ended,
@@ -1330,6 +1507,7 @@ BEGIN
         recent.released,
         recent.extended,
         recent.failed,
+        recent.failed_attempts,
         recent.race_conditions,
         recent.constraint_violations,
         recent.holds_ended,
@@ -1354,7 +1532,7 @@ COMMENT ON FUNCTION {{ schema }}.reservation_metrics(timestamptz, uuid) IS
 GRANT EXECUTE ON FUNCTION {{ schema }}.reservation_metrics(timestamptz, uuid) TO {{ monitor_role }};
 {% endif %}
 
--- object: functions/order_metrics.sql sha256=524287353fe7078a0d22c4e8283cc03fb228385aa2f6fbd67f0660185e145c24
+-- object: functions/order_metrics.sql sha256=671c31002e6fbda07a58413e8e4354c94e28358788f17c72edc33fe2fe0b3aae
 -- What the views of orders read: minutes that are rolled up, and the rest of the log, in one
 -- snapshot.
 CREATE OR REPLACE FUNCTION {{ schema }}.order_metrics(p_since timestamptz)
@@ -1365,7 +1543,8 @@ RETURNS TABLE (
     failed_orders bigint,
     paid_orders bigint,
     revenue_in_cents bigint,
-    tickets bigint
+    tickets bigint,
+    payments bigint
 )
 LANGUAGE plpgsql
 STABLE
@@ -1387,7 +1566,8 @@ BEGIN
         rolled_up.failed_orders,
         rolled_up.paid_orders,
         rolled_up.revenue_in_cents,
-        rolled_up.tickets
+        rolled_up.tickets,
+        rolled_up.payments
     FROM {{ schema }}.order_minutes AS rolled_up
     WHERE rolled_up.minute >= p_since
     UNION ALL
@@ -1398,7 +1578,8 @@ BEGIN
         recent.failed_orders,
         recent.paid_orders,
         recent.revenue_in_cents,
-        recent.tickets
+        recent.tickets,
+        recent.payments
     FROM {{ schema }}.log_tail('ticket_order_audit_log') AS tail
     CROSS JOIN LATERAL {{ schema }}.order_events(
         tail.from_xact_id, tail.below_xact_id, tail.after_id
@@ -1408,8 +1589,8 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.order_metrics(timestamptz) IS
-'Orders and tickets from p_since on: rows of a minute and currency each, to be added up. A change '
-'of an order counts, with its sign, in the minute of its creation.';
+'Orders, tickets and payments from p_since on: rows of a minute and currency each, to be added '
+'up. A change of an order counts, with its sign, in the minute of its creation.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ schema }}.order_metrics(timestamptz) TO {{ monitor_role }};

@@ -7,6 +7,12 @@ DROP VIEW {{ monitoring_schema }}.system_health;
 -- drop: views/api_endpoint_health.sql
 DROP VIEW {{ monitoring_schema }}.api_endpoint_health;
 
+-- drop: views/refunds_due.sql
+DROP VIEW {{ monitoring_schema }}.refunds_due;
+
+-- drop: views/lock_waits.sql
+DROP VIEW {{ monitoring_schema }}.lock_waits;
+
 -- drop: views/connection_pool.sql
 DROP VIEW {{ monitoring_schema }}.connection_pool;
 
@@ -49,14 +55,32 @@ DROP VIEW {{ monitoring_schema }}.double_booking_attempts;
 -- drop: views/reservation_success_rate.sql
 DROP VIEW {{ monitoring_schema }}.reservation_success_rate;
 
+-- drop: functions/maintenance_backlog.sql
+DROP ROUTINE {{ schema }}.maintenance_backlog;
+
 -- drop: functions/log_partitions.sql
 DROP ROUTINE {{ schema }}.log_partitions;
 
 -- drop: functions/rollup_state.sql
 DROP ROUTINE {{ schema }}.rollup_state;
 
+-- drop: functions/partial_refunds.sql
+DROP ROUTINE {{ schema }}.partial_refunds;
+
+-- drop: functions/due_refunds.sql
+DROP ROUTINE {{ schema }}.due_refunds;
+
+-- drop: functions/lock_wait_totals.sql
+DROP ROUTINE {{ schema }}.lock_wait_totals;
+
+-- drop: functions/open_transactions.sql
+DROP ROUTINE {{ schema }}.open_transactions;
+
 -- drop: functions/connections_by_state.sql
 DROP ROUTINE {{ schema }}.connections_by_state;
+
+-- drop: functions/cleanup_job_problem.sql
+DROP ROUTINE {{ schema }}.cleanup_job_problem;
 
 -- drop: functions/cleanup_job_state.sql
 DROP ROUTINE {{ schema }}.cleanup_job_state;

@@ -84,9 +84,8 @@ COMMENT ON FUNCTION {{ schema }}.overdue_hold_totals() IS
 GRANT EXECUTE ON FUNCTION {{ schema }}.overdue_hold_totals() TO {{ monitor_role }};
 {% endif %}
 
--- object: functions/cleanup_job_state.sql sha256=092a3a46eac5900869ececd9d10e95cbd04f7ae3b7bf51092a1c7b811cfce196
--- For cleanup_job_health. A job that never ran is told as one that last ran at the beginning of
--- Unix time, as exporters do it: too long ago for every threshold.
+-- object: functions/cleanup_job_state.sql sha256=27e9bc4ecb384ba99a5ba52e8b651c0dfaffb190d49b6bfdb80e072f19ca2346
+-- For cleanup_job_health. What never happened is NULL, and has_run says so.
 CREATE OR REPLACE FUNCTION {{ schema }}.cleanup_job_state(
     OUT scheduler text,
     OUT last_run_age_seconds double precision,
@@ -95,7 +94,10 @@ CREATE OR REPLACE FUNCTION {{ schema }}.cleanup_job_state(
     OUT failed_runs_24h bigint,
     OUT runs_24h bigint,
     OUT is_scheduled boolean,
-    OUT scheduler_alive boolean
+    OUT scheduler_alive boolean,
+    OUT has_run boolean,
+    OUT skipped_runs_24h bigint,
+    OUT longest_run_seconds double precision
 )
 LANGUAGE plpgsql
 STABLE
@@ -104,31 +106,65 @@ SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
     v_last record;
+    v_last_start_time timestamptz;
 BEGIN
     SELECT
-        count(*) FILTER (WHERE run.status = 'failed'),
-        count(*)
+        totals.runs,
+        totals.failed_runs,
+        totals.skipped_runs,
+        totals.longest_run_seconds
     INTO
+        runs_24h,
         failed_runs_24h,
-        runs_24h
-    FROM {{ schema }}.reservation_cleanup_job_runs(10000) AS run
-    WHERE run.start_time >= {{ schema }}.window_start('24 hours');
+        skipped_runs_24h,
+        longest_run_seconds
+    FROM {{ schema }}.cleanup_run_totals({{ schema }}.window_start('24 hours')) AS totals;
 
-    SELECT run.*
-    INTO v_last
-    FROM {{ schema }}.reservation_cleanup_job_runs(10) AS run
-    -- One that is running has not succeeded yet, and has not failed.
-    WHERE run.end_time IS NOT NULL
-    ORDER BY run.start_time DESC NULLS LAST
-    LIMIT 1;
-    scheduler := COALESCE(v_last.scheduler, 'none');
-    last_run_age_seconds := GREATEST(
-        extract(EPOCH FROM now() - COALESCE(v_last.start_time, 'epoch'))::double precision, 0
-    );
-    last_run_duration_seconds := COALESCE(
-        extract(EPOCH FROM v_last.end_time - v_last.start_time)::double precision, 0
-    );
-    last_run_failed := COALESCE(v_last.status = 'failed', false);
+    -- One that is running has not succeeded yet, and has not failed. Where the last ten are all
+    -- running, queued or skipped, our own record has the one before.
+    FOR v_last IN
+        SELECT
+            run.status,
+            run.start_time,
+            run.end_time,
+            run.scheduler,
+            run.ordinality
+        FROM {{ schema }}.reservation_cleanup_job_runs() WITH ORDINALITY AS run
+        WHERE run.status IN ('succeeded', 'failed')
+        UNION ALL
+        (
+            SELECT
+                run.status,
+                run.started_at,
+                run.finished_at,
+                run.scheduler,
+                NULL
+            FROM {{ schema }}.reservation_cleanup_runs AS run
+            WHERE run.status IN ('succeeded', 'failed')
+            ORDER BY run.id DESC
+            LIMIT 1
+        )
+        ORDER BY ordinality NULLS LAST
+    LOOP
+        IF scheduler IS NULL THEN
+            scheduler := v_last.scheduler;
+            last_run_failed := v_last.status = 'failed';
+            last_run_duration_seconds := GREATEST(
+                extract(EPOCH FROM v_last.end_time - v_last.start_time)::double precision, 0
+            );
+        END IF;
+        -- One that pg_cron could not begin has failed, and has no time.
+        v_last_start_time := v_last.start_time;
+        EXIT WHEN v_last_start_time IS NOT NULL;
+    END LOOP;
+    scheduler := COALESCE(scheduler, 'none');
+    last_run_failed := COALESCE(last_run_failed, false);
+    has_run := v_last_start_time IS NOT NULL;
+    IF has_run THEN
+        last_run_age_seconds := GREATEST(
+            extract(EPOCH FROM now() - v_last_start_time)::double precision, 0
+        );
+    END IF;
 
     is_scheduled := false;
     IF {{ schema }}.can_use_pg_cron() THEN
@@ -168,6 +204,90 @@ COMMENT ON FUNCTION {{ schema }}.cleanup_job_state() IS
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ schema }}.cleanup_job_state() TO {{ monitor_role }};
+{% endif %}
+
+-- object: functions/cleanup_job_problem.sql sha256=da528ec384f52da05e5992954c731e43c098594193603fa0808aaa1447202db3
+-- For the view health: pg_cron says that a connection failed, and not why. What follows a renamed
+-- database, a dropped role or a new port can be seen from here. Few values: no ages, no numbers.
+CREATE OR REPLACE FUNCTION {{ schema }}.cleanup_job_problem()
+RETURNS text
+LANGUAGE plpgsql
+STABLE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    v_last record;
+    v_job record;
+BEGIN
+    SELECT run.*
+    INTO v_last
+    FROM {{ schema }}.reservation_cleanup_job_runs() WITH ORDINALITY AS run
+    WHERE run.status IN ('succeeded', 'failed')
+    ORDER BY run.ordinality
+    LIMIT 1;
+
+    IF {{ schema }}.can_use_pg_cron() THEN
+        FOR v_job IN EXECUTE
+            $query$
+            SELECT
+                job.database,
+                job.nodeport,
+                job.username,
+                known.datname IS NULL AS has_no_database,
+                COALESCE(NOT role.rolcanlogin, true) AS has_no_role
+            FROM cron.job
+            LEFT JOIN pg_database AS known ON known.datname = job.database
+            LEFT JOIN pg_roles AS role ON role.rolname = job.username
+            WHERE
+                job.active
+                AND job.command = $1
+                AND (job.database = current_database() OR known.datname IS NULL)
+            $query$
+            USING (
+                SELECT jobs.command
+                FROM {{ schema }}.scheduled_jobs() AS jobs
+                WHERE jobs.routine = 'run_reservation_cleanup'
+            )
+        LOOP
+            IF v_job.has_no_database THEN
+                RETURN format(
+                    'pg_cron runs the cleanup in database %s, which is not there: run ticketdb '
+                    'apply', v_job.database
+                );
+            ELSIF v_job.has_no_role THEN
+                RETURN format(
+                    'pg_cron runs the cleanup as role %s, which is not there or may not log in: '
+                    'run ticketdb apply', v_job.username
+                );
+            ELSIF v_last.status = 'failed'
+                AND v_last.start_time IS NULL
+                AND v_job.nodeport <> current_setting('port')::integer
+            THEN
+                RETURN format(
+                    'pg_cron looks for this server on port %s, and it listens on port %s: run '
+                    'ticketdb apply', v_job.nodeport, current_setting('port')
+                );
+            END IF;
+        END LOOP;
+    END IF;
+
+    IF v_last.status = 'failed' THEN
+        RETURN CASE
+            WHEN v_last.start_time IS NULL THEN 'the last run could not be begun: '
+            ELSE 'the last run failed: '
+        END || left(split_part(v_last.return_message, chr(10), 1), 200);
+    END IF;
+    RETURN NULL;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.cleanup_job_problem() IS
+'Why the cleanup does not run or failed when it last ran, in one sentence; NULL where nothing is '
+'wrong. For the view health.';
+
+{% if manage_roles %}
+GRANT EXECUTE ON FUNCTION {{ schema }}.cleanup_job_problem() TO {{ monitor_role }};
 {% endif %}
 
 -- object: functions/connections_by_state.sql sha256=43f2b3f74856d11bcd5d37b8e787e30cbfd504929479d668fb4a2a92d2680872
@@ -212,6 +332,179 @@ COMMENT ON FUNCTION {{ schema }}.connections_by_state() IS
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ schema }}.connections_by_state() TO {{ monitor_role }};
+{% endif %}
+
+-- object: functions/open_transactions.sql sha256=dda814e52fcedcedafc725b9de12dfbaf6dff5a288edfdaae82d2c07484f2929
+-- For health and lock_waits: who has a transaction open, and since when. No text of any statement:
+-- that may name people. What other people's sessions do is told only to members of
+-- pg_read_all_stats: to the owner of this function, where it is one.
+CREATE OR REPLACE FUNCTION {{ schema }}.open_transactions()
+RETURNS TABLE (
+    role_name text,
+    state text,
+    is_here boolean,
+    xid_age integer,
+    age_seconds double precision,
+    idle_seconds double precision
+)
+LANGUAGE sql
+STABLE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+ROWS 10
+AS $body$
+SELECT
+    COALESCE(activity.usename::text, activity.backend_type),
+    COALESCE(activity.state, 'active'),
+    activity.datname IS NOT DISTINCT FROM current_database(),
+    age(activity.backend_xid),
+    GREATEST(extract(EPOCH FROM now() - activity.xact_start)::double precision, 0),
+    CASE
+        WHEN activity.state LIKE 'idle in transaction%'
+            THEN GREATEST(
+                extract(EPOCH FROM now() - activity.state_change)::double precision, 0
+            )
+    END
+FROM pg_stat_activity AS activity
+WHERE
+    activity.xact_start IS NOT NULL
+    AND activity.pid <> pg_backend_pid()
+    -- The transaction of a parallel worker is its leader's.
+    AND activity.leader_pid IS NULL
+    -- It gives way to everybody, and takes as long as a large table takes.
+    AND activity.backend_type IS DISTINCT FROM 'autovacuum worker'
+UNION ALL
+SELECT
+    prepared.owner::text,
+    'prepared',
+    prepared.database = current_database(),
+    age(prepared.transaction),
+    GREATEST(extract(EPOCH FROM now() - prepared.prepared)::double precision, 0),
+    NULL
+FROM pg_prepared_xacts AS prepared;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.open_transactions() IS
+'Transactions that are open on this server, prepared ones included: role, state, whether in this '
+'database, how many transactions have begun since it got its number (NULL while it has none), and '
+'for how many seconds it has been open and idle. For the views.';
+
+{% if manage_roles %}
+GRANT EXECUTE ON FUNCTION {{ schema }}.open_transactions() TO {{ monitor_role }};
+{% endif %}
+
+-- object: functions/lock_wait_totals.sql sha256=c114af90306ab9cefeec6efdd549122044c82f3dcd1ec80e31a6a5d54c3739a4
+-- For lock_waits. Who waits for a lock and since when is seen by everybody in pg_locks, whatever
+-- the owner of this function may see of sessions.
+CREATE OR REPLACE FUNCTION {{ schema }}.lock_wait_totals(
+    OUT waiting_sessions bigint,
+    OUT longest_wait_seconds double precision
+)
+LANGUAGE sql
+STABLE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $body$
+SELECT
+    count(DISTINCT wanted.pid),
+    -- When it began to wait is noted a moment after it did.
+    COALESCE(
+        max(GREATEST(extract(EPOCH FROM now() - wanted.waitstart)::double precision, 0)), 0
+    )
+FROM pg_locks AS wanted
+-- A row that is locked is waited for as a transaction, which belongs to no database.
+INNER JOIN pg_stat_activity AS activity ON activity.pid = wanted.pid
+WHERE
+    NOT wanted.granted
+    AND activity.datname = current_database();
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.lock_wait_totals() IS
+'Sessions of this database that wait for a lock, and for how many seconds the longest has. For the '
+'views.';
+
+{% if manage_roles %}
+GRANT EXECUTE ON FUNCTION {{ schema }}.lock_wait_totals() TO {{ monitor_role }};
+{% endif %}
+
+-- object: functions/due_refunds.sql sha256=6e6c78a082b1fa67a0546a22dea48dfb3bfaea4a36d338e2cee9fe66877e5ab6
+-- For refunds_due. A function, because what is due is found by its index, whatever the statistics.
+CREATE OR REPLACE FUNCTION {{ schema }}.due_refunds()
+RETURNS TABLE (
+    reason text,
+    currency text,
+    refunds bigint,
+    amount_in_cents bigint,
+    oldest_age_seconds double precision
+)
+LANGUAGE plpgsql
+STABLE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+ROWS 10
+AS $body$
+BEGIN
+    RETURN QUERY
+    SELECT
+        refund.reason,
+        refund.currency,
+        count(*),
+        sum(refund.amount_in_cents)::bigint,
+        GREATEST(extract(EPOCH FROM now() - min(refund.created_at))::double precision, 0)
+    FROM {{ schema }}.refunds AS refund
+    WHERE refund.status = 'due'
+    GROUP BY
+        refund.reason,
+        refund.currency;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.due_refunds() IS
+'Money that is to be given back, by reason and currency: how many refunds, how much in the minor '
+'unit, and for how many seconds the oldest has been due. For the views.';
+
+{% if manage_roles %}
+GRANT EXECUTE ON FUNCTION {{ schema }}.due_refunds() TO {{ monitor_role }};
+{% endif %}
+
+-- object: functions/partial_refunds.sql sha256=2a777a528f53e11cea2ac49eafa643f177c7cb1323f1bc8c2e748d50e528a41e
+-- For revenue_today: what has been given back of orders that are still paid. The rollup knows
+-- orders by their status and amount; these few are found by an index of their own.
+CREATE OR REPLACE FUNCTION {{ schema }}.partial_refunds(p_since timestamptz)
+RETURNS TABLE (
+    ordered_at timestamptz,
+    currency text,
+    refunded_in_cents bigint
+)
+LANGUAGE plpgsql
+STABLE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = 'force_generic_plan'
+SET enable_seqscan = off
+ROWS 10
+AS $body$
+BEGIN
+    RETURN QUERY
+    SELECT
+        paid.created_at,
+        paid.currency,
+        paid.refunded_amount_in_cents
+    FROM {{ schema }}.ticket_orders AS paid
+    WHERE
+        paid.status = 'paid'
+        AND paid.refunded_amount_in_cents > 0
+        AND paid.created_at >= p_since;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.partial_refunds(timestamptz) IS
+'Orders since p_since that are paid and of which a part was given back: when they were ordered, '
+'and how much of them it was in the minor unit. For the views.';
+
+{% if manage_roles %}
+GRANT EXECUTE ON FUNCTION {{ schema }}.partial_refunds(timestamptz) TO {{ monitor_role }};
 {% endif %}
 
 -- object: functions/rollup_state.sql sha256=6881cbdcd7cda16bca0f11a0011239abc4dae008b0aa348efe9f4432368b098e
@@ -264,10 +557,15 @@ COMMENT ON FUNCTION {{ schema }}.rollup_state() IS
 GRANT EXECUTE ON FUNCTION {{ schema }}.rollup_state() TO {{ monitor_role }};
 {% endif %}
 
--- object: functions/log_partitions.sql sha256=0274f1b1330837b88e5b3f288ef5219ce19b2bf85eb9cfc0a19c82c2818a18bd
+-- object: functions/log_partitions.sql sha256=895fcb284cc9b7fe0aa1969a63ef3db3536f06a8caf3c506963cb8a137cc4d46
 -- For the view health, whose readers may not look into the partitions.
 CREATE OR REPLACE FUNCTION {{ schema }}.log_partitions()
-RETURNS TABLE (log text, ends_at timestamptz, has_strays boolean)
+RETURNS TABLE (
+    log text,
+    ends_at timestamptz,
+    has_strays boolean,
+    oldest_ends_at timestamptz
+)
 LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
@@ -275,12 +573,16 @@ SET search_path = pg_catalog, pg_temp
 -- The bounds of partitions are printed by these, and read back.
 SET datestyle = 'ISO'
 SET timezone = 'UTC'
-ROWS 3
+ROWS 4
 AS $body$
 BEGIN
     FOR log IN SELECT logs.name FROM {{ schema }}.partitioned_logs() AS logs (name) LOOP
-        SELECT COALESCE(max(upper_bound.value::timestamptz), 'epoch')
-        INTO ends_at
+        SELECT
+            COALESCE(max(upper_bound.value::timestamptz), 'epoch'),
+            min(upper_bound.value::timestamptz)
+        INTO
+            ends_at,
+            oldest_ends_at
         FROM pg_inherits AS link
         INNER JOIN pg_class AS child ON child.oid = link.inhrelid
         CROSS JOIN LATERAL substring(
@@ -294,39 +596,113 @@ BEGIN
             {{ schema | literal }}, log || '_default'
         )
         INTO has_strays
-        USING date_trunc('month', now()) + interval '4 months';
+        USING {{ schema }}.log_horizon();
         RETURN NEXT;
     END LOOP;
 END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.log_partitions() IS
-'Up to when each log has partitions, and whether its default partition has rows that '
-'maintain_partitions() would move. For the view health.';
+'Up to when each log has partitions, whether its default partition has rows that '
+'maintain_partitions() would move, and up to when its oldest month goes. For the view health.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ schema }}.log_partitions() TO {{ monitor_role }};
 {% endif %}
 
--- object: views/reservation_success_rate.sql sha256=1fe9f2f6858bb2599b8ef73c0096d6370eee8cdaed1d94f5da2594b0b828f534
--- Metric 1. A rate of attempts: sales, which the guide's query counts too, are none. Legitimate
--- conflicts are left out of the first rate, as the guide's target says.
+-- object: functions/maintenance_backlog.sql sha256=d0b88890f3b8f8406d52bb6455bf007d3565609ccfcba68a9115789b6d2dbcf7
+-- For the view health and an alert: what the jobs gave up behind somebody's lock, or never came to.
+CREATE OR REPLACE FUNCTION {{ schema }}.maintenance_backlog()
+RETURNS TABLE (task text, behind_seconds double precision)
+LANGUAGE plpgsql
+STABLE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+-- The bounds of partitions are printed by these, and read back. Months are counted in UTC.
+SET datestyle = 'ISO'
+SET timezone = 'UTC'
+SET enable_seqscan = off
+ROWS 8
+AS $body$
+DECLARE
+    v_settings {{ schema }}.ticketing_settings;
+BEGIN
+    SELECT settings.* INTO v_settings FROM {{ schema }}.ticketing_settings AS settings;
+    RETURN QUERY
+    WITH logs AS MATERIALIZED (
+        SELECT log.*
+        FROM {{ schema }}.log_partitions() AS log
+    )
+
+    SELECT
+        due.task,
+        GREATEST(extract(EPOCH FROM now() - due.since), 0)::double precision
+    FROM (
+        -- The month that is missing was due when the one came that is as many months before it.
+        SELECT
+            'partitions of ' || log.log AS task,
+            log.ends_at - age({{ schema }}.log_horizon(), date_trunc('month', now()))
+            + interval '1 month' AS since
+        FROM logs AS log
+        UNION ALL
+        SELECT
+            'purge of ' || log.log AS task,
+            log.oldest_ends_at + make_interval(days => v_settings.audit_retention_days) AS since
+        FROM logs AS log
+        UNION ALL
+        SELECT
+            'personal data' AS task,
+            LEAST(
+                (
+                    SELECT min(hold.ended_at)
+                    FROM {{ schema }}.seat_reservations AS hold
+                    WHERE
+                        hold.ended_at IS NOT NULL
+                        AND (
+                            hold.user_id IS NOT NULL
+                            OR hold.email IS NOT NULL
+                            OR hold.user_agent IS NOT NULL
+                            OR hold.ip_address IS NOT NULL
+                        )
+                ),
+                (
+                    SELECT min(failed.created_at)
+                    FROM {{ schema }}.ticket_orders AS failed
+                    WHERE failed.error_message IS NOT NULL
+                )
+            ) + make_interval(days => v_settings.personal_data_retention_days) AS since
+    ) AS due;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.maintenance_backlog() IS
+'What maintain_partitions() and purge_history() have to do, and for how many seconds it has been '
+'due; 0 where there is nothing to do. For the view health.';
+
+{% if manage_roles %}
+GRANT EXECUTE ON FUNCTION {{ schema }}.maintenance_backlog() TO {{ monitor_role }};
+{% endif %}
+
+-- object: views/reservation_success_rate.sql sha256=fdd3b064b6c166b5e64436a79656a44258a6d57690837f23f7271a800e526d54
+-- Metric 1. A rate of attempts: sales, which the guide's query counts too, are none, nor are
+-- refused extensions and releases. Legitimate conflicts are left out of the first rate, as the
+-- guide's target says.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.reservation_success_rate AS
 SELECT
     total.time_window,
-    total.created + total.failed AS total_attempts,
+    total.created + total.failed_attempts AS total_attempts,
     total.created AS succeeded,
     total.race_conditions,
-    total.failed - total.race_conditions AS system_errors,
+    total.failed_attempts - total.race_conditions AS system_errors,
     100.0::double precision * total.created
-    / NULLIF(total.created + total.failed - total.race_conditions, 0) AS success_rate_pct,
+    / NULLIF(total.created + total.failed_attempts - total.race_conditions, 0) AS success_rate_pct,
     100.0::double precision * total.created
-    / NULLIF(total.created + total.failed, 0) AS raw_success_rate_pct
+    / NULLIF(total.created + total.failed_attempts, 0) AS raw_success_rate_pct
 FROM (
     SELECT
         windows.time_window,
         COALESCE(sum(metric.created), 0)::bigint AS created,
-        COALESCE(sum(metric.failed), 0)::bigint AS failed,
+        COALESCE(sum(metric.failed_attempts), 0)::bigint AS failed_attempts,
         COALESCE(sum(metric.race_conditions), 0)::bigint AS race_conditions
     FROM (
         SELECT
@@ -348,12 +724,12 @@ COMMENT ON VIEW {{ monitoring_schema }}.reservation_success_rate IS
 COMMENT ON COLUMN {{ monitoring_schema }}.reservation_success_rate.time_window IS
 'How far back: 5m, 15m, 1h or 24h.';
 COMMENT ON COLUMN {{ monitoring_schema }}.reservation_success_rate.total_attempts IS
-'Holds created and calls refused.';
+'Holds created, and attempts to reserve that were refused.';
 COMMENT ON COLUMN {{ monitoring_schema }}.reservation_success_rate.succeeded IS 'Holds created.';
 COMMENT ON COLUMN {{ monitoring_schema }}.reservation_success_rate.race_conditions IS
-'Calls refused because another customer was faster.';
+'Attempts refused because of another customer: the seats are taken, or being worked on.';
 COMMENT ON COLUMN {{ monitoring_schema }}.reservation_success_rate.system_errors IS
-'Calls refused for another reason.';
+'Attempts refused for another reason.';
 COMMENT ON COLUMN {{ monitoring_schema }}.reservation_success_rate.success_rate_pct IS
 'Holds created, in percent of the attempts without race conditions; NULL without any.';
 COMMENT ON COLUMN {{ monitoring_schema }}.reservation_success_rate.raw_success_rate_pct IS
@@ -485,9 +861,8 @@ COMMENT ON COLUMN {{ monitoring_schema }}.reservation_hold_time.avg_hold_seconds
 GRANT SELECT ON TABLE {{ monitoring_schema }}.reservation_hold_time TO {{ monitor_role }};
 {% endif %}
 
--- object: views/cleanup_job_health.sql sha256=80a549d3f74d55106a0a6ab56ac05d4dbcc4e5ac2da9b3d2cdc79f3fd58a04f4
--- Metric 5. A job that never ran is told as one that last ran at the beginning of Unix time: too
--- long ago for every threshold.
+-- object: views/cleanup_job_health.sql sha256=d65a1f8eb1349218e1039015895cd696609e0d104e9d4ff42d5ca9297dc04579
+-- Metric 5. What never happened is NULL, and has_run says so.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.cleanup_job_health AS
 SELECT
     job.scheduler,
@@ -499,7 +874,10 @@ SELECT
     holds.overdue_holds,
     holds.oldest_overdue_seconds,
     job.is_scheduled::integer::smallint AS is_scheduled,
-    job.scheduler_alive::integer::smallint AS scheduler_alive
+    job.scheduler_alive::integer::smallint AS scheduler_alive,
+    job.has_run::integer::smallint AS has_run,
+    job.skipped_runs_24h,
+    job.longest_run_seconds
 FROM {{ schema }}.cleanup_job_state() AS job
 CROSS JOIN {{ schema }}.overdue_hold_totals() AS holds;
 
@@ -509,15 +887,15 @@ COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.scheduler IS
 'Who runs it: pg_cron where it is scheduled there, otherwise who ran it last; none if nobody '
 'did.';
 COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.last_run_age_seconds IS
-'Seconds since the last run that has ended began; since 1970 if there was none.';
+'Seconds since the last run that has ended began; NULL if there was none.';
 COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.last_run_duration_seconds IS
-'How long that run took, in seconds.';
+'How long the last run took, in seconds; NULL if there was none, or pg_cron could not begin it.';
 COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.last_run_failed IS
-'1 if that run failed.';
+'1 if the last run failed, or pg_cron could not begin it.';
 COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.failed_runs_24h IS
-'Failed runs of the last 24 hours.';
+'Failed runs of the last 24 hours, those that pg_cron could not begin included.';
 COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.runs_24h IS
-'Runs of the last 24 hours.';
+'Runs that ended in the last 24 hours; skipped ones are not runs.';
 COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.overdue_holds IS
 'Holds that are over and not cleaned up.';
 COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.oldest_overdue_seconds IS
@@ -527,6 +905,13 @@ COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.is_scheduled IS
 COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.scheduler_alive IS
 '1 if the scheduler is there: the process of pg_cron, or a run by another within the threshold '
 'of cleanup_job_silent.';
+COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.has_run IS
+'1 if the cleanup ever ran; 0 where last_run_age_seconds is NULL.';
+COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.skipped_runs_24h IS
+'Runs of the last 24 hours that were skipped, since another run was at work.';
+COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.longest_run_seconds IS
+'How long the longest run took, in seconds, of those that ended in the last 24 hours or are at '
+'work; 0 without any.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.cleanup_job_health TO {{ monitor_role }};
@@ -597,12 +982,12 @@ COMMENT ON COLUMN {{ monitoring_schema }}.payment_failures.failure_rate_pct IS
 GRANT SELECT ON TABLE {{ monitoring_schema }}.payment_failures TO {{ monitor_role }};
 {% endif %}
 
--- object: views/revenue_today.sql sha256=c03afc97ffbe54be4a7bc6e530af309c5708fa1890b4331f75df8a67f5644016
--- Dashboard 1, revenue by currency. Every currency that a show is sold in has its row, and a house
--- without shows one that says none. The day is told by the date of each
--- minute: its first instant cannot be computed where clocks are put back at midnight.
+-- object: views/revenue_today.sql sha256=15aae49c3e2aa9cb0a9ed6dc79d5ac533be6ade46aacadfc236a336f12ca27da
+-- Dashboard 1, revenue by currency, never added up. Every currency that a show is sold in has its
+-- row, and a house without shows one that says none. The day is told by the date of each minute:
+-- its first instant cannot be computed where clocks are put back at midnight.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.revenue_today AS
-WITH settings AS (
+WITH RECURSIVE settings AS (
     SELECT max(setting.business_time_zone) AS business_time_zone
     FROM {{ schema }}.ticketing_settings AS setting
 ),
@@ -620,12 +1005,44 @@ today AS (
         AND (metric.minute AT TIME ZONE settings.business_time_zone)::date
         = (now() AT TIME ZONE settings.business_time_zone)::date
     GROUP BY metric.currency
+    -- Not what says no more than that a payment was refused.
+    HAVING sum(metric.paid_orders) <> 0 OR sum(metric.tickets) <> 0
+),
+
+given_back AS (
+    SELECT
+        refund.currency,
+        sum(refund.refunded_in_cents)::bigint AS refunded_cents
+    FROM settings
+    CROSS JOIN LATERAL {{ schema }}.partial_refunds({{ schema }}.window_start('26 hours')) AS refund
+    WHERE
+        refund.ordered_at < now() + interval '2 days'
+        AND (refund.ordered_at AT TIME ZONE settings.business_time_zone)::date
+        = (now() AT TIME ZONE settings.business_time_zone)::date
+    GROUP BY refund.currency
+),
+
+-- From one currency to the next by the index: there are few, and more and more shows.
+of_shows AS (
+    SELECT min(show.currency) AS currency
+    FROM {{ schema }}.shows AS show
+    UNION ALL
+    SELECT
+        (
+            SELECT min(show.currency)
+            FROM {{ schema }}.shows AS show
+            WHERE show.currency > of_shows.currency
+        )
+    FROM of_shows
+    WHERE of_shows.currency IS NOT NULL
 ),
 
 currencies AS (
     SELECT today.currency FROM today
     UNION
-    SELECT show.currency FROM {{ schema }}.shows AS show
+    SELECT of_shows.currency
+    FROM of_shows
+    WHERE of_shows.currency IS NOT NULL
     UNION
     SELECT 'none' AS currency
     WHERE NOT EXISTS (SELECT FROM {{ schema }}.shows)
@@ -633,27 +1050,34 @@ currencies AS (
 
 SELECT
     currencies.currency,
-    COALESCE(today.revenue_cents, 0) AS revenue_cents,
+    COALESCE(today.revenue_cents, 0) - COALESCE(given_back.refunded_cents, 0) AS revenue_cents,
     COALESCE(today.orders_paid, 0) AS orders_paid,
-    COALESCE(today.tickets_sold, 0) AS tickets_sold
+    COALESCE(today.tickets_sold, 0) AS tickets_sold,
+    (COALESCE(today.revenue_cents, 0) - COALESCE(given_back.refunded_cents, 0))
+    / power(10::double precision, COALESCE(unit.decimals, 2)) AS revenue
 FROM currencies
-LEFT JOIN today ON today.currency = currencies.currency;
+LEFT JOIN today ON today.currency = currencies.currency
+LEFT JOIN given_back ON given_back.currency = currencies.currency
+LEFT JOIN {{ schema }}.currencies AS unit ON unit.code = currencies.currency;
 
 COMMENT ON VIEW {{ monitoring_schema }}.revenue_today IS
 'Revenue of today by currency. Today begins at midnight in business_time_zone.';
 COMMENT ON COLUMN {{ monitoring_schema }}.revenue_today.currency IS
 'ISO 4217 code; none while there is no show.';
 COMMENT ON COLUMN {{ monitoring_schema }}.revenue_today.revenue_cents IS
-'Total of the orders created today that are paid, in hundredths of the currency.';
+'Total of the orders created today that are paid, less what was given back of them, in the minor '
+'unit of the currency: cents of EUR, yen of JPY.';
 COMMENT ON COLUMN {{ monitoring_schema }}.revenue_today.orders_paid IS 'How many orders that are.';
 COMMENT ON COLUMN {{ monitoring_schema }}.revenue_today.tickets_sold IS
 'Tickets issued today, refunded ones included.';
+COMMENT ON COLUMN {{ monitoring_schema }}.revenue_today.revenue IS
+'The revenue in the major unit: euros of EUR, yen of JPY.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.revenue_today TO {{ monitor_role }};
 {% endif %}
 
--- object: views/realtime_dashboard.sql sha256=f131ce6163c199f8c6305c025cbf0c60e4ac615aceaf01fa6f13d26b946a50fc
+-- object: views/realtime_dashboard.sql sha256=0eb952aa78fd9f1f8e1aa185823286a551ecdf7f37c375d7145f2d1355ef03d5
 -- Dashboard 1, real-time operations.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.realtime_dashboard AS
 WITH last_hour AS (
@@ -664,7 +1088,11 @@ WITH last_hour AS (
 today AS (
     SELECT
         sum(revenue.tickets_sold)::bigint AS tickets_sold,
-        sum(revenue.revenue_cents)::bigint AS revenue_cents
+        -- What was taken in several currencies has no sum.
+        CASE
+            WHEN count(*) FILTER (WHERE revenue.revenue_cents <> 0) <= 1
+                THEN sum(revenue.revenue_cents)::bigint
+        END AS revenue_cents
     FROM {{ monitoring_schema }}.revenue_today AS revenue
 )
 
@@ -675,7 +1103,8 @@ SELECT
     today.revenue_cents AS revenue_today_cents,
     job.last_run_age_seconds AS last_cleanup_age_seconds,
     job.last_run_failed::integer::smallint AS last_cleanup_failed,
-    job.last_run_duration_seconds AS last_cleanup_duration_seconds
+    job.last_run_duration_seconds AS last_cleanup_duration_seconds,
+    job.has_run::integer::smallint AS cleanup_has_run
 FROM {{ schema }}.active_reservation_totals() AS holds
 CROSS JOIN {{ schema }}.cleanup_job_state() AS job
 CROSS JOIN last_hour
@@ -690,14 +1119,16 @@ COMMENT ON COLUMN {{ monitoring_schema }}.realtime_dashboard.reservations_last_h
 COMMENT ON COLUMN {{ monitoring_schema }}.realtime_dashboard.tickets_sold_today IS
 'Tickets issued today, refunded ones included.';
 COMMENT ON COLUMN {{ monitoring_schema }}.realtime_dashboard.revenue_today_cents IS
-'Total of the orders created today that are paid, in hundredths; all currencies added up. By '
-'currency: revenue_today.';
+'Total of the orders created today that are paid, less what was given back of them, in the minor '
+'unit of their currency; NULL where there are several currencies: see revenue_today.';
 COMMENT ON COLUMN {{ monitoring_schema }}.realtime_dashboard.last_cleanup_age_seconds IS
-'Seconds since the last run of the cleanup began; since 1970 if there was none.';
+'Seconds since the last run of the cleanup began; NULL if there was none.';
 COMMENT ON COLUMN {{ monitoring_schema }}.realtime_dashboard.last_cleanup_failed IS
 '1 if it failed.';
 COMMENT ON COLUMN {{ monitoring_schema }}.realtime_dashboard.last_cleanup_duration_seconds IS
-'How long it took, in seconds.';
+'How long it took, in seconds; NULL if there was none.';
+COMMENT ON COLUMN {{ monitoring_schema }}.realtime_dashboard.cleanup_has_run IS
+'0 if there was none.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.realtime_dashboard TO {{ monitor_role }};
@@ -896,20 +1327,142 @@ COMMENT ON COLUMN {{ monitoring_schema }}.connection_pool.used_pct IS
 GRANT SELECT ON TABLE {{ monitoring_schema }}.connection_pool TO {{ monitor_role }};
 {% endif %}
 
--- object: views/api_endpoint_health.sql sha256=5016326298fac3eba92888853e833a0d6b16e5c7c3d2eac3b6258cac0e3351df
--- Dashboard 3, how the endpoints of the shop answered in the last hour. Percentiles from
--- logarithmic buckets: what they say is within two percent of a request at that rank.
-CREATE OR REPLACE VIEW {{ monitoring_schema }}.api_endpoint_health AS
-WITH ranked AS (
+-- object: views/lock_waits.sql sha256=890e8ae8f911945cc246c58e7295bb5694a6314e060ea9eeb71a5b1ac2c313e3
+-- Who stands in whose way, in one row: sessions that wait, and transactions that others may come to
+-- wait for. Of this database.
+CREATE OR REPLACE VIEW {{ monitoring_schema }}.lock_waits AS
+WITH transactions AS (
     SELECT
-        metric.endpoint,
+        count(*) AS open_transactions,
+        COALESCE(max(transaction.age_seconds), 0) AS oldest_transaction_seconds,
+        count(transaction.idle_seconds) AS idle_in_transaction,
+        COALESCE(max(transaction.idle_seconds), 0) AS longest_idle_seconds,
+        count(*) FILTER (WHERE transaction.state = 'prepared') AS prepared_transactions,
+        COALESCE(
+            max(transaction.age_seconds) FILTER (WHERE transaction.state = 'prepared'), 0
+        ) AS oldest_prepared_seconds
+    FROM {{ schema }}.open_transactions() AS transaction
+    WHERE transaction.is_here
+)
+
+SELECT
+    locks.waiting_sessions,
+    locks.longest_wait_seconds,
+    transactions.open_transactions,
+    transactions.oldest_transaction_seconds,
+    transactions.idle_in_transaction,
+    transactions.longest_idle_seconds,
+    transactions.prepared_transactions,
+    transactions.oldest_prepared_seconds
+FROM {{ schema }}.lock_wait_totals() AS locks
+CROSS JOIN transactions;
+
+COMMENT ON VIEW {{ monitoring_schema }}.lock_waits IS
+'Sessions of this database that wait for a lock, and transactions that are open: one row.';
+COMMENT ON COLUMN {{ monitoring_schema }}.lock_waits.waiting_sessions IS
+'Sessions that wait for a lock.';
+COMMENT ON COLUMN {{ monitoring_schema }}.lock_waits.longest_wait_seconds IS
+'For how many seconds the longest of them has waited; 0 without any.';
+COMMENT ON COLUMN {{ monitoring_schema }}.lock_waits.open_transactions IS
+'Transactions that are open, prepared ones included, ours and those of autovacuum left out. Of '
+'other roles only where the owner of ticketdb has pg_read_all_stats.';
+COMMENT ON COLUMN {{ monitoring_schema }}.lock_waits.oldest_transaction_seconds IS
+'For how many seconds the oldest of them has been open; 0 without any.';
+COMMENT ON COLUMN {{ monitoring_schema }}.lock_waits.idle_in_transaction IS
+'Those of them whose session does nothing.';
+COMMENT ON COLUMN {{ monitoring_schema }}.lock_waits.longest_idle_seconds IS
+'For how many seconds the longest of those has done nothing; 0 without any.';
+COMMENT ON COLUMN {{ monitoring_schema }}.lock_waits.prepared_transactions IS
+'Those that are prepared and wait for COMMIT PREPARED, with no session that would end them.';
+COMMENT ON COLUMN {{ monitoring_schema }}.lock_waits.oldest_prepared_seconds IS
+'For how many seconds the oldest of those has been prepared; 0 without any.';
+
+{% if manage_roles %}
+GRANT SELECT ON TABLE {{ monitoring_schema }}.lock_waits TO {{ monitor_role }};
+{% endif %}
+
+-- object: views/refunds_due.sql sha256=a20c7c43eaed5ee651ed4ea15dea9cd546bb435637ea6f81bfaa8a81b873149d
+-- Money without a home: what came and bought nothing, or was taken back, and has not been given
+-- back yet. Currencies are never added up. A row says so when nothing is due.
+CREATE OR REPLACE VIEW {{ monitoring_schema }}.refunds_due AS
+SELECT
+    COALESCE(due.reason, 'none') AS reason,
+    COALESCE(due.currency, 'none') AS currency,
+    COALESCE(due.refunds, 0) AS refunds,
+    COALESCE(
+        due.amount_in_cents / power(10::double precision, COALESCE(currency.decimals, 2)), 0
+    ) AS amount,
+    COALESCE(due.oldest_age_seconds, 0) AS oldest_age_seconds
+FROM (VALUES (1)) AS always (is_there) -- noqa: ST11
+LEFT JOIN {{ schema }}.due_refunds() AS due ON true
+LEFT JOIN {{ schema }}.currencies AS currency ON currency.code = due.currency;
+
+COMMENT ON VIEW {{ monitoring_schema }}.refunds_due IS
+'Money that is to be given back, by reason and currency.';
+COMMENT ON COLUMN {{ monitoring_schema }}.refunds_due.reason IS
+'Why, as in refunds; none when nothing is due.';
+COMMENT ON COLUMN {{ monitoring_schema }}.refunds_due.currency IS
+'ISO 4217 code; none when nothing is due.';
+COMMENT ON COLUMN {{ monitoring_schema }}.refunds_due.refunds IS 'How many refunds are due.';
+COMMENT ON COLUMN {{ monitoring_schema }}.refunds_due.amount IS
+'How much together, in the major unit: euros of EUR, yen of JPY.';
+COMMENT ON COLUMN {{ monitoring_schema }}.refunds_due.oldest_age_seconds IS
+'For how many seconds the oldest has been due.';
+
+{% if manage_roles %}
+GRANT SELECT ON TABLE {{ monitoring_schema }}.refunds_due TO {{ monitor_role }};
+{% endif %}
+
+-- object: views/api_endpoint_health.sql sha256=4cd3333ca6b0fe40a413f84e709fe1210dce1b3f2e072b7367e58bc235641561
+-- Dashboard 3, how the endpoints of the shop answered in the last hour. Percentiles from
+-- logarithmic buckets: what they say is within two percent of a request at that rank. The busiest
+-- endpoints have their row, all others one together.
+CREATE OR REPLACE VIEW {{ monitoring_schema }}.api_endpoint_health AS
+WITH metrics AS MATERIALIZED (
+    SELECT metric.*
+    FROM {{ schema }}.api_metrics({{ schema }}.window_start('1 hour')) AS metric
+),
+
+labels AS MATERIALIZED (
+    SELECT
+        placed.endpoint,
+        CASE
+            WHEN placed.place <= {{ schema }}.endpoint_limit() THEN placed.endpoint
+            ELSE 'other'
+        END AS label
+    FROM (
+        SELECT
+            metrics.endpoint,
+            row_number() OVER (
+                ORDER BY
+                    metrics.endpoint = 'other',
+                    metrics.requests DESC,
+                    metrics.endpoint COLLATE "C" ASC -- noqa: RF03
+            ) AS place
+        FROM metrics
+    ) AS placed
+),
+
+ranked AS (
+    SELECT
+        bucket.endpoint,
         -- The middle of the bucket, in the sense of ratios.
-        2 / (1 + growth.factor) * power(growth.factor, metric.duration_bucket) AS milliseconds,
-        sum(metric.requests) OVER by_duration AS requests_up_to,
-        sum(metric.requests) OVER (PARTITION BY metric.endpoint) AS requests_in_all
-    FROM {{ schema }}.api_durations({{ schema }}.window_start('1 hour')) AS metric
+        2 / (1 + growth.factor) * power(growth.factor, bucket.duration_bucket) AS milliseconds,
+        sum(bucket.requests) OVER by_duration AS requests_up_to,
+        sum(bucket.requests) OVER (PARTITION BY bucket.endpoint) AS requests_in_all
+    FROM (
+        SELECT
+            labels.label AS endpoint,
+            metric.duration_bucket,
+            sum(metric.requests) AS requests
+        FROM {{ schema }}.api_durations({{ schema }}.window_start('1 hour')) AS metric
+        INNER JOIN labels ON labels.endpoint = metric.endpoint
+        GROUP BY
+            labels.label,
+            metric.duration_bucket
+    ) AS bucket
     CROSS JOIN {{ schema }}.duration_bucket_growth() AS growth (factor)
-    WINDOW by_duration AS (PARTITION BY metric.endpoint ORDER BY metric.duration_bucket)
+    WINDOW by_duration AS (PARTITION BY bucket.endpoint ORDER BY bucket.duration_bucket)
 ),
 
 percentiles AS (
@@ -930,11 +1483,13 @@ percentiles AS (
 
 endpoints AS (
     SELECT
-        metric.endpoint,
-        metric.requests,
-        metric.errors,
-        metric.duration_microseconds::double precision / 1000 AS milliseconds
-    FROM {{ schema }}.api_metrics({{ schema }}.window_start('1 hour')) AS metric
+        labels.label AS endpoint,
+        sum(metrics.requests)::bigint AS requests,
+        sum(metrics.errors)::bigint AS errors,
+        sum(metrics.duration_microseconds)::double precision / 1000 AS milliseconds
+    FROM metrics
+    INNER JOIN labels ON labels.endpoint = metrics.endpoint
+    GROUP BY labels.label
 ),
 
 listed AS (
@@ -962,9 +1517,10 @@ FROM listed
 LEFT JOIN percentiles ON percentiles.endpoint = listed.endpoint;
 
 COMMENT ON VIEW {{ monitoring_schema }}.api_endpoint_health IS
-'How the endpoints of the shop answered in the last hour.';
+'How the endpoints of the shop answered in the last hour: the busiest, and the rest together.';
 COMMENT ON COLUMN {{ monitoring_schema }}.api_endpoint_health.endpoint IS
-'Route, as given to log_api_request(); (none) when there was no request.';
+'Route, as given to log_api_request(); other for those beyond the endpoint_limit() busiest; (none) '
+'when there was no request.';
 COMMENT ON COLUMN {{ monitoring_schema }}.api_endpoint_health.requests IS 'Requests.';
 COMMENT ON COLUMN {{ monitoring_schema }}.api_endpoint_health.errors IS
 'Those answered with a status of 500 or above.';
@@ -983,7 +1539,7 @@ COMMENT ON COLUMN {{ monitoring_schema }}.api_endpoint_health.p99_milliseconds I
 GRANT SELECT ON TABLE {{ monitoring_schema }}.api_endpoint_health TO {{ monitor_role }};
 {% endif %}
 
--- object: views/system_health.sql sha256=8476f46df55500aa694f3a2c29f8b4459ceb56e70f138432f7028273114ed7b5
+-- object: views/system_health.sql sha256=dd082b9b618fc1c7c77ae8e5aaf6e652d64a7e381e978f735023e1801fcda206
 -- Dashboard 3, the state of the machinery in one row.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.system_health AS
 WITH pool AS (
@@ -1019,7 +1575,8 @@ SELECT
     api.requests AS requests_last_hour,
     100.0::double precision * api.errors / NULLIF(api.requests, 0) AS error_rate_pct,
     api.milliseconds / NULLIF(api.requests, 0) AS avg_milliseconds,
-    rollup.age_seconds AS rollup_age_seconds
+    rollup.age_seconds AS rollup_age_seconds,
+    job.has_run::integer::smallint AS cleanup_has_run
 FROM {{ schema }}.cleanup_job_state() AS job
 CROSS JOIN {{ schema }}.overdue_hold_totals() AS holds
 CROSS JOIN pool
@@ -1029,10 +1586,10 @@ CROSS JOIN rollup;
 COMMENT ON VIEW {{ monitoring_schema }}.system_health IS
 'State of the machinery: one row.';
 COMMENT ON COLUMN {{ monitoring_schema }}.system_health.last_cleanup_age_seconds IS
-'Seconds since the last run of the cleanup began; since 1970 if there was none.';
+'Seconds since the last run of the cleanup began; NULL if there was none.';
 COMMENT ON COLUMN {{ monitoring_schema }}.system_health.last_cleanup_failed IS '1 if it failed.';
 COMMENT ON COLUMN {{ monitoring_schema }}.system_health.last_cleanup_duration_seconds IS
-'How long it took, in seconds.';
+'How long it took, in seconds; NULL if there was none.';
 COMMENT ON COLUMN {{ monitoring_schema }}.system_health.scheduler_alive IS
 '1 if whatever runs the cleanup is there.';
 COMMENT ON COLUMN {{ monitoring_schema }}.system_health.overdue_holds IS
@@ -1051,6 +1608,8 @@ COMMENT ON COLUMN {{ monitoring_schema }}.system_health.avg_milliseconds IS
 'Their average duration in milliseconds; NULL without requests.';
 COMMENT ON COLUMN {{ monitoring_schema }}.system_health.rollup_age_seconds IS
 'Seconds since the logs were last rolled up.';
+COMMENT ON COLUMN {{ monitoring_schema }}.system_health.cleanup_has_run IS
+'0 if the cleanup has never run.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.system_health TO {{ monitor_role }};

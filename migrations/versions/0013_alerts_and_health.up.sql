@@ -1,7 +1,7 @@
 -- 0013: Alerts and health.
 -- A template, frozen by `ticketdb revision`.
 
--- object: tables/alert_rules.sql sha256=244e33f559d4f979d2359a0ba98ba25b84a5a7f27288d3fb64d798315b776ad7
+-- object: tables/alert_rules.sql sha256=6075f2066420ee586c28e14b0db11d4ff5525fa54378dc83a6bdbc3572e0ff9f
 -- When to wake somebody. A DBA changes thresholds with UPDATE; the view alerts goes by them at
 -- once. Which number a rule is about is its name: see the view.
 CREATE TABLE {{ monitoring_schema }}.alert_rules (
@@ -95,8 +95,8 @@ VALUES
     'docs/runbooks/cleanup-job-not-running.md'
 ),
 (
-    'cleanup_job_slow', 'warning', '>', 30, 's', 0,
-    'The last run of the cleanup took this many seconds.',
+    'cleanup_job_slow', 'warning', '>', 30, 's', 3600,
+    'A run of the cleanup took this many seconds.',
     'See what it waited for, and whether holds had piled up.',
     'docs/runbooks/cleanup-job-not-running.md'
 ),
@@ -117,6 +117,48 @@ VALUES
     'Extensions for every hundred reservations created in the last day.',
     'Consider longer holds, or a shorter checkout.',
     'docs/runbooks/extension-rate.md'
+),
+(
+    'overdue_holds', 'critical', '>', 300, 's', 0,
+    'Holds have been over for this many seconds and are not cleaned up, whatever its runs say.',
+    'Run the cleanup by hand, and see what keeps it from these holds.',
+    'docs/runbooks/cleanup-job-not-running.md'
+),
+(
+    'no_payments', 'critical', '>', 1800, 's', 3600,
+    'Orders were placed, and no payment of any kind has come for this many seconds.',
+    'See whether the events of the payment provider reach the application.',
+    'docs/runbooks/payment-failures.md'
+),
+(
+    'refunds_overdue', 'warning', '>', 86400, 's', 0,
+    'Money that is to be given back has been due for this many seconds.',
+    'Give it back, and record that.',
+    'docs/runbooks/refunds.md'
+),
+(
+    'lock_waits', 'warning', '>', 30, 's', 0,
+    'A session has waited for a lock for this many seconds.',
+    'Find out who holds it, and end that transaction.',
+    'docs/runbooks/locks-and-transactions.md'
+),
+(
+    'long_transaction', 'warning', '>', 900, 's', 0,
+    'A transaction has been open, or prepared, for this many seconds.',
+    'Have its owner end it, or end it.',
+    'docs/runbooks/locks-and-transactions.md'
+),
+(
+    'rollup_late', 'warning', '>', 300, 's', 0,
+    'What the dashboards count from is this many seconds behind, or came from another server.',
+    'See whether the rollup runs, and which open transaction holds it back.',
+    'docs/runbooks/metrics-rollup.md'
+),
+(
+    'maintenance_behind', 'warning', '>', 172800, 's', 0,
+    'Partitions or purges of the logs have been due for this many seconds.',
+    'Run maintain_partitions() and purge_history(), and see what keeps them from it.',
+    'docs/runbooks/partitions.md'
 );
 
 COMMENT ON TABLE {{ monitoring_schema }}.alert_rules IS
@@ -160,7 +202,33 @@ COMMENT ON CONSTRAINT alert_rules_minimum_events_check ON {{ monitoring_schema }
 GRANT SELECT ON TABLE {{ monitoring_schema }}.alert_rules TO {{ monitor_role }};
 {% endif %}
 
--- object: views/alerts.sql sha256=6c3fa9d3f0567dc16a17b49b4cfec9c64da5734562083a6200eeff6dd4414342
+-- object: triggers/alert_rules_change_log.sql sha256=6a7d5e1904a4cc42ec76109615bd4c20213d6b92a9c7abe6ae7047c379d87a26
+-- Few, and changed by hand only: every change has its line.
+CREATE OR REPLACE TRIGGER alert_rules_change_log_insert
+AFTER INSERT ON {{ monitoring_schema }}.alert_rules
+FOR EACH ROW EXECUTE FUNCTION {{ schema }}.log_change('alert_name');
+
+CREATE OR REPLACE TRIGGER alert_rules_change_log_update
+AFTER UPDATE ON {{ monitoring_schema }}.alert_rules
+FOR EACH ROW EXECUTE FUNCTION {{ schema }}.log_change('alert_name');
+
+CREATE OR REPLACE TRIGGER alert_rules_change_log_delete
+AFTER DELETE ON {{ monitoring_schema }}.alert_rules
+FOR EACH ROW EXECUTE FUNCTION {{ schema }}.log_change('alert_name');
+
+ALTER TABLE {{ monitoring_schema }}.alert_rules
+ENABLE ALWAYS TRIGGER alert_rules_change_log_insert,
+ENABLE ALWAYS TRIGGER alert_rules_change_log_update,
+ENABLE ALWAYS TRIGGER alert_rules_change_log_delete;
+
+COMMENT ON TRIGGER alert_rules_change_log_insert ON {{ monitoring_schema }}.alert_rules IS
+'Logs each rule that is added by hand.';
+COMMENT ON TRIGGER alert_rules_change_log_update ON {{ monitoring_schema }}.alert_rules IS
+'Logs each change of a rule.';
+COMMENT ON TRIGGER alert_rules_change_log_delete ON {{ monitoring_schema }}.alert_rules IS
+'Logs each rule that is deleted.';
+
+-- object: views/alerts.sql sha256=71a157aee82dfc79c920c1869081c18adc8e29678d4c3887704187884e6b96cc
 -- One row a rule, always. What each is about is said here, once; when it fires is said by
 -- alert_rules. The minutes are read once, for the longest window.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.alerts AS
@@ -189,7 +257,9 @@ holds AS (
         COALESCE(sum(metric.created), 0) AS created,
         COALESCE(sum(metric.expired), 0) AS expired,
         COALESCE(sum(metric.extended), 0) AS extended,
-        COALESCE(sum(metric.created + metric.failed - metric.race_conditions), 0) AS attempts,
+        COALESCE(
+            sum(metric.created + metric.failed_attempts - metric.race_conditions), 0
+        ) AS attempts,
         COALESCE(sum(metric.constraint_violations), 0) AS constraint_violations,
         COALESCE(sum(metric.holds_ended), 0) AS ended,
         COALESCE(sum(metric.hold_microseconds), 0) / 1e6 AS seconds
@@ -208,14 +278,54 @@ orders AS (
     GROUP BY rules.alert_name
 ),
 
-failed_runs AS (
+last_payment AS (
+    SELECT COALESCE(max(metric.minute), '-infinity') AS minute
+    FROM order_minutes AS metric
+    WHERE metric.payments > 0
+),
+
+-- Orders for which nobody has even tried to pay since: the last payment of any kind came before.
+-- From minute to minute, as the rollups tell them apart.
+unpaid AS (
+    SELECT
+        COALESCE(sum(metric.orders), 0) AS orders,
+        COALESCE(
+            extract(EPOCH FROM {{ schema }}.window_start('0 minutes') - min(metric.minute)), 0
+        ) AS seconds
+    FROM rules
+    CROSS JOIN last_payment
+    INNER JOIN order_minutes AS metric
+        ON metric.minute >= rules.since AND metric.orders > 0
+    WHERE
+        rules.alert_name = 'no_payments'
+        AND metric.minute > last_payment.minute
+),
+
+runs AS (
     SELECT
         rules.alert_name,
-        count(run.status) AS runs
+        total.failed_runs,
+        total.longest_run_seconds
     FROM rules
-    LEFT JOIN {{ schema }}.reservation_cleanup_job_runs(10000) AS run
-        ON run.status = 'failed' AND run.start_time >= rules.since
-    GROUP BY rules.alert_name
+    CROSS JOIN LATERAL {{ schema }}.cleanup_run_totals(rules.since) AS total
+    WHERE rules.alert_name IN ('cleanup_runs_failed', 'cleanup_job_slow')
+),
+
+rollup AS (
+    SELECT
+        max(GREATEST(mark.age_seconds, mark.waiting_seconds)) AS late_seconds,
+        bool_or(mark.is_restored) AS is_restored
+    FROM {{ schema }}.rollup_state() AS mark
+),
+
+refunds AS (
+    SELECT max(due.oldest_age_seconds) AS oldest_age_seconds
+    FROM {{ monitoring_schema }}.refunds_due AS due
+),
+
+maintenance AS (
+    SELECT max(backlog.behind_seconds) AS behind_seconds
+    FROM {{ schema }}.maintenance_backlog() AS backlog
 ),
 
 measured AS (
@@ -228,6 +338,7 @@ measured AS (
             WHEN rules.alert_name = 'low_success_rate' THEN holds.attempts
             WHEN rules.alert_name = 'long_hold_time' THEN holds.ended
             WHEN rules.alert_name LIKE 'payment_%' THEN orders.placed
+            WHEN rules.alert_name = 'no_payments' THEN unpaid.orders
         END AS events,
         CASE
             WHEN rules.alert_name LIKE 'high_expiration_rate%'
@@ -243,17 +354,37 @@ measured AS (
                 THEN holds.constraint_violations
             WHEN rules.alert_name IN ('cleanup_job_failed', 'cleanup_job_silent')
                 THEN job.last_run_age_seconds
-            WHEN rules.alert_name = 'cleanup_runs_failed' THEN failed_runs.runs
-            WHEN rules.alert_name = 'cleanup_job_slow' THEN job.last_run_duration_seconds
+            WHEN rules.alert_name = 'cleanup_runs_failed' THEN runs.failed_runs
+            WHEN rules.alert_name = 'cleanup_job_slow' THEN runs.longest_run_seconds
+            -- Of the holds themselves, whatever the runs say.
+            WHEN rules.alert_name = 'overdue_holds' THEN job.oldest_overdue_seconds
             WHEN rules.alert_name = 'many_active_reservations' THEN live.active_reservations
+            WHEN rules.alert_name = 'no_payments' THEN GREATEST(unpaid.seconds, 0)
+            WHEN rules.alert_name = 'refunds_overdue' THEN refunds.oldest_age_seconds
+            WHEN rules.alert_name = 'lock_waits' THEN locks.longest_wait_seconds
+            WHEN rules.alert_name = 'long_transaction' THEN locks.oldest_transaction_seconds
+            WHEN rules.alert_name = 'rollup_late' THEN rollup.late_seconds
+            WHEN rules.alert_name = 'maintenance_behind' THEN maintenance.behind_seconds
         END::double precision AS value,
-        rules.alert_name = 'cleanup_job_failed' AND job.last_run_failed = 1 AS fires_anyway
+        CASE
+            WHEN rules.alert_name = 'cleanup_job_failed' AND job.last_run_failed = 1 THEN true
+            -- What never happened has no age: it is too long ago for every threshold.
+            WHEN rules.alert_name IN ('cleanup_job_failed', 'cleanup_job_silent')
+                THEN job.has_run = 0
+            WHEN rules.alert_name = 'rollup_late' THEN rollup.is_restored
+            ELSE false
+        END AS fires_anyway
     FROM rules
     INNER JOIN holds ON holds.alert_name = rules.alert_name
     INNER JOIN orders ON orders.alert_name = rules.alert_name
-    INNER JOIN failed_runs ON failed_runs.alert_name = rules.alert_name
+    LEFT JOIN runs ON runs.alert_name = rules.alert_name
     CROSS JOIN {{ monitoring_schema }}.cleanup_job_health AS job
     CROSS JOIN {{ monitoring_schema }}.active_reservations AS live
+    CROSS JOIN {{ monitoring_schema }}.lock_waits AS locks
+    CROSS JOIN unpaid
+    CROSS JOIN refunds
+    CROSS JOIN rollup
+    CROSS JOIN maintenance
 )
 
 SELECT
@@ -282,7 +413,8 @@ COMMENT ON COLUMN {{ monitoring_schema }}.alerts.alert_name IS 'Name of the rule
 COMMENT ON COLUMN {{ monitoring_schema }}.alerts.severity IS 'critical, warning or info.';
 COMMENT ON COLUMN {{ monitoring_schema }}.alerts.firing IS '1 while it fires.';
 COMMENT ON COLUMN {{ monitoring_schema }}.alerts.value IS
-'What it is about, in the unit given; NULL where there is nothing to divide by.';
+'What it is about, in the unit given; NULL where there is nothing to divide by, and for the age of '
+'what never happened.';
 COMMENT ON COLUMN {{ monitoring_schema }}.alerts.threshold IS 'The bound in alert_rules.';
 COMMENT ON COLUMN {{ monitoring_schema }}.alerts.time_window_seconds IS
 'How far back it looks, in seconds; 0 for what is so right now.';
@@ -363,12 +495,21 @@ COMMENT ON FUNCTION {{ schema }}.check_invariants() IS
 'Reads the view invariant_violations and keeps what it says for the view health; returns those '
 'that are broken.';
 
--- object: views/health.sql sha256=19d89e429ba927a433eb4b9dece1ca2067caa042b0cf4dcfc64ef73925935479
+-- object: views/health.sql sha256=330b6b4a0d15daaf9e8ba8774027d98e2099f0c1736b83e839294206dfbaf8f8
 -- What somebody on call wants to know first: one row a check, always, the worst of its findings.
--- Thresholds are those of alert_rules, where there is a rule.
+-- Thresholds are those of alert_rules, where there is a rule. A message is one of a few, and the
+-- number that goes with it has a column of its own: a message with a number in it would be another
+-- label every minute.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.health AS
 WITH alert AS MATERIALIZED (
-    SELECT every.*
+    SELECT
+        every.*,
+        CASE
+            WHEN every.firing = 0 THEN 0
+            WHEN every.severity = 'critical' THEN 2
+            WHEN every.severity = 'warning' THEN 1
+            ELSE 0
+        END AS worth
     FROM {{ monitoring_schema }}.alerts AS every
 ),
 
@@ -377,42 +518,60 @@ job AS MATERIALIZED (
     FROM {{ monitoring_schema }}.cleanup_job_health AS cleanup
 ),
 
-findings (check_name, severity, message) AS (
+mark AS MATERIALIZED (
+    SELECT state.*
+    FROM {{ schema }}.rollup_state() AS state
+),
+
+-- Of this database, or with a number that holds back the rollup of every database.
+open_transaction AS MATERIALIZED (
+    SELECT
+        transaction.*,
+        format('%s of role %s', transaction.state, transaction.role_name) AS who
+    FROM {{ schema }}.open_transactions() AS transaction
+),
+
+findings (check_name, severity, message, value, unit) AS (
     SELECT
         'alerts',
-        CASE alert.severity WHEN 'critical' THEN 2 WHEN 'warning' THEN 1 ELSE 0 END,
-        format('%s fires: %s (%s)', alert.alert_name, alert.summary, round(alert.value::numeric, 2))
+        alert.worth,
+        format('%s fires: %s', alert.alert_name, alert.summary),
+        count(*) OVER (PARTITION BY alert.worth)::double precision,
+        ''
     FROM alert
     WHERE alert.firing = 1
     UNION ALL
     SELECT
         'cleanup' AS check_name,
+        alert.worth,
         CASE
-            WHEN alert.firing = 0 THEN 0
-            WHEN alert.severity = 'critical' THEN 2
-            ELSE 1
-        END,
-        CASE
-            -- As long ago as only the beginning of time is.
-            WHEN job.last_run_age_seconds > 1e9
+            WHEN alert.alert_name = 'overdue_holds' AND alert.firing = 1
+                THEN 'holds that are over are not cleaned up'
+            WHEN job.has_run = 0
                 THEN format('scheduled with %s, and has not run yet', job.scheduler)
-            ELSE format(
-                'last run %s s ago by %s, %s, %s holds are over',
-                round(job.last_run_age_seconds::numeric), job.scheduler,
-                CASE WHEN job.last_run_failed = 1 THEN 'failed' ELSE 'succeeded' END,
-                job.overdue_holds
-            )
-        END
+            WHEN job.last_run_failed = 1 THEN format('the last run, by %s, failed', job.scheduler)
+            WHEN alert.alert_name = 'cleanup_job_slow' AND alert.firing = 1
+                THEN format('a run by %s took too long', job.scheduler)
+            WHEN alert.alert_name = 'cleanup_runs_failed' AND alert.firing = 1
+                THEN 'runs have failed within a day'
+            WHEN alert.firing = 1
+                THEN format('the last run, by %s, is too long ago', job.scheduler)
+            ELSE format('the last run, by %s, succeeded', job.scheduler)
+        END,
+        CASE WHEN alert.firing = 1 THEN alert.value ELSE job.last_run_age_seconds END,
+        CASE WHEN alert.firing = 1 THEN alert.unit ELSE 's' END
     FROM alert
     CROSS JOIN job
     WHERE
-        starts_with(alert.alert_name, 'cleanup_')
-        AND job.scheduler <> 'none'
+        (starts_with(alert.alert_name, 'cleanup_') OR alert.alert_name = 'overdue_holds')
+        AND (job.scheduler <> 'none' OR alert.alert_name = 'overdue_holds' AND alert.firing = 1)
     UNION ALL
     SELECT
         'cleanup' AS check_name,
         2,
-        'the cleanup has never run: schedule it' AS message
+        'the cleanup has never run: schedule it' AS message,
+        NULL::double precision,
+        's' AS unit
     FROM job
     WHERE job.scheduler = 'none'
     UNION ALL
@@ -422,18 +581,30 @@ findings (check_name, severity, message) AS (
         CASE
             WHEN job.is_scheduled = 1 THEN 'the process of pg_cron is gone: restart the server'
             ELSE format('nothing has run the cleanup since %s: start it again', job.scheduler)
-        END
+        END,
+        job.last_run_age_seconds,
+        's' AS unit
     FROM job
     WHERE
         job.scheduler_alive = 0
         AND job.scheduler <> 'none'
     UNION ALL
     SELECT
+        'cleanup' AS check_name,
+        2,
+        cause.problem,
+        job.last_run_age_seconds,
+        's' AS unit
+    FROM {{ schema }}.cleanup_job_problem() AS cause (problem)
+    CROSS JOIN job
+    WHERE cause.problem IS NOT NULL
+    UNION ALL
+    SELECT
         'rollup' AS check_name,
         CASE
             WHEN mark.is_restored THEN 2
-            WHEN GREATEST(mark.age_seconds, mark.waiting_seconds) > 900 THEN 2
-            WHEN GREATEST(mark.age_seconds, mark.waiting_seconds) > 300 THEN 1
+            WHEN GREATEST(mark.age_seconds, mark.waiting_seconds) > 3 * late.threshold THEN 2
+            WHEN GREATEST(mark.age_seconds, mark.waiting_seconds) > late.threshold THEN 1
             ELSE 0
         END,
         CASE
@@ -442,16 +613,80 @@ findings (check_name, severity, message) AS (
                     '%s was restored from another server, new events may be missing: run '
                     'roll_up_metrics()', mark.log
                 )
-            WHEN mark.waiting_seconds > 300 AND mark.age_seconds <= 300
+            WHEN mark.waiting_seconds > late.threshold AND mark.age_seconds <= late.threshold
                 THEN format(
-                    '%s has rows that have waited for %s s: end the transaction that is open for '
-                    'so long', mark.log, round(mark.waiting_seconds::numeric)
+                    '%s is held back by a transaction, %s: end it',
+                    mark.log, COALESCE(
+                        (
+                            SELECT holder.who
+                            FROM open_transaction AS holder
+                            WHERE holder.xid_age IS NOT NULL
+                            ORDER BY holder.xid_age DESC
+                            LIMIT 1
+                        ),
+                        'which only members of pg_read_all_stats may see'
+                    )
                 )
-            ELSE format(
-                '%s was rolled up %s s ago', mark.log, round(mark.age_seconds::numeric)
-            )
-        END
-    FROM {{ schema }}.rollup_state() AS mark
+            WHEN mark.age_seconds > late.threshold
+                THEN format('%s is not being rolled up: run roll_up_metrics()', mark.log)
+            ELSE 'the logs are rolled up'
+        END,
+        GREATEST(mark.age_seconds, mark.waiting_seconds),
+        's' AS unit
+    FROM mark
+    CROSS JOIN alert AS late
+    WHERE late.alert_name = 'rollup_late'
+    UNION ALL
+    SELECT
+        'transactions' AS check_name,
+        alert.worth,
+        CASE
+            WHEN alert.firing = 1
+                THEN COALESCE(
+                    (
+                        SELECT format('a transaction has been open for too long: %s', oldest.who)
+                        FROM open_transaction AS oldest
+                        WHERE oldest.is_here
+                        ORDER BY oldest.age_seconds DESC
+                        LIMIT 1
+                    ),
+                    'a transaction has been open for too long'
+                )
+            WHEN hidden.connections > 0
+                THEN 'those of other roles are not visible: grant the owner pg_read_all_stats'
+            ELSE 'none has been open for long'
+        END,
+        alert.value,
+        alert.unit
+    FROM alert
+    CROSS JOIN {{ monitoring_schema }}.connection_pool AS hidden
+    WHERE
+        alert.alert_name = 'long_transaction'
+        AND hidden.state = 'not visible'
+    UNION ALL
+    SELECT
+        'locks' AS check_name,
+        alert.worth,
+        CASE
+            WHEN alert.firing = 1 THEN 'sessions wait for a lock: see who holds it'
+            ELSE 'nobody waits for long'
+        END,
+        alert.value,
+        alert.unit
+    FROM alert
+    WHERE alert.alert_name = 'lock_waits'
+    UNION ALL
+    SELECT
+        'refunds' AS check_name,
+        alert.worth,
+        CASE
+            WHEN alert.firing = 1 THEN 'money has been due for too long: give it back'
+            ELSE 'none has been due for long'
+        END,
+        alert.value,
+        alert.unit
+    FROM alert
+    WHERE alert.alert_name = 'refunds_overdue'
     UNION ALL
     SELECT
         'partitions' AS check_name,
@@ -461,18 +696,40 @@ findings (check_name, severity, message) AS (
             WHEN partitions.has_strays THEN 1
             ELSE 0
         END,
-        format(
-            CASE
-                WHEN
-                    partitions.has_strays
-                    OR partitions.ends_at <= now() + interval '31 days'
-                    THEN '%s has partitions until %s: run maintain_partitions()'
-                ELSE '%s has partitions until %s'
-            END,
-            partitions.log,
-            to_char(partitions.ends_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')
-        )
+        CASE
+            WHEN partitions.ends_at <= now() + interval '31 days'
+                THEN format('%s runs out of partitions: run maintain_partitions()', partitions.log)
+            WHEN partitions.has_strays
+                THEN format(
+                    '%s has rows outside its months: run maintain_partitions()', partitions.log
+                )
+            ELSE 'partitions are there for the months to come'
+        END,
+        GREATEST(
+            extract(EPOCH FROM min(partitions.ends_at) OVER () - now())::double precision, 0
+        ),
+        's' AS unit
     FROM {{ schema }}.log_partitions() AS partitions
+    UNION ALL
+    SELECT
+        'partitions' AS check_name,
+        alert.worth,
+        CASE
+            WHEN alert.firing = 1
+                THEN (
+                    SELECT
+                        format(
+                            'behind: %s', string_agg(backlog.task, ', ' ORDER BY backlog.task)
+                        )
+                    FROM {{ schema }}.maintenance_backlog() AS backlog
+                    WHERE backlog.behind_seconds > alert.threshold
+                )
+            ELSE 'partitions are there for the months to come'
+        END,
+        CASE WHEN alert.firing = 1 THEN alert.value END,
+        's' AS unit
+    FROM alert
+    WHERE alert.alert_name = 'maintenance_behind'
     UNION ALL
     SELECT
         'invariants' AS check_name,
@@ -482,36 +739,49 @@ findings (check_name, severity, message) AS (
             ELSE 0
         END,
         CASE
-            WHEN checked.violations > 0
-                THEN format('%s: %s violations', checked.invariant, checked.violations)
-            ELSE format(
-                '%s held %s s ago', checked.invariant,
-                round(extract(EPOCH FROM now() - checked.checked_at))
-            )
-        END
+            WHEN checked.violations > 0 THEN format('%s is broken', checked.invariant)
+            WHEN checked.checked_at < now() - interval '1 hour'
+                THEN 'not checked of late: run check_invariants()'
+            ELSE 'all of them held'
+        END,
+        CASE
+            WHEN checked.violations > 0 THEN checked.violations
+            ELSE GREATEST(extract(EPOCH FROM now() - checked.checked_at)::double precision, 0)
+        END,
+        CASE WHEN checked.violations > 0 THEN '' ELSE 's' END
     FROM {{ schema }}.invariant_checks AS checked
     UNION ALL
     SELECT
         'invariants' AS check_name,
         3,
-        'never checked: run check_invariants()' AS message
+        'never checked: run check_invariants()' AS message,
+        NULL::double precision,
+        's' AS unit
     WHERE NOT EXISTS (SELECT FROM {{ schema }}.invariant_checks)
     UNION ALL
     SELECT
         'connections' AS check_name,
         CASE
-            WHEN 100 * pool.connections > 95 * pool.available THEN 2
-            WHEN 100 * pool.connections > 80 * pool.available THEN 1
+            WHEN pool.used_pct > 95 THEN 2
+            WHEN pool.used_pct > 80 THEN 1
             ELSE 0
         END,
-        format('%s of %s connections', pool.connections, pool.available)
+        CASE
+            WHEN pool.used_pct > 95 THEN 'hardly any connection is left'
+            WHEN pool.used_pct > 80 THEN 'few connections are left'
+            ELSE 'connections are left'
+        END,
+        pool.used_pct,
+        '%' AS unit
     FROM (
         SELECT
-            sum(by_state.connections) AS connections,
+            100.0::double precision * sum(by_state.connections)
             -- The last ones are not for everybody.
-            min(by_state.max_connections)
-            - current_setting('superuser_reserved_connections')::integer
-            - COALESCE(current_setting('reserved_connections', true), '0')::integer AS available
+            / (
+                min(by_state.max_connections)
+                - current_setting('superuser_reserved_connections')::integer
+                - COALESCE(current_setting('reserved_connections', TRUE), '0')::integer
+            ) AS used_pct
         FROM {{ monitoring_schema }}.connection_pool AS by_state
     ) AS pool
 )
@@ -525,15 +795,20 @@ SELECT
         ELSE 'UNKNOWN'
     END AS status,
     COALESCE(worst.severity, 0)::smallint AS severity,
-    COALESCE(worst.message, 'no alert fires') AS message
+    COALESCE(worst.message, 'no alert fires') AS message,
+    worst.value,
+    COALESCE(worst.unit, '') AS unit
 FROM (
     VALUES
-    ('alerts'), ('cleanup'), ('rollup'), ('partitions'), ('invariants'), ('connections')
+    ('alerts'), ('cleanup'), ('rollup'), ('partitions'), ('invariants'), ('connections'),
+    ('locks'), ('transactions'), ('refunds')
 ) AS checks (check_name)
 LEFT JOIN LATERAL (
     SELECT
         worst_of.severity,
-        string_agg(DISTINCT findings.message, '; ' ORDER BY findings.message) AS message
+        string_agg(DISTINCT findings.message, '; ' ORDER BY findings.message) AS message,
+        (array_agg(findings.value ORDER BY findings.value DESC NULLS LAST))[1] AS value,
+        (array_agg(findings.unit ORDER BY findings.value DESC NULLS LAST))[1] AS unit
     FROM findings
     INNER JOIN (
         SELECT max(of_check.severity) AS severity
@@ -542,15 +817,21 @@ LEFT JOIN LATERAL (
     ) AS worst_of ON worst_of.severity = findings.severity
     WHERE findings.check_name = checks.check_name
     GROUP BY worst_of.severity
-) AS worst ON true;
+) AS worst ON TRUE;
 
 COMMENT ON VIEW {{ monitoring_schema }}.health IS
 'State of the installation: one row per check, always.';
 COMMENT ON COLUMN {{ monitoring_schema }}.health.check_name IS
-'alerts, cleanup, rollup, partitions, invariants, connections.';
+'alerts, cleanup, rollup, partitions, invariants, connections, locks, transactions, refunds.';
 COMMENT ON COLUMN {{ monitoring_schema }}.health.status IS 'OK, WARNING, CRITICAL or UNKNOWN.';
 COMMENT ON COLUMN {{ monitoring_schema }}.health.severity IS '0, 1, 2 or 3, as Nagios counts them.';
-COMMENT ON COLUMN {{ monitoring_schema }}.health.message IS 'What was found, and what to do.';
+COMMENT ON COLUMN {{ monitoring_schema }}.health.message IS
+'What was found, and what to do: one of a few sentences, without numbers.';
+COMMENT ON COLUMN {{ monitoring_schema }}.health.value IS
+'The number that goes with the message, in the unit given: how old the last run is, how far '
+'behind, how many alerts fire or rows are wrong; NULL where it never happened, or nothing fires.';
+COMMENT ON COLUMN {{ monitoring_schema }}.health.unit IS
+'Of the value: s, %, or nothing for a number.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.health TO {{ monitor_role }};

@@ -1,9 +1,10 @@
 -- 0014: Scheduled jobs.
 -- A template, frozen by `ticketdb revision`.
 
--- object: functions/purge_history.sql sha256=8d06b4e4b81d4f030fdca853b2bdb43c608f5361f860ba5014f76bcad2f1675e
--- Scheduled daily. What has passed its retention goes: months of the logs as whole partitions, runs
--- of jobs as rows.
+-- object: functions/purge_history.sql sha256=81d18754af15a32db0cb8abc65feb7a4e868f889f63258e9cfeadeee31f1e571
+-- Scheduled hourly, for what was locked or too much the last time. What has passed its retention
+-- goes: months of the logs as whole partitions, runs of jobs as rows, personal data as values.
+-- What somebody has locked is left for the next time, and nothing else is.
 CREATE OR REPLACE FUNCTION {{ schema }}.purge_history()
 RETURNS TABLE (object text, rows_removed bigint)
 LANGUAGE plpgsql
@@ -11,14 +12,12 @@ SET search_path = pg_catalog, pg_temp
 -- The bounds of partitions are printed by these, and read back.
 SET datestyle = 'ISO'
 SET timezone = 'UTC'
--- DROP of a partition locks its log: behind a long query we give up rather than hold up the
--- sellers. Next time, then.
+-- For rows, which no seller waits for.
 SET lock_timeout = '3s'
 AS $body$
 DECLARE
     v_schema constant text := {{ schema | literal }};
     v_settings {{ schema }}.ticketing_settings;
-    v_rollup record;
     v_partition record;
     v_logs text[] := '{}'::text[];
     v_partitions text[] := '{}'::text[];
@@ -26,90 +25,26 @@ DECLARE
     v_is_needed boolean;
 BEGIN
     SELECT settings.* INTO v_settings FROM {{ schema }}.ticketing_settings AS settings;
+    BEGIN
+        RETURN QUERY SELECT purged.* FROM {{ schema }}.purge_rollups() AS purged;
+    EXCEPTION
+        WHEN lock_not_available OR deadlock_detected THEN
+            RAISE WARNING 'the rollups are left for the next time: %', SQLERRM;
+    END;
+    BEGIN
+        RETURN QUERY SELECT purged.* FROM {{ schema }}.purge_run_history() AS purged;
+    EXCEPTION
+        WHEN lock_not_available OR deadlock_detected THEN
+            RAISE WARNING 'the history of runs is left for the next time: %', SQLERRM;
+    END;
+    BEGIN
+        RETURN QUERY SELECT purged.* FROM {{ schema }}.purge_personal_data(50000) AS purged;
+    EXCEPTION
+        WHEN lock_not_available OR deadlock_detected THEN
+            RAISE WARNING 'personal data is left for the next time: %', SQLERRM;
+    END;
 
-    -- Nobody may be adding to the rollups meanwhile: its words, say, to a message that goes.
-    PERFORM
-    FROM {{ schema }}.metric_watermarks AS mark
-    ORDER BY mark.log
-    FOR UPDATE;
-
-    FOR v_rollup IN
-        SELECT rollups.*
-        FROM (
-            VALUES
-            -- As far back as get_reservation_statistics() looks, a window of minutes included.
-            ('reservation_minutes', 'minute', interval '8761 hours'),
-            -- As long as the months of the log, of which the last day counts.
-            (
-                'reservation_show_minutes', 'minute',
-                make_interval(days => v_settings.audit_retention_days + 31)
-            ),
-            ('order_minutes', 'minute', make_interval(days => v_settings.audit_retention_days)),
-            -- Beyond the longest window in which a view reads them.
-            ('error_minutes', 'minute', interval '2 days'),
-            ('api_request_minutes', 'minute', interval '2 days'),
-            ('api_duration_minutes', 'minute', interval '2 days'),
-            ('extension_quarters', 'quarter', interval '10 days'),
-            ('extended_reservations', 'quarter', interval '10 days')
-        ) AS rollups (name, at, kept)
-    LOOP
-        EXECUTE format(
-            'DELETE FROM %I.%I AS rolled_up WHERE rolled_up.%I < $1',
-            v_schema, v_rollup.name, v_rollup.at
-        )
-        USING now() - v_rollup.kept;
-        GET DIAGNOSTICS rows_removed = ROW_COUNT;
-        IF rows_removed > 0 THEN
-            object := v_rollup.name;
-            RETURN NEXT;
-        END IF;
-    END LOOP;
-    DELETE FROM {{ schema }}.error_messages
-    WHERE
-        NOT EXISTS (
-            SELECT
-            FROM {{ schema }}.error_minutes AS used
-            WHERE used.message_sha256 = error_messages.message_sha256
-        );
-    GET DIAGNOSTICS rows_removed = ROW_COUNT;
-    IF rows_removed > 0 THEN
-        object := 'error_messages';
-        RETURN NEXT;
-    END IF;
-
-    DELETE FROM {{ schema }}.reservation_cleanup_runs
-    WHERE
-        reservation_cleanup_runs.finished_at
-        < now() - make_interval(days => v_settings.run_history_days);
-    GET DIAGNOSTICS rows_removed = ROW_COUNT;
-    IF rows_removed > 0 THEN
-        object := 'reservation_cleanup_runs';
-        RETURN NEXT;
-    END IF;
-
-    -- pg_cron never purges its history. Only our jobs: other people's is theirs.
-    IF {{ schema }}.can_use_pg_cron() THEN
-        EXECUTE
-        $query$
-        DELETE FROM cron.job_run_details
-        USING cron.job
-        WHERE
-            job_run_details.jobid = job.jobid
-            AND job.jobname = ANY($1)
-            AND job.database = current_database()
-            AND job_run_details.end_time < $2
-        $query$
-        USING
-            ARRAY(SELECT jobs.job_name FROM {{ schema }}.scheduled_jobs() AS jobs),
-            now() - make_interval(days => v_settings.run_history_days);
-        GET DIAGNOSTICS rows_removed = ROW_COUNT;
-        IF rows_removed > 0 THEN
-            object := 'cron.job_run_details';
-            RETURN NEXT;
-        END IF;
-    END IF;
-
-    -- Months last: what is locked is locked until the end. They are counted before.
+    -- Months last: what is locked is locked until the end, and sellers wait for it.
     FOR v_partition IN
         SELECT
             logs.name AS log,
@@ -124,41 +59,60 @@ BEGIN
         WHERE
             upper_bound.value::timestamptz
             <= now() - make_interval(days => v_settings.audit_retention_days)
-            AND NOT {{ schema }}.is_restored_log(logs.name)
+            AND {{ schema }}.is_restored_log(logs.name) IS NOT TRUE
         ORDER BY child.relname
     LOOP
-        EXECUTE format('SELECT count(*) FROM %I.%I', v_schema, v_partition.name) INTO rows_removed;
-        v_logs := v_logs || v_partition.log;
-        v_partitions := v_partitions || v_partition.name;
-        v_rows := v_rows || rows_removed;
+        BEGIN
+            -- They are counted while nothing is locked.
+            EXECUTE format('SELECT count(*) FROM %I.%I', v_schema, v_partition.name)
+            INTO rows_removed;
+            v_partitions := v_partitions || v_partition.name;
+            v_logs := v_logs || v_partition.log;
+            v_rows := v_rows || rows_removed;
+        EXCEPTION
+            WHEN lock_not_available OR deadlock_detected THEN
+                RAISE WARNING '% is left for the next time: %', v_partition.name, SQLERRM;
+        END;
     END LOOP;
     FOR v_number IN 1 .. cardinality(v_partitions) LOOP
-        -- As DROP would; and in its order, which is that of the writers, too.
-        EXECUTE format(
-            'LOCK TABLE ONLY %1$I.%2$I, %1$I.%3$I IN ACCESS EXCLUSIVE MODE',
-            v_schema, v_logs[v_number], v_partitions[v_number]
-        );
-        -- What is not rolled up yet would be lost to the dashboards: health tells why it is not.
-        EXECUTE format(
-            'SELECT EXISTS (SELECT FROM %I.%I AS event, %I.metric_watermarks AS mark '
-            'WHERE mark.log = $1 AND event.xact_id >= mark.watermark '
-            'AND event.id > mark.restored_id)',
-            v_schema, v_partitions[v_number], v_schema
-        )
-        INTO v_is_needed
-        USING v_logs[v_number];
-        CONTINUE WHEN v_is_needed;
-        EXECUTE format('DROP TABLE %I.%I', v_schema, v_partitions[v_number]);
-        object := v_partitions[v_number];
-        rows_removed := v_rows[v_number];
-        RETURN NEXT;
+        BEGIN
+            -- Behind a long query we give up at once: the sellers would queue behind us.
+            PERFORM set_config('lock_timeout', '100ms', true);
+            -- As DROP would; and in its order, which is that of the writers, too.
+            EXECUTE format(
+                'LOCK TABLE ONLY %1$I.%2$I, %1$I.%3$I IN ACCESS EXCLUSIVE MODE',
+                v_schema, v_logs[v_number], v_partitions[v_number]
+            );
+            -- What is not rolled up yet would be lost to the dashboards: health says why it is not.
+            EXECUTE format(
+                'SELECT EXISTS (SELECT FROM %I.%I AS event, %I.metric_watermarks AS mark '
+                'WHERE mark.log = $1 AND event.xact_id >= mark.watermark '
+                'AND event.id > mark.restored_id)',
+                v_schema, v_partitions[v_number], v_schema
+            )
+            INTO v_is_needed
+            USING v_logs[v_number];
+            IF v_is_needed THEN
+                RAISE EXCEPTION 'it is not rolled up yet' USING ERRCODE = 'lock_not_available';
+            END IF;
+            EXECUTE format('DROP TABLE %I.%I', v_schema, v_partitions[v_number]);
+            object := v_partitions[v_number];
+            rows_removed := v_rows[v_number];
+            RETURN NEXT;
+        EXCEPTION
+            -- The locks are given back, too.
+            WHEN lock_not_available OR deadlock_detected THEN
+                RAISE WARNING '% is left for the next time: %', v_partitions[v_number], SQLERRM;
+        END;
     END LOOP;
 END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.purge_history() IS
 'Drops partitions of the logs that are past audit_retention_days and rolled up, deletes rollups '
-'that no view reads any more, and runs of jobs past run_history_days. Returns what was removed.';
+'that no view reads any more, and runs of jobs past run_history_days, and empties personal columns '
+'past personal_data_retention_days. Leaves what somebody has locked for the next time, with a '
+'warning. Returns what was removed or emptied, and how many rows.';
 
 -- object: functions/scheduled_jobs.sql sha256=71baddb9bc49080e2aedcd1157c6c83413b72618e0da174f6123e7756ff964b5
 -- The jobs, once: for scheduling them, unscheduling them, and seeing that they are there.
@@ -196,7 +150,7 @@ $body$;
 COMMENT ON FUNCTION {{ schema }}.scheduled_jobs() IS
 'The jobs that keep ticketdb tidy: name, cron schedule, command, and the routine that it calls.';
 
--- object: functions/schedule_jobs.sql sha256=54d5ffb90237db66f56692d4654df4e11e888eb1a48490c70fd55cbe679d44ac
+-- object: functions/schedule_jobs.sql sha256=2b64a01742c5ef8d990a0bf0db6339af5d20538028b9996742a581dd79a281c9
 -- Called by the migration that introduces the jobs and by every `ticketdb apply`, since pg_cron may
 -- come later. Without pg_cron it changes nothing and says so: `ticketdb cleanup`, or any scheduler,
 -- runs the same commands.
@@ -253,7 +207,8 @@ BEGIN
         action := v_unavailable;
         IF v_unavailable IS NULL THEN
             action := 'scheduled';
-            -- Ours by what it runs, or by its name, which is unique among the jobs of a role.
+            -- Ours by what it runs, or by its name, which is unique among the jobs of a role. One of
+            -- that name which runs the same for another schema belongs to another installation.
             FOR v_current IN EXECUTE
                 $query$
                 SELECT
@@ -262,18 +217,29 @@ BEGIN
                     job.schedule,
                     job.command,
                     job.database = current_database() AS is_here,
-                    (job.nodename, job.nodeport) <> ($3, $4) AS is_restored
+                    -- Of the server that was dumped, of a database or a role that is no more.
+                    (job.nodename, job.nodeport) <> ($3, $4)
+                    OR known.datname IS NULL
+                    OR NOT COALESCE(role.rolcanlogin, false) AS is_stale
                 FROM cron.job AS job
+                LEFT JOIN pg_database AS known ON known.datname = job.database
+                LEFT JOIN pg_roles AS role ON role.rolname = job.username
                 WHERE
                     (job.jobname = $1 AND job.username = current_user)
-                    OR (job.command = $2 AND job.database = current_database())
+                    OR (
+                        job.command = $2
+                        AND (job.database = current_database() OR known.datname IS NULL)
+                    )
                 $query$
                 USING v_job.job_name, v_job.command, v_nodename, v_nodeport
             LOOP
-                IF NOT (v_current.is_here OR v_current.is_restored)
+                IF NOT (v_current.is_here OR v_current.is_stale)
                     OR (
                         v_current.command <> v_job.command
-                        AND v_current.command NOT LIKE '%' || v_job.routine || '(%'
+                        AND strpos(
+                            ' ' || v_current.command,
+                            format(' %I.%I(', {{ schema | literal }}, v_job.routine)
+                        ) = 0
                     )
                 THEN
                     RAISE EXCEPTION 'job "%" is already used for: %',
@@ -283,12 +249,12 @@ BEGIN
                         HINT = 'Choose another job name in ticketdb.toml.';
                 ELSIF (v_current.name, v_current.schedule, v_current.command)
                     = (v_job.job_name, v_job.schedule, v_job.command)
-                    AND NOT v_current.is_restored
+                    AND NOT v_current.is_stale
                     AND action = 'scheduled'
                 THEN
                     action := 'unchanged';
                 ELSE
-                    -- Renamed, older, of the server that was dumped, or a second one.
+                    -- Renamed, older, stale, or a second one.
                     EXECUTE 'SELECT cron.unschedule($1::bigint)' USING v_current.jobid;
                 END IF;
             END LOOP;

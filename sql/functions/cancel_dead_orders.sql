@@ -4,6 +4,8 @@ CREATE OR REPLACE FUNCTION {{ schema }}.cancel_dead_orders(p_limit integer)
 RETURNS integer
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+-- The log of orders tells it: see log_change().
+SET commit_siblings = 997
 SET plan_cache_mode = 'force_generic_plan'
 -- Few orders wait at any time: they come from the index of those, each with its hold.
 SET enable_seqscan = off
@@ -48,7 +50,9 @@ BEGIN
     ) AS dead;
 
     UPDATE {{ schema }}.ticket_orders
-    SET status = 'cancelled'
+    SET
+        status = 'cancelled',
+        cancel_reason = 'overdue'
     FROM unnest(v_ids, v_show_ids) AS dead (id, show_id)
     WHERE
         ticket_orders.id = dead.id

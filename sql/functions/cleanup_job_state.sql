@@ -16,6 +16,7 @@ LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
 AS $body$
 DECLARE
     v_last record;
@@ -25,12 +26,14 @@ BEGIN
         totals.runs,
         totals.failed_runs,
         totals.skipped_runs,
-        totals.longest_run_seconds
+        totals.longest_run_seconds,
+        totals.last_start_time
     INTO
         runs_24h,
         failed_runs_24h,
         skipped_runs_24h,
-        longest_run_seconds
+        longest_run_seconds,
+        v_last_start_time
     FROM {{ schema }}.cleanup_run_totals({{ schema }}.window_start('24 hours')) AS totals;
 
     -- One that is running has not succeeded yet, and has not failed. Where the last ten are all
@@ -62,12 +65,14 @@ BEGIN
         IF scheduler IS NULL THEN
             scheduler := v_last.scheduler;
             last_run_failed := v_last.status = 'failed';
-            last_run_duration_seconds := GREATEST(
-                extract(EPOCH FROM v_last.end_time - v_last.start_time)::double precision, 0
-            );
+            IF v_last.start_time IS NOT NULL AND v_last.end_time IS NOT NULL THEN
+                last_run_duration_seconds := GREATEST(
+                    extract(EPOCH FROM v_last.end_time - v_last.start_time)::double precision, 0
+                );
+            END IF;
         END IF;
         -- One that pg_cron could not begin has failed, and has no time.
-        v_last_start_time := v_last.start_time;
+        v_last_start_time := COALESCE(v_last_start_time, v_last.start_time);
         EXIT WHEN v_last_start_time IS NOT NULL;
     END LOOP;
     scheduler := COALESCE(scheduler, 'none');

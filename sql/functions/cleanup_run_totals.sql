@@ -5,7 +5,8 @@ CREATE OR REPLACE FUNCTION {{ schema }}.cleanup_run_totals(
     OUT runs bigint,
     OUT failed_runs bigint,
     OUT skipped_runs bigint,
-    OUT longest_run_seconds double precision
+    OUT longest_run_seconds double precision,
+    OUT last_start_time timestamptz
 )
 LANGUAGE plpgsql
 STABLE
@@ -19,20 +20,26 @@ BEGIN
         count(*) FILTER (WHERE run.status = 'skipped'),
         GREATEST(
             max(extract(EPOCH FROM COALESCE(run.end_time, now()) - run.start_time)), 0
-        )::double precision
+        )::double precision,
+        (
+            array_agg(run.start_time ORDER BY run.ordinality) FILTER (
+                WHERE run.status IN ('succeeded', 'failed') AND run.start_time IS NOT NULL
+            )
+        )[1]
     INTO
         runs,
         failed_runs,
         skipped_runs,
-        longest_run_seconds
-    FROM {{ schema }}.reservation_cleanup_job_runs(NULL, p_since) AS run;
+        longest_run_seconds,
+        last_start_time
+    FROM {{ schema }}.reservation_cleanup_job_runs(NULL, p_since) WITH ORDINALITY AS run;
 END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.cleanup_run_totals(timestamptz) IS
 'How many runs of the cleanup ended at or after this time, how many of them failed, how many '
-'others were skipped, and how many seconds the longest took, one that is at work included. For '
-'the views.';
+'others were skipped, how many seconds the longest took, one that is at work included, and when '
+'the last of those that ended began. For the views.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ schema }}.cleanup_run_totals(timestamptz) TO {{ monitor_role }};

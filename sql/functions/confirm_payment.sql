@@ -19,6 +19,7 @@ LANGUAGE plpgsql
 SECURITY DEFINER
 ROWS 1
 SET search_path = pg_catalog, pg_temp
+SET commit_siblings = 997
 -- Of each wait, see wait_for_others(). The caller's own does not count.
 SET lock_timeout = '100ms'
 SET plan_cache_mode = 'force_generic_plan'
@@ -28,11 +29,15 @@ DECLARE
     v_since constant timestamptz := clock_timestamp();
     -- Not now(): the transaction may be older than the hold.
     v_now timestamptz;
-    v_order {{ schema }}.ticket_orders;
+    -- Records: a row type would be looked up, and waited for, before the block begins.
+    v_order record;
+    v_reservation_id uuid;
+    v_old_status text;
+    v_seat_count integer;
     v_hold_status text;
     v_is_held boolean;
     v_is_cancelled boolean;
-    v_event {{ schema }}.payment_events;
+    v_event record;
     v_is_sellable boolean;
     -- Why an attempt to sell has failed.
     v_failure text;
@@ -58,6 +63,10 @@ BEGIN
         BEGIN
             v_now := clock_timestamp();
             v_order := {{ schema }}.lock_order(p_show_id, p_order_id);
+            order_id := v_order.id;
+            v_reservation_id := v_order.reservation_id;
+            v_old_status := v_order.status;
+            v_seat_count := cardinality(v_order.seat_ids);
             status := v_order.status;
             SELECT seen.*
             INTO v_event
@@ -229,7 +238,9 @@ BEGIN
                 IF (v_order.payment_intent_id, COALESCE(v_order.payment_provider, p_provider))
                     IS DISTINCT FROM (v_payment_intent_id, p_provider)
                 THEN
-                    PERFORM {{ schema }}.remember_payment_intent(v_order);
+                    PERFORM {{ schema }}.remember_payment_intent(
+                        p_show_id, v_order.id, v_order.payment_provider, v_order.payment_intent_id
+                    );
                 END IF;
 
                 status := CASE WHEN v_is_sellable THEN 'paid' ELSE 'refund_due' END;
@@ -277,9 +288,7 @@ BEGIN
                 RAISE;
             WHEN lock_not_available OR deadlock_detected THEN
                 v_has_waited := true;
-                IF NOT {{ schema }}.wait_for_others(
-                    v_since, cardinality(v_order.seat_ids)
-                ) THEN
+                IF NOT {{ schema }}.wait_for_others(v_since, v_seat_count) THEN
                     error_code := 'BUSY';
                     EXIT;
                 END IF;
@@ -310,20 +319,19 @@ BEGIN
     END LOOP;
 
     success := error_code IS NULL;
-    order_id := v_order.id;
     IF NOT success THEN
         IF NOT v_has_waited THEN
             -- What is left of two seconds, should the log be locked.
             PERFORM set_config('lock_timeout', '900', true);
         END IF;
         IF error_code IN ('BUSY', 'INTERNAL_ERROR') THEN
-            status := v_order.status;
+            status := v_old_status;
             ticket_ids := '{}';
         END IF;
         error_message := {{ schema }}.error_message(error_code);
         PERFORM {{ schema }}.log_order_failure(
             'confirm_payment', error_code, error_message, p_show_id, p_order_id,
-            v_order.reservation_id, p_old_status => v_order.status,
+            v_reservation_id, p_old_status => v_old_status,
             p_amount_in_cents => p_amount_in_cents, p_payment_provider => p_provider,
             p_detail => v_detail
         );
@@ -331,7 +339,7 @@ BEGIN
         -- The answer is no error, and yet somebody has to know what should not have come to this.
         PERFORM {{ schema }}.log_order_failure(
             'confirm_payment', v_failure, {{ schema }}.error_message(v_failure), p_show_id,
-            p_order_id, v_order.reservation_id, p_old_status => v_order.status,
+            p_order_id, v_reservation_id, p_old_status => v_old_status,
             p_amount_in_cents => p_amount_in_cents, p_payment_provider => p_provider,
             p_detail => v_detail
         );

@@ -11,7 +11,7 @@ SET enable_nestloop = off
 SET enable_mergejoin = off
 SET join_collapse_limit = 1
 SET jit = off
-ROWS 10
+ROWS 13
 AS $body$
 BEGIN
     RETURN QUERY
@@ -179,7 +179,69 @@ BEGIN
                 paid.reservation_id = hold.id
                 AND paid.show_id = hold.show_id
                 AND paid.status IN ('paid', 'refunded')
-        );
+        )
+    UNION ALL
+    SELECT
+        'payments_bought_or_are_owed',
+        count(*),
+        'Payments that neither paid their order nor have a row of refunds.'
+    FROM {{ schema }}.payment_events AS came
+    WHERE
+        came.kind = 'payment'
+        AND came.amount_in_cents > 0
+        AND (came.success, came.order_status) IS DISTINCT FROM (true, 'paid')
+        AND NOT EXISTS (
+            SELECT
+            FROM {{ schema }}.refunds AS owed
+            WHERE
+                owed.order_id = came.order_id
+                AND owed.show_id = came.show_id
+                AND owed.payment_provider = came.provider
+                AND owed.payment_event_id = came.event_id
+        )
+    UNION ALL
+    SELECT
+        'refund_due_orders_are_owed',
+        count(*),
+        'Orders that are refund_due without a due row of refunds over their amount.'
+    FROM {{ schema }}.ticket_orders AS unlucky
+    WHERE
+        unlucky.status = 'refund_due'
+        AND unlucky.total_amount_in_cents > 0
+        AND NOT EXISTS (
+            SELECT
+            FROM {{ schema }}.refunds AS owed
+            WHERE
+                owed.order_id = unlucky.id
+                AND owed.show_id = unlucky.show_id
+                AND owed.status = 'due'
+                AND owed.reason IN ('late_payment', 'show_cancelled')
+                AND owed.amount_in_cents = unlucky.total_amount_in_cents
+        )
+    UNION ALL
+    SELECT
+        'refunds_add_up',
+        count(*),
+        'Orders whose refunded amount is not that of their refunds, or, refunded, not all of it.'
+    FROM {{ schema }}.ticket_orders AS paid
+    LEFT JOIN (
+        SELECT
+            done.order_id,
+            done.show_id,
+            sum(done.amount_in_cents) AS total
+        FROM {{ schema }}.refunds AS done
+        WHERE
+            done.status = 'done'
+            -- What came besides the payment of the order.
+            AND done.reason NOT IN ('double_payment', 'amount_mismatch')
+        GROUP BY
+            done.order_id,
+            done.show_id
+    ) AS returned ON returned.order_id = paid.id AND returned.show_id = paid.show_id
+    WHERE
+        paid.refunded_amount_in_cents <> COALESCE(returned.total, 0)
+        OR paid.status = 'refunded'
+        AND paid.refunded_amount_in_cents <> paid.total_amount_in_cents;
 END;
 $body$;
 

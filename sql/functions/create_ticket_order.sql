@@ -21,6 +21,7 @@ LANGUAGE plpgsql
 SECURITY DEFINER
 ROWS 1
 SET search_path = pg_catalog, pg_temp
+SET commit_siblings = 997
 -- Of each wait, see wait_for_others(). The caller's own does not count.
 SET lock_timeout = '100ms'
 SET plan_cache_mode = 'force_generic_plan'
@@ -30,10 +31,13 @@ DECLARE
     v_since constant timestamptz := clock_timestamp();
     -- Not now(): the transaction may be older than the hold.
     v_now timestamptz;
-    v_hold {{ schema }}.seat_reservations;
-    v_order {{ schema }}.ticket_orders;
-    v_named {{ schema }}.ticket_orders;
+    -- Records: a row type would be looked up, and waited for, before the block begins.
+    v_hold record;
+    v_order record;
+    v_named record;
     v_show record;
+    v_show_id uuid;
+    v_reservation_id uuid;
     v_is_new_key boolean;
     v_losses integer := 0;
     v_has_waited boolean := false;
@@ -45,14 +49,20 @@ BEGIN
             error_code := NULL;
             v_now := clock_timestamp();
             v_hold := {{ schema }}.lock_reservation(p_reservation_token);
+            v_reservation_id := v_hold.id;
+            v_show_id := v_hold.show_id;
             SELECT existing.*
             INTO v_order
-            FROM {{ schema }}.ticket_order_keys AS used
-            INNER JOIN {{ schema }}.ticket_orders AS existing
-                ON existing.id = used.order_id AND existing.show_id = used.show_id
+            FROM {{ schema }}.ticket_orders AS existing
             WHERE
-                used.idempotency_key = p_idempotency_key
-                AND used.show_id = v_hold.show_id;
+                existing.show_id = v_hold.show_id
+                AND existing.id = (
+                    SELECT used.order_id
+                    FROM {{ schema }}.ticket_order_keys AS used
+                    WHERE
+                        used.idempotency_key = p_idempotency_key
+                        AND used.show_id = v_hold.show_id
+                );
             v_is_new_key := p_idempotency_key IS NOT NULL AND v_order.id IS NULL;
 
             SELECT
@@ -138,8 +148,14 @@ BEGIN
                     END
                 );
                 IF v_named IS DISTINCT FROM v_order THEN
-                    IF v_named.payment_intent_id IS DISTINCT FROM v_order.payment_intent_id THEN
-                        PERFORM {{ schema }}.remember_payment_intent(v_order);
+                    IF (v_named.payment_provider, v_named.payment_intent_id) IS DISTINCT FROM (
+                        COALESCE(v_order.payment_provider, v_named.payment_provider),
+                        v_order.payment_intent_id
+                    ) THEN
+                        PERFORM {{ schema }}.remember_payment_intent(
+                            v_show_id, v_order.id, v_order.payment_provider,
+                            v_order.payment_intent_id
+                        );
                     END IF;
                     UPDATE {{ schema }}.ticket_orders
                     SET
@@ -162,9 +178,7 @@ BEGIN
                 RAISE;
             WHEN lock_not_available OR deadlock_detected THEN
                 v_has_waited := true;
-                IF NOT {{ schema }}.wait_for_others(
-                    v_since, cardinality(v_order.seat_ids)
-                ) THEN
+                IF NOT {{ schema }}.wait_for_others(v_since) THEN
                     error_code := 'BUSY';
                     EXIT;
                 END IF;
@@ -196,17 +210,21 @@ BEGIN
             -- What is left of two seconds, should the log be locked.
             PERFORM set_config('lock_timeout', '900', true);
         END IF;
-        IF v_hold.id IS NULL THEN
+        IF v_reservation_id IS NULL THEN
             -- Not locked, or not there: for the log.
-            SELECT hold.*
-            INTO v_hold
+            SELECT
+                hold.show_id,
+                hold.id
+            INTO
+                v_show_id,
+                v_reservation_id
             FROM {{ schema }}.seat_reservations AS hold
             WHERE hold.reservation_token = p_reservation_token;
         END IF;
         error_message := {{ schema }}.error_message(error_code);
         PERFORM {{ schema }}.log_order_failure(
-            'create_ticket_order', error_code, error_message, v_hold.show_id,
-            p_reservation_id => v_hold.id, p_session_id => p_session_id, p_detail => v_detail
+            'create_ticket_order', error_code, error_message, v_show_id,
+            p_reservation_id => v_reservation_id, p_session_id => p_session_id, p_detail => v_detail
         );
     END IF;
     RETURN NEXT;

@@ -10,6 +10,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.end_holds(
 RETURNS integer
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET commit_siblings = 997
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 SET enable_bitmapscan = off

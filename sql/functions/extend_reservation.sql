@@ -16,6 +16,7 @@ LANGUAGE plpgsql
 SECURITY DEFINER
 ROWS 1
 SET search_path = pg_catalog, pg_temp
+SET commit_siblings = 997
 -- Of each wait, see wait_for_others(). The caller's own does not count.
 SET lock_timeout = '100ms'
 SET plan_cache_mode = 'force_generic_plan'
@@ -29,7 +30,6 @@ DECLARE
     v_show_id uuid;
     v_expires_at timestamptz;
     v_is_repeated boolean;
-    v_has_waited boolean := false;
     v_detail jsonb := '{}'::jsonb;
 BEGIN
     LOOP
@@ -81,7 +81,6 @@ BEGIN
             WHEN serialization_failure THEN
                 RAISE;
             WHEN lock_not_available OR deadlock_detected THEN
-                v_has_waited := true;
                 IF NOT {{ schema }}.wait_for_others(v_since) THEN
                     error_code := 'BUSY';
                     EXIT;
@@ -100,11 +99,6 @@ BEGIN
             0, v_settings.max_extensions - v_hold.extension_count
         );
     ELSE
-        IF NOT v_has_waited THEN
-            -- What is left of two seconds, should the log be locked. Without its line there is no
-            -- answer.
-            PERFORM set_config('lock_timeout', '900', true);
-        END IF;
         error_message := {{ schema }}.error_message(error_code);
         PERFORM {{ schema }}.log_reservation_failure(
             'extend_reservation', error_code, error_message, v_show_id, reservation_id,

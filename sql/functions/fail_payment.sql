@@ -18,6 +18,7 @@ LANGUAGE plpgsql
 SECURITY DEFINER
 ROWS 1
 SET search_path = pg_catalog, pg_temp
+SET commit_siblings = 997
 -- Of each wait, see wait_for_others(). The caller's own does not count.
 SET lock_timeout = '100ms'
 SET plan_cache_mode = 'force_generic_plan'
@@ -25,8 +26,11 @@ SET enable_seqscan = off
 AS $body$
 DECLARE
     v_since constant timestamptz := clock_timestamp();
-    v_order {{ schema }}.ticket_orders;
-    v_event {{ schema }}.payment_events;
+    -- Records: a row type would be looked up, and waited for, before the block begins.
+    v_order record;
+    v_reservation_id uuid;
+    v_old_status text;
+    v_event record;
     v_constraint text;
     v_has_waited boolean := false;
     v_detail jsonb := jsonb_build_object('event_id', left(p_event_id, 200));
@@ -43,6 +47,9 @@ BEGIN
 
         BEGIN
             v_order := {{ schema }}.lock_order(p_show_id, p_order_id);
+            order_id := v_order.id;
+            v_reservation_id := v_order.reservation_id;
+            v_old_status := v_order.status;
             status := v_order.status;
             SELECT seen.*
             INTO v_event
@@ -113,17 +120,16 @@ BEGIN
     END LOOP;
 
     success := error_code IS NULL;
-    order_id := v_order.id;
     IF NOT success THEN
         IF NOT v_has_waited THEN
             -- What is left of two seconds, should the log be locked.
             PERFORM set_config('lock_timeout', '900', true);
         END IF;
-        status := v_order.status;
+        status := v_old_status;
         error_message := {{ schema }}.error_message(error_code);
         PERFORM {{ schema }}.log_order_failure(
             'fail_payment', error_code, error_message, p_show_id, p_order_id,
-            v_order.reservation_id, p_old_status => v_order.status,
+            v_reservation_id, p_old_status => v_old_status,
             p_payment_provider => p_provider, p_detail => v_detail
         );
     END IF;

@@ -13,7 +13,7 @@ SET search_path = pg_catalog, pg_temp
 -- The bounds of partitions are printed by these, and read back.
 SET datestyle = 'ISO'
 SET timezone = 'UTC'
-ROWS 3
+ROWS 4
 AS $body$
 BEGIN
     FOR log IN SELECT logs.name FROM {{ schema }}.partitioned_logs() AS logs (name) LOOP

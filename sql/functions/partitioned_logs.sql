@@ -4,9 +4,10 @@ RETURNS SETOF text
 LANGUAGE sql
 IMMUTABLE
 SET search_path = pg_catalog, pg_temp
-ROWS 3
+ROWS 4
 AS $body$
-VALUES ('seat_reservation_audit_log'), ('ticket_order_audit_log'), ('api_request_log');
+VALUES
+('seat_reservation_audit_log'), ('ticket_order_audit_log'), ('api_request_log'), ('change_log');
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.partitioned_logs() IS

@@ -55,7 +55,7 @@ BEGIN
         WHERE
             upper_bound.value::timestamptz
             <= now() - make_interval(days => v_settings.audit_retention_days)
-            AND NOT {{ schema }}.is_restored_log(logs.name)
+            AND {{ schema }}.is_restored_log(logs.name) IS NOT TRUE
         ORDER BY child.relname
     LOOP
         BEGIN

@@ -12,6 +12,7 @@ LANGUAGE plpgsql
 SECURITY DEFINER
 ROWS 1
 SET search_path = pg_catalog, pg_temp
+SET commit_siblings = 997
 -- Of each wait, see wait_for_others(). The caller's own does not count.
 SET lock_timeout = '100ms'
 SET plan_cache_mode = 'force_generic_plan'
@@ -19,7 +20,11 @@ SET enable_seqscan = off
 AS $body$
 DECLARE
     v_since constant timestamptz := clock_timestamp();
-    v_order {{ schema }}.ticket_orders;
+    -- Records: a row type would be looked up, and waited for, before the block begins.
+    v_order record;
+    v_reservation_id uuid;
+    v_old_status text;
+    v_seat_count integer;
     v_seat_ids uuid[];
     v_ticket_ids uuid[];
     v_has_waited boolean := false;
@@ -29,6 +34,10 @@ BEGIN
     LOOP
         BEGIN
             v_order := {{ schema }}.lock_order(p_show_id, p_order_id);
+            order_id := v_order.id;
+            v_reservation_id := v_order.reservation_id;
+            v_old_status := v_order.status;
+            v_seat_count := cardinality(v_order.seat_ids);
             error_code := CASE
                 WHEN v_order.id IS NULL THEN 'NOT_FOUND'
                 WHEN v_order.status NOT IN ('paid', 'refund_due') THEN 'ORDER_NOT_REFUNDABLE'
@@ -135,9 +144,7 @@ BEGIN
                 RAISE;
             WHEN lock_not_available OR deadlock_detected THEN
                 v_has_waited := true;
-                IF NOT {{ schema }}.wait_for_others(
-                    v_since, cardinality(v_order.seat_ids)
-                ) THEN
+                IF NOT {{ schema }}.wait_for_others(v_since, v_seat_count) THEN
                     error_code := 'BUSY';
                     EXIT;
                 END IF;
@@ -149,7 +156,6 @@ BEGIN
     END LOOP;
 
     success := error_code IS NULL;
-    order_id := v_order.id;
     IF success THEN
         status := 'refunded';
         seats_released := cardinality(v_seat_ids);
@@ -158,11 +164,11 @@ BEGIN
             -- What is left of two seconds, should the log be locked.
             PERFORM set_config('lock_timeout', '900', true);
         END IF;
-        status := v_order.status;
+        status := v_old_status;
         error_message := {{ schema }}.error_message(error_code);
         PERFORM {{ schema }}.log_order_failure(
             'refund_order', error_code, error_message, p_show_id, p_order_id,
-            v_order.reservation_id, p_old_status => v_order.status, p_detail => v_detail
+            v_reservation_id, p_old_status => v_old_status, p_detail => v_detail
         );
     END IF;
     RETURN NEXT;

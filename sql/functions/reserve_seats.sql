@@ -26,6 +26,7 @@ LANGUAGE plpgsql
 SECURITY DEFINER
 ROWS 1
 SET search_path = pg_catalog, pg_temp
+SET commit_siblings = 997
 -- Of each wait, see wait_for_others(). The caller's own does not count.
 SET lock_timeout = '100ms'
 -- A custom plan for = ANY(p_seat_ids) always looks cheaper, and making it anew costs more than the
@@ -139,7 +140,7 @@ BEGIN
 
                 SELECT
                     CASE WHEN expires_at > v_now THEN v_look.hold_id END,
-                    sum(claim.price_in_cents),
+                    sum(claim.price_in_cents)::bigint,
                     min(claim.currency)
                 INTO
                     reservation_id,
@@ -300,11 +301,6 @@ BEGIN
             IF v_look.async_conflict_log AND pg_current_xact_id_if_assigned() IS NULL THEN
                 PERFORM set_config('synchronous_commit', 'off', true);
             END IF;
-        END IF;
-        IF NOT v_has_waited THEN
-            -- What is left of two seconds, should the log be locked. Without its line there is no
-            -- answer.
-            PERFORM set_config('lock_timeout', '900', true);
         END IF;
         error_message := {{ schema }}.error_message(error_code);
         PERFORM {{ schema }}.log_reservation_failure(

@@ -8,6 +8,7 @@ CREATE OR REPLACE FUNCTION {{ schema }}.retake_seats(
 RETURNS boolean
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET commit_siblings = 997
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 AS $body$

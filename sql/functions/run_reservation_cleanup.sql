@@ -16,11 +16,12 @@ DECLARE
     v_orders_at_once constant integer := 100;
     -- Portions of holds that are over, each of one show. Texts: there is no array of arrays of
     -- different lengths.
-    v_show_ids pg_catalog.uuid[] := '{}';
+    v_show_ids pg_catalog.uuid[] := '{}'::pg_catalog.uuid[];
     v_reservation_ids pg_catalog.text[];
     v_portion integer := 0;
-    v_after_expires_at pg_catalog.timestamptz := '-infinity';
-    v_after_id pg_catalog.uuid := '00000000-0000-0000-0000-000000000000';
+    v_after_expires_at pg_catalog.timestamptz := '-infinity'::pg_catalog.timestamptz;
+    v_after_id pg_catalog.uuid
+        := '00000000-0000-0000-0000-000000000000'::pg_catalog.uuid;
     v_ended record;
     v_cancelled integer;
     v_is_done boolean := false;

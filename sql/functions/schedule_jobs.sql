@@ -54,7 +54,8 @@ BEGIN
         action := v_unavailable;
         IF v_unavailable IS NULL THEN
             action := 'scheduled';
-            -- Ours by what it runs, or by its name, which is unique among the jobs of a role.
+            -- Ours by what it runs, or by its name, which is unique among the jobs of a role. One of
+            -- that name which runs the same in another schema belongs to another installation.
             FOR v_current IN EXECUTE
                 $query$
                 SELECT
@@ -82,7 +83,16 @@ BEGIN
                 IF NOT (v_current.is_here OR v_current.is_stale)
                     OR (
                         v_current.command <> v_job.command
-                        AND v_current.command NOT LIKE '%' || v_job.routine || '(%'
+                        AND (
+                            strpos(v_current.command, v_job.routine || '(') = 0
+                            OR (
+                                strpos(v_current.command, '.' || v_job.routine || '(') > 0
+                                AND strpos(
+                                    ' ' || v_current.command,
+                                    format(' %I.%I(', {{ schema | literal }}, v_job.routine)
+                                ) = 0
+                            )
+                        )
                     )
                 THEN
                     RAISE EXCEPTION 'job "%" is already used for: %',

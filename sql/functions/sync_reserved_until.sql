@@ -5,6 +5,7 @@ RETURNS trigger
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET commit_siblings = 997
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 AS $body$

@@ -13,20 +13,23 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
-    -- In milliseconds. Two seconds are promised: some are for the last try and its line in the log.
-    v_left constant integer := 1850 - 1000 * extract(EPOCH FROM clock_timestamp() - p_since);
+    -- In milliseconds. Two seconds are promised: some are for the last try, and its line in a log
+    -- that may be locked, too.
+    v_left constant integer := (
+        1700 - 1000 * extract(EPOCH FROM clock_timestamp() - p_since)
+    )::integer;
 BEGIN
     -- A row may cost two waits: for the turn among those who wait for it, and for who has it. No
     -- limit at all is what 0 would mean.
     PERFORM set_config(
         'lock_timeout',
         CASE
-            WHEN v_left > 50 THEN GREATEST(1, v_left / (2 * GREATEST(p_rows, 10)))
-            ELSE 100
+            WHEN v_left > 0 THEN GREATEST(1, v_left / (2 * GREATEST(p_rows, 10)))
+            ELSE 250
         END::text,
         true
     );
-    RETURN v_left > 50;
+    RETURN v_left > 0;
 END;
 $body$;
 

@@ -20,7 +20,9 @@ INSERT INTO {{ schema }}.metric_watermarks (log, system_identifier)
 SELECT
     logs.name,
     {{ schema }}.system_identifier()
-FROM {{ schema }}.partitioned_logs() AS logs (name);
+FROM {{ schema }}.partitioned_logs() AS logs (name)
+-- Nothing is counted of what is changed by hand.
+WHERE logs.name <> 'change_log';
 
 COMMENT ON TABLE {{ schema }}.metric_watermarks IS
 'How far each log has been rolled up into the tables that the monitoring views read.';

@@ -35,8 +35,8 @@ COMMENT ON COLUMN {{ schema }}.reservation_seats.show_seat_id IS 'The seat.';
 COMMENT ON COLUMN {{ schema }}.reservation_seats.show_id IS
 'The show of both; distribution column.';
 COMMENT ON COLUMN {{ schema }}.reservation_seats.price_in_cents IS
-'Price when the seat was held, in hundredths of the currency: what the buyer was told is what is '
-'charged.';
+'Price when the seat was held, in the minor unit of the currency: what the buyer was told is what '
+'is charged.';
 COMMENT ON COLUMN {{ schema }}.reservation_seats.currency IS
 'ISO 4217 code when the seat was held.';
 COMMENT ON COLUMN {{ schema }}.reservation_seats.released_at IS

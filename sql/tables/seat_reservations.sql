@@ -5,7 +5,7 @@ CREATE TABLE {{ schema }}.seat_reservations (
     -- The first half is time-ordered for the sake of the index, the second is 122 random bits.
     reservation_token text NOT NULL
     DEFAULT encode(uuid_send({{ schema }}.uuid_v7()) || uuid_send(gen_random_uuid()), 'hex'),
-    -- Bounded by type: every statement that writes parses each CHECK of the table anew, 2 µs
+    -- Bounded by type: every statement that writes parses each CHECK of the table anew, 2 us
     -- apiece, and this one is hot.
     session_id varchar(200) NOT NULL,
     user_id varchar(200),

@@ -41,7 +41,7 @@ COMMENT ON COLUMN {{ schema }}.show_seats.reserved_by IS
 COMMENT ON COLUMN {{ schema }}.show_seats.reserved_until IS
 'When the hold is over: a copy of seat_reservations.expires_at, kept by a trigger.';
 COMMENT ON COLUMN {{ schema }}.show_seats.price_in_cents IS
-'Price in hundredths of the currency of the show.';
+'Price in the minor unit of the currency of the show, see currencies.';
 COMMENT ON CONSTRAINT show_seats_pkey ON {{ schema }}.show_seats IS
 'The id leads and serves look-ups by id alone; the show makes references across shows impossible.';
 COMMENT ON CONSTRAINT show_seats_show_id_section_row_label_seat_number_key

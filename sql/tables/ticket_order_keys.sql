@@ -9,8 +9,8 @@ CREATE TABLE {{ schema }}.ticket_order_keys (
     FOREIGN KEY (order_id, show_id) REFERENCES {{ schema }}.ticket_orders (id, show_id)
 );
 
-CREATE INDEX ticket_order_keys_order_id_show_id_idx
-ON {{ schema }}.ticket_order_keys (order_id, show_id);
+-- Without the show: a look-up by key and show is not to be mistaken for one that it could serve.
+CREATE INDEX ticket_order_keys_order_id_idx ON {{ schema }}.ticket_order_keys (order_id);
 
 COMMENT ON TABLE {{ schema }}.ticket_order_keys IS
 'Idempotency keys of create_ticket_order(), each with the one order that it names.';
@@ -22,5 +22,5 @@ COMMENT ON CONSTRAINT ticket_order_keys_pkey ON {{ schema }}.ticket_order_keys I
 'A key names one order within a show.';
 COMMENT ON CONSTRAINT ticket_order_keys_order_id_show_id_fkey ON {{ schema }}.ticket_order_keys IS
 'The order exists, and is of the same show.';
-COMMENT ON INDEX {{ schema }}.ticket_order_keys_order_id_show_id_idx IS
+COMMENT ON INDEX {{ schema }}.ticket_order_keys_order_id_idx IS
 'Serves the keys of an order.';

@@ -43,6 +43,8 @@ CREATE TRIGGER ticketing_settings_keep_row
 BEFORE DELETE OR TRUNCATE ON {{ schema }}.ticketing_settings
 FOR EACH STATEMENT EXECUTE FUNCTION {{ schema }}.refuse_change('Change the row with UPDATE.');
 
+ALTER TABLE {{ schema }}.ticketing_settings ENABLE ALWAYS TRIGGER ticketing_settings_keep_row;
+
 COMMENT ON TABLE {{ schema }}.ticketing_settings IS
 'The policy of the shop, in one row. UPDATE it: the next call goes by it. It cannot be deleted.';
 COMMENT ON COLUMN {{ schema }}.ticketing_settings.singleton IS 'Always true: there is one row.';

@@ -73,7 +73,7 @@ findings (check_name, severity, message, value, unit) AS (
         2,
         'the cleanup has never run: schedule it' AS message,
         NULL::double precision,
-        's'
+        's' AS unit
     FROM job
     WHERE job.scheduler = 'none'
     UNION ALL
@@ -85,7 +85,7 @@ findings (check_name, severity, message, value, unit) AS (
             ELSE format('nothing has run the cleanup since %s: start it again', job.scheduler)
         END,
         job.last_run_age_seconds,
-        's'
+        's' AS unit
     FROM job
     WHERE
         job.scheduler_alive = 0
@@ -96,7 +96,7 @@ findings (check_name, severity, message, value, unit) AS (
         2,
         cause.problem,
         job.last_run_age_seconds,
-        's'
+        's' AS unit
     FROM {{ schema }}.cleanup_job_problem() AS cause (problem)
     CROSS JOIN job
     WHERE cause.problem IS NOT NULL
@@ -134,7 +134,7 @@ findings (check_name, severity, message, value, unit) AS (
             ELSE 'the logs are rolled up'
         END,
         GREATEST(mark.age_seconds, mark.waiting_seconds),
-        's'
+        's' AS unit
     FROM mark
     CROSS JOIN alert AS late
     WHERE late.alert_name = 'rollup_late'
@@ -210,7 +210,7 @@ findings (check_name, severity, message, value, unit) AS (
         GREATEST(
             extract(EPOCH FROM min(partitions.ends_at) OVER () - now())::double precision, 0
         ),
-        's'
+        's' AS unit
     FROM {{ schema }}.log_partitions() AS partitions
     UNION ALL
     SELECT
@@ -229,7 +229,7 @@ findings (check_name, severity, message, value, unit) AS (
             ELSE 'partitions are there for the months to come'
         END,
         CASE WHEN alert.firing = 1 THEN alert.value END,
-        's'
+        's' AS unit
     FROM alert
     WHERE alert.alert_name = 'maintenance_behind'
     UNION ALL
@@ -258,7 +258,7 @@ findings (check_name, severity, message, value, unit) AS (
         3,
         'never checked: run check_invariants()' AS message,
         NULL::double precision,
-        's'
+        's' AS unit
     WHERE NOT EXISTS (SELECT FROM {{ schema }}.invariant_checks)
     UNION ALL
     SELECT
@@ -274,7 +274,7 @@ findings (check_name, severity, message, value, unit) AS (
             ELSE 'connections are left'
         END,
         pool.used_pct,
-        '%'
+        '%' AS unit
     FROM (
         SELECT
             100.0::double precision * sum(by_state.connections)

@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -50,6 +51,22 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "breaks_invariants: the test breaks an invariant of the tables on purpose"
     )
+    config.addinivalue_line(
+        "markers", "this_month: the test wants partitions that were made in the month that it is"
+    )
+
+
+MONTH_OF_THE_RUN = f"{datetime.now(UTC):%Y-%m}"
+
+
+@pytest.fixture(autouse=True)
+def month_has_not_turned(request: pytest.FixtureRequest) -> None:
+    """Databases are made when the run begins, and nobody maintains their partitions at midnight."""
+    if request.node.get_closest_marker("this_month") is None:
+        return
+    when_the_test_ends = datetime.now(UTC) + timedelta(seconds=20)
+    if f"{when_the_test_ends:%Y-%m}" != MONTH_OF_THE_RUN:
+        pytest.skip(f"the databases of this run were made in {MONTH_OF_THE_RUN}")
 
 
 def enter(connection: Connection) -> Connection:

@@ -29,9 +29,10 @@ from hypothesis.stateful import (
 from psycopg import sql
 from psycopg.rows import tuple_row
 
+from tests.behaviour.answers import COLUMNS
 from tests.behaviour.conftest import enter
+from tests.behaviour.laws import broken_laws
 from tests.behaviour.model import (
-    COLUMNS,
     NIL,
     Hold,
     Model,
@@ -41,7 +42,6 @@ from tests.behaviour.model import (
     Settings,
     Show,
     Tables,
-    broken_laws,
 )
 from tests.conftest import NAMES, Connect
 
@@ -95,6 +95,23 @@ TABLES = {
             "error_message",
             "created_at",
             "paid_at",
+            "cancel_reason",
+            "refunded_amount_in_cents",
+        ),
+    ),
+    "ticket_order_keys": (("show_id", "idempotency_key"), ("order_id",)),
+    "payment_intents": (("payment_provider", "payment_intent_id", "order_id"), ("show_id",)),
+    "refunds": (
+        ("payment_provider", "payment_event_id", "order_id"),
+        (
+            "show_id",
+            "ticket_ids",
+            "amount_in_cents",
+            "currency",
+            "reason",
+            "status",
+            "created_at",
+            "done_at",
         ),
     ),
     "tickets": (
@@ -102,10 +119,9 @@ TABLES = {
         ("id", "ticket_code", "show_id", "price_in_cents", "currency", "status", "created_at"),
     ),
     "payment_events": (
-        ("provider", "event_id", "show_id"),
+        ("provider", "event_id", "kind", "order_id"),
         (
-            "order_id",
-            "kind",
+            "show_id",
             "amount_in_cents",
             "success",
             "order_status",
@@ -132,7 +148,15 @@ LOGS = {
     ),
 }
 TIMES = frozenset(
-    {"expires_at", "reserved_until", "created_at", "ended_at", "released_at", "paid_at"}
+    {
+        "expires_at",
+        "reserved_until",
+        "created_at",
+        "ended_at",
+        "released_at",
+        "paid_at",
+        "done_at",
+    }
 )
 SETS = frozenset({"seat_ids", "ticket_ids", "reservation_ids"})
 
@@ -627,6 +651,15 @@ class TicketMachine(RuleBasedStateMachine):
     ) -> str | MultipleResults[str]:
         return self.order(token, caller, key, provider, f"intent of {key}"[:100])
 
+    @rule(token=a_token, key=keys)
+    def go_on_though_the_show_is_cancelled(self, token: str, key: str) -> None:
+        hold = self.hold_of(token)
+        number, status = self.show_ids.index(hold.show.id), hold.show.status
+        self.set_the_show(number, "cancelled")
+        self._extend(hold.token, hold.session_id)
+        self._order(hold.token, hold.session_id, key)
+        self.set_the_show(number, status)
+
     # --- what payment providers do --------------------------------------------------------------
 
     def _confirm(self, *arguments: Any) -> None:
@@ -714,8 +747,8 @@ class TicketMachine(RuleBasedStateMachine):
             show = self.show_of(about)
         elif twist == "other provider":
             provider = "adyen" if provider == "stripe" else "stripe"
-        known = (provider, event_id, show) in self.model.events
-        if known:
+        kind = "failure" if function == "fail" else "payment"
+        if (provider, event_id, kind, about.id) in self.model.events:
             self.count("event", "repeated")
         if function == "fail":
             self._fail(show, about.id, provider, event_id, "declined again")
@@ -836,6 +869,7 @@ class TicketMachine(RuleBasedStateMachine):
             extension_minutes=st.sampled_from((1, 5)),
             max_extensions=st.sampled_from((0, 1, 3)),
             max_hold_minutes=st.sampled_from((12, 18, 60)),
+            order_minutes=st.sampled_from((1, 5, 30)),
             max_seats_per_reservation=st.sampled_from((1, 3, 10)),
             async_conflict_log=st.booleans(),
         )

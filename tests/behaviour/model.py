@@ -6,7 +6,7 @@ transaction, and `given`, the database's answer, from which it takes what nobody
 ids and secrets, and when exactly a hold began, a little later than its transaction. Whether there
 should be any, the model decides for itself.
 
-Ids are texts, times are aware datetimes, money is in hundredths of the currency.
+Ids are texts, times are aware datetimes, money is in the minor unit of the currency.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,105 +14,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from tests.behaviour.answers import COLUMNS, Words, message
+
 Row = dict[str, Any]
 Key = tuple[str, ...]
 Tables = dict[str, dict[Key, Row]]
 
 NIL = "00000000-0000-0000-0000-000000000000"
-
-# What each function answers, in this order.
-COLUMNS = {
-    "reserve_seats": (
-        "success",
-        "reservation_id",
-        "reservation_token",
-        "expires_at",
-        "seat_count",
-        "total_amount_in_cents",
-        "currency",
-        "error_code",
-        "error_message",
-    ),
-    "extend_reservation": (
-        "success",
-        "reservation_id",
-        "expires_at",
-        "extensions_remaining",
-        "error_code",
-        "error_message",
-    ),
-    "release_reservation": (
-        "success",
-        "reservation_id",
-        "seats_released",
-        "error_code",
-        "error_message",
-    ),
-    "create_ticket_order": (
-        "success",
-        "order_id",
-        "status",
-        "total_amount_in_cents",
-        "currency",
-        "error_code",
-        "error_message",
-    ),
-    "confirm_payment": (
-        "success",
-        "order_id",
-        "status",
-        "ticket_ids",
-        "error_code",
-        "error_message",
-    ),
-    "fail_payment": ("success", "order_id", "status", "error_code", "error_message"),
-    "refund_order": (
-        "success",
-        "order_id",
-        "status",
-        "seats_released",
-        "error_code",
-        "error_message",
-    ),
-    "cleanup_expired_seat_reservations": (
-        "total_reservations_expired",
-        "total_seats_released",
-        "reservation_ids",
-    ),
-    "get_reservation_statistics": (
-        "total_created",
-        "total_completed",
-        "total_expired",
-        "total_released",
-        "total_extended",
-        "total_failed",
-        "avg_hold_seconds",
-        "expiration_rate",
-    ),
-}
-
-
-class Words:
-    """Equal to any sentence that the guide's queries would not take for a conflict over seats."""
-
-    def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, str)
-            and bool(other.strip())
-            and "taken by another" not in other
-            and "constraint" not in other
-        )
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __repr__(self) -> str:
-        return "<a sentence>"
-
-
-def message(code: str) -> object:
-    if code == "SEATS_UNAVAILABLE":
-        return "One or more seats were taken by another customer"
-    return Words()
 
 
 @dataclass(frozen=True)
@@ -121,6 +29,7 @@ class Settings:
     extension_minutes: int = 5
     max_extensions: int = 3
     max_hold_minutes: int = 60
+    order_minutes: int = 5
     max_seats_per_reservation: int = 10
     async_conflict_log: bool = False  # changes nothing that can be seen while the server lives
 
@@ -192,7 +101,17 @@ class Order:
     status: str = "pending"
     error_message: str | None = None
     paid_at: datetime | None = None
+    cancel_reason: str | None = None
+    refunded: int = 0
+    # Payments that it named before, oldest first: provider and intent.
+    earlier: dict[tuple[str, str], None] = field(default_factory=dict)
     ticket_ids: tuple[str, ...] = ()
+
+    def name_payment(self, provider: str | None, intent: str | None) -> None:
+        same = (self.payment_provider or provider, self.payment_intent_id) == (provider, intent)
+        if not same and self.payment_intent_id is not None:
+            self.earlier.setdefault((self.payment_provider or "", self.payment_intent_id))
+        self.payment_provider, self.payment_intent_id = provider, intent
 
     @property
     def show(self) -> Show:
@@ -222,6 +141,18 @@ class Event:
     answer: Row
 
 
+@dataclass
+class Refund:
+    """Money to give back, by the event that it came with."""
+
+    order: Order
+    amount_in_cents: int
+    reason: str
+    created_at: datetime
+    ticket_ids: list[str] = field(default_factory=list)
+    done_at: datetime | None = None
+
+
 def too_long(limit: int, *values: str | None) -> bool:
     return any(value is not None and len(value) > limit for value in values)
 
@@ -242,7 +173,10 @@ class Model:
     holds: dict[str, Hold] = field(default_factory=dict)
     orders: dict[str, Order] = field(default_factory=dict)
     tickets: dict[tuple[str, str], Ticket] = field(default_factory=dict)
-    events: dict[tuple[str, str, str], Event] = field(default_factory=dict)
+    keys: dict[tuple[str, str], Order] = field(default_factory=dict)
+    # By provider, event, kind and order; by provider, event and order.
+    events: dict[tuple[str, str, str, str], Event] = field(default_factory=dict)
+    refunds: dict[tuple[str, str, str], Refund] = field(default_factory=dict)
     # Lines that the present step must leave in the logs, and all lines about holds so far.
     hold_log: list[Row] = field(default_factory=list)
     order_log: list[Row] = field(default_factory=list)
@@ -499,39 +433,46 @@ class Model:
         if code is None and hold is not None:
             if (key is not None and blank(key)) or too_long(200, key, provider, intent):
                 code = "INVALID_INPUT"
-            elif key is not None:
-                order = self._by_key(hold.show, key)
+            else:
+                order = self.keys.get((hold.show.id, str(key)))
                 if order is not None and order.hold is not hold:
                     code = "IDEMPOTENCY_KEY_REUSED"
-            if code is None and order is None:
-                code = self._why_not_use(now, hold, session_id)
+                elif hold.show.status == "cancelled":
+                    code = "SHOW_NOT_ON_SALE"
+                elif order is None or order.status not in ("pending", "failed", "paid"):
+                    code = self._why_not_use(now, hold, session_id)
+                    if code is None and order is not None:
+                        code = "IDEMPOTENCY_KEY_REUSED"
         if code is not None or hold is None:
             return self._refuse_order(
                 now, "create_ticket_order", str(code), hold=hold, session_id=session_id
             )
+        order = order or self._pending(hold)
         if order is None:
-            order = self._pending(hold)
-            if order is None:
-                order = Order(
-                    id=given["order_id"],
-                    hold=hold,
-                    prices={
-                        seat: claim.price_in_cents
-                        for seat, claim in hold.claims.items()
-                        if claim.live
-                    },
-                    idempotency_key=key,
-                    payment_provider=provider,
-                    payment_intent_id=intent,
-                    created_at=now,
-                )
-                self.orders[order.id] = order
-                self._log_order(now, order, None)
-            else:
-                # The first word counts: a key belongs to the order that was stored with it.
-                order.idempotency_key = order.idempotency_key or key
-                order.payment_provider = order.payment_provider or provider
-                order.payment_intent_id = order.payment_intent_id or intent
+            hold.expires_at = max(hold.expires_at, now + minutes(self.settings.order_minutes))
+            order = Order(
+                id=given["order_id"],
+                hold=hold,
+                prices={
+                    seat: claim.price_in_cents for seat, claim in hold.claims.items() if claim.live
+                },
+                idempotency_key=key,
+                payment_provider=provider,
+                payment_intent_id=intent,
+                created_at=now,
+            )
+            self.orders[order.id] = order
+            self._log_order(now, order, None)
+        elif order.status in ("pending", "failed"):
+            # The last word counts, and what was named before is remembered.
+            order.idempotency_key = order.idempotency_key or key
+            known = order.payment_provider
+            goes_on = provider is None or known in (None, provider)
+            order.name_payment(
+                provider or known, intent or (order.payment_intent_id if goes_on else None)
+            )
+        if key is not None:
+            self.keys[hold.show.id, key] = order
         return self._answer(
             "create_ticket_order",
             order_id=order.id,
@@ -556,9 +497,15 @@ class Model:
             return self._refuse_payment(
                 now, "confirm_payment", code, show_id, order_id, None, provider, amount
             )
-        key = (str(provider), str(event_id), str(show_id))
-        if key in self.events:
-            return dict(self.events[key].answer)
+        key = (str(provider), str(event_id), "payment", str(order_id))
+        known = self.events.get(key) if order is not None else None
+        if known is not None and known.amount_in_cents == amount:
+            return dict(known.answer)
+        if known is not None:
+            return self._refuse_payment(
+                now, "confirm_payment", "EVENT_MISMATCH", show_id, order_id, order, provider, amount
+            )
+        reason = None
         if order is None:
             code = "NOT_FOUND"
         elif amount != order.total:
@@ -575,7 +522,11 @@ class Model:
                 status = "paid"
             else:
                 status = "refund_due"
-            order.payment_provider = order.payment_provider or provider
+                cancelled = order.show.status == "cancelled"
+                reason = "show_cancelled" if cancelled else "late_payment"
+            named = [*order.earlier, (order.payment_provider, order.payment_intent_id)]
+            its = [intent for by, intent in named if intent and (by or provider) == provider]
+            order.name_payment(provider, event_id if event_id in its or not its else its[-1])
             order.paid_at = now
             self._change(now, order, status)
             answer = self._answer(
@@ -584,14 +535,21 @@ class Model:
                 status=status,
                 ticket_ids=sorted(order.ticket_ids),
             )
+        if code == "AMOUNT_MISMATCH":
+            reason = "amount_mismatch"
+        elif code == "ORDER_NOT_PAYABLE":
+            reason = "double_payment"
         if order is not None:
             self.events[key] = Event(order, "payment", amount, now, answer)
+            if reason is not None and amount is not None and amount > 0:
+                self.refunds[key[0], key[1], order.id] = Refund(order, amount, reason, now)
         return dict(answer)
 
     def _take_seats(self, now: datetime, order: Order) -> bool:
         """Whether the order's seats are its reservation's, taken again if the hold was over."""
         hold = order.hold
-        if order.status == "cancelled" or order.show.status == "cancelled":
+        given_up = order.status == "cancelled" and order.cancel_reason != "overdue"
+        if given_up or order.show.status == "cancelled":
             return False
         if hold.active and not hold.over(now):
             return True
@@ -624,6 +582,7 @@ class Model:
         order.ticket_ids = tuple(given["ticket_ids"] or ())
         for other in self.orders.values():
             if other.hold is hold and other is not order and other.status in ("pending", "failed"):
+                other.cancel_reason = "superseded"
                 self._change(now, other, "cancelled")
 
     def fail(
@@ -641,8 +600,8 @@ class Model:
             return self._refuse_payment(
                 now, "fail_payment", code, show_id, order_id, None, provider, None
             )
-        key = (str(provider), str(event_id), str(show_id))
-        if key in self.events:
+        key = (str(provider), str(event_id), "failure", str(order_id))
+        if order is not None and key in self.events:
             first = self.events[key].answer
             return {column: first[column] for column in COLUMNS["fail_payment"]}
         if order is None:
@@ -679,6 +638,29 @@ class Model:
         for key in sold:
             self.tickets[key].status = "refunded"
             order.hold.claims[key[1]].released_at = now
+        if order.status == "paid":
+            came_with = next(
+                key
+                for key, event in self.events.items()
+                if event.order is order
+                and event.answer["status"] == "paid"
+                and key[2] == "payment"
+                and event.answer["success"]
+            )
+            cancelled = order.show.status == "cancelled"
+            self.refunds[came_with[0], came_with[1], order.id] = Refund(
+                order,
+                order.total,
+                "show_cancelled" if cancelled else "tickets_cancelled",
+                now,
+                sorted(order.ticket_ids),
+                now,
+            )
+        else:
+            for row in self.refunds.values():
+                if row.order is order and row.reason in ("late_payment", "show_cancelled"):
+                    row.done_at = now
+        order.refunded = order.total
         self._change(now, order, "refunded")
         return self._answer(
             "refund_order", order_id=order.id, status="refunded", seats_released=len(sold)
@@ -749,8 +731,32 @@ class Model:
                     "error_message": order.error_message,
                     "created_at": order.created_at,
                     "paid_at": order.paid_at,
+                    "cancel_reason": order.cancel_reason,
+                    "refunded_amount_in_cents": order.refunded,
                 }
                 for order in self.orders.values()
+            },
+            "ticket_order_keys": {
+                (show_id, key): {"order_id": order.id}
+                for (show_id, key), order in self.keys.items()
+            },
+            "payment_intents": {
+                (provider, intent, order.id): {"show_id": order.show.id}
+                for order in self.orders.values()
+                for provider, intent in order.earlier
+            },
+            "refunds": {
+                key: {
+                    "show_id": row.order.show.id,
+                    "ticket_ids": row.ticket_ids,
+                    "amount_in_cents": row.amount_in_cents,
+                    "currency": row.order.show.currency,
+                    "reason": row.reason,
+                    "status": "due" if row.done_at is None else "done",
+                    "created_at": row.created_at,
+                    "done_at": row.done_at,
+                }
+                for key, row in self.refunds.items()
             },
             "tickets": {
                 key: {
@@ -764,8 +770,7 @@ class Model:
             },
             "payment_events": {
                 key: {
-                    "order_id": event.order.id,
-                    "kind": event.kind,
+                    "show_id": event.order.show.id,
                     "amount_in_cents": event.amount_in_cents,
                     "success": event.answer["success"],
                     "order_status": event.answer["status"],
@@ -836,16 +841,6 @@ class Model:
         order = self.orders.get(str(order_id))
         return order if order is not None and order.show.id == show_id else None
 
-    def _by_key(self, show: Show, key: str) -> Order | None:
-        return next(
-            (
-                order
-                for order in self.orders.values()
-                if order.show is show and order.idempotency_key == key
-            ),
-            None,
-        )
-
     def _pending(self, hold: Hold) -> Order | None:
         return next(
             (
@@ -887,6 +882,7 @@ class Model:
     def _cancel_unpaid(self, now: datetime, hold: Hold) -> None:
         for order in self.orders.values():
             if order.hold is hold and order.status in ("pending", "failed"):
+                order.cancel_reason = "released"
                 self._change(now, order, "cancelled")
 
     def _change(self, now: datetime, order: Order, status: str) -> None:
@@ -1041,77 +1037,3 @@ class Model:
         if "ticket_ids" in answer:
             answer["ticket_ids"] = []
         return answer
-
-
-def broken_laws(tables: Tables) -> list[str]:
-    """What must hold in the tables whatever has been called. Knows nothing of the model."""
-    broken = []
-    holds, orders = tables["seat_reservations"], tables["ticket_orders"]
-    live: dict[str, list[str]] = {}
-    held: dict[str, list[str]] = {}
-    for (hold_id, seat_id), claim in tables["reservation_seats"].items():
-        if claim["released_at"] is None:
-            live.setdefault(seat_id, []).append(hold_id)
-            held.setdefault(hold_id, []).append(seat_id)
-            if holds[hold_id,]["status"] not in ("active", "completed"):
-                broken.append(f"ended hold {hold_id} still claims {seat_id}")
-    valid: dict[str, list[str]] = {}
-    paid_for: dict[str, list[tuple[str, int]]] = {}
-    for (order_id, seat_id), ticket in tables["tickets"].items():
-        if ticket["status"] == "valid":
-            valid.setdefault(seat_id, []).append(order_id)
-            paid_for.setdefault(order_id, []).append((seat_id, ticket["price_in_cents"]))
-
-    for (seat_id,), seat in tables["show_seats"].items():
-        claims, tickets = live.get(seat_id, []), valid.get(seat_id, [])
-        if len(claims) > 1 or len(tickets) > 1:
-            broken.append(f"seat {seat_id} is booked twice")
-        elif (seat["status"] in ("reserved", "sold")) != bool(claims):
-            broken.append(f"seat {seat_id} is {seat['status']}, claimed by {claims}")
-        elif (seat["status"] == "sold") != bool(tickets):
-            broken.append(f"seat {seat_id} is {seat['status']}, tickets of {tickets}")
-        if seat["status"] == "reserved":
-            hold = holds.get((seat["reserved_by"],), {})
-            if not (
-                claims == [seat["reserved_by"]]
-                and hold["status"] == "active"
-                and hold["expires_at"] == seat["reserved_until"]
-            ):
-                broken.append(f"seat {seat_id} is not reserved by its hold")
-        elif (seat["reserved_by"], seat["reserved_until"]) != (None, None):
-            broken.append(f"seat {seat_id} is {seat['status']} and says by whom it is reserved")
-
-    sessions = [
-        (hold["show_id"], hold["session_id"]) for hold in holds.values() if hold["is_active"]
-    ]
-    if len(sessions) != len(set(sessions)):
-        broken.append("a session has two active holds in one show")
-    settled = {order["reservation_id"] for order in orders.values() if order["paid_at"]}
-    for (hold_id,), hold in holds.items():
-        if hold["status"] == "active" and not held.get(hold_id):
-            broken.append(f"hold {hold_id} holds nothing")
-        if hold["status"] == "completed" and hold_id not in settled:
-            broken.append(f"hold {hold_id} was completed without money")
-
-    open_orders = [
-        order["reservation_id"]
-        for order in orders.values()
-        if order["status"] in ("pending", "paid")
-    ]
-    if len(open_orders) != len(set(open_orders)):
-        broken.append("a reservation has two orders that are open or paid")
-    for (order_id,), order in orders.items():
-        tickets_of = sorted(paid_for.get(order_id, []))
-        if order["status"] != "paid" and tickets_of:
-            broken.append(f"order {order_id} is {order['status']} and has valid tickets")
-        if order["status"] == "paid" and (
-            [seat for seat, _ in tickets_of] != order["seat_ids"]
-            or sum(price for _, price in tickets_of) != order["total_amount_in_cents"]
-        ):
-            broken.append(f"order {order_id} is paid, its tickets are {tickets_of}")
-    for key, event in tables["payment_events"].items():
-        order = orders[event["order_id"],]
-        money_came = event["success"] and event["kind"] == "payment"
-        if money_came and order["status"] not in ("paid", "refund_due", "refunded"):
-            broken.append(f"the money of event {key} has disappeared")
-    return broken

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -246,7 +246,8 @@ class AllHoldsEnd:
 
 def write(connection: Connection, *happenings: Happening, now: datetime | None = None) -> None:
     """Make history, as seen from `now`: by default the connection's."""
-    now = now or value(connection, "SELECT now()")
+    # In UTC, since Python reckons with the hands of the clock, which jump twice a year elsewhere.
+    now = (now or value(connection, "SELECT now()")).astimezone(UTC)
     for happening in happenings:
         happening.write(connection, now)
 

@@ -22,6 +22,9 @@ from tests.behaviour.conftest import (
 )
 from tests.conftest import Connect, Database, quoted
 
+# Those that are counted, and the one of changes by hand.
+ALL_LOGS = (*LOGS, "change_log")
+
 
 def fill(connection: Connection) -> None:
     """A row in each partition of each log."""
@@ -29,6 +32,7 @@ def fill(connection: Connection) -> None:
         (RESERVATION_LOG, "event_type, show_id", "'created', gen_random_uuid()"),
         (ORDER_LOG, "new_status, show_id", "'pending', gen_random_uuid()"),
         ("api_request_log", "endpoint, method, status_code, duration_ms", "'/', 'GET', 200, 1"),
+        ("change_log", "table_name, operation, row_key", "'shows', 'delete', '{}'"),
     ]:
         connection.execute(
             f"INSERT INTO {log} ({columns}, created_at) SELECT {values}, month"
@@ -68,7 +72,7 @@ def assert_append_only(connection: Connection, log: str) -> None:
 
 
 @pytest.mark.parametrize("role", ["origin", "replica", "local"])
-@pytest.mark.parametrize("log", LOGS)
+@pytest.mark.parametrize("log", ALL_LOGS)
 def test_nobody_changes_a_log_or_a_partition_of_it(
     connection: Connection, log: str, role: str
 ) -> None:
@@ -81,7 +85,7 @@ def test_nobody_changes_a_log_or_a_partition_of_it(
     assert tables(connection) == before
 
 
-@pytest.mark.parametrize("log", LOGS)
+@pytest.mark.parametrize("log", ALL_LOGS)
 def test_all_logs_cannot_be_emptied_by_way_of_another_table(
     connection: Connection, log: str
 ) -> None:
@@ -244,4 +248,4 @@ def test_every_log_is_among_those_that_are_tested(connection: Connection) -> Non
         "SELECT relname FROM pg_class WHERE relkind = 'p' AND relnamespace = to_regnamespace(%s)",
         [quoted(NAMES.schema)],
     ).fetchall()
-    assert sorted(row.relname for row in found) == sorted(LOGS)
+    assert sorted(row.relname for row in found) == sorted(ALL_LOGS)

@@ -12,7 +12,6 @@ from psycopg import sql
 
 from tests.behaviour.conftest import (
     NAMES,
-    ORDER_LOG,
     Connection,
     Hall,
     Row,
@@ -141,6 +140,20 @@ def clean_up(connection: Connection, batch: int | None = None) -> Row:
 
 def runs(connection: Connection) -> list[Row]:
     return connection.execute("SELECT * FROM reservation_cleanup_runs ORDER BY id").fetchall()
+
+
+def run_cleanup(connection: Connection, *arguments: object) -> Row:
+    """What a run returns."""
+    placeholders = ", ".join(["%s"] * len(arguments))
+    (told,) = connection.execute(
+        f"CALL run_reservation_cleanup({placeholders})".encode(), arguments
+    ).fetchall()
+    return told
+
+
+def job_health(connection: Connection) -> Row:
+    (health,) = connection.execute("SELECT * FROM cleanup_job_health").fetchall()
+    return health
 
 
 def job_status(connection: Connection) -> list[Row]:
@@ -464,7 +477,7 @@ def test_a_run_beside_another_returns_at_once_and_is_recorded_as_skipped(
     owner.add_notice_handler(lambda notice: notices.append(notice.message_primary))
     with stuck_run(house, connect):
         owner.execute("SET statement_timeout = '10s'")
-        told = owner.execute("CALL run_reservation_cleanup()").fetchone()
+        told = run_cleanup(owner)
         assert notices == ["Another cleanup is running."]
         stuck, skipped = runs(owner)
         assert (stuck.scheduler, stuck.status) == ("stuck", "running")
@@ -475,20 +488,20 @@ def test_a_run_beside_another_returns_at_once_and_is_recorded_as_skipped(
         assert [run.status for run in job_status(owner)] == ["skipped", "running"]
         shown = job_status(owner)[1]
         assert (shown.end_time, shown.duration_seconds) == (None, None)
-        health = owner.execute("SELECT * FROM cleanup_job_health").fetchone()
+        health = job_health(owner)
         assert (health.has_run, health.runs_24h, health.skipped_runs_24h) == (0, 0, 1)
         assert health.last_run_age_seconds is None
     run = runs(owner)[0]
     assert (run.status, run.reservations_expired, run.seats_released) == ("succeeded", 3, 3)
     assert house.statuses(0, 1, 2) == ["available"] * 3
-    health = owner.execute("SELECT * FROM cleanup_job_health").fetchone()
+    health = job_health(owner)
     assert (health.has_run, health.runs_24h, health.skipped_runs_24h) == (1, 1, 1)
 
 
 def test_a_run_returns_what_it_has_done(house: Hall) -> None:
     hold_each(house, 5)
     owner = house.connection
-    told = owner.execute("CALL run_reservation_cleanup('external', 2)").fetchone()
+    told = run_cleanup(owner, "external", 2)
     (run,) = runs(owner)
     assert told == (run.id, "succeeded", 5, 5, 0)
     assert told == (
@@ -503,7 +516,7 @@ def test_a_run_returns_what_it_has_done(house: Hall) -> None:
 @pytest.mark.default_names
 @pytest.mark.parametrize("role", ["a stranger", NAMES.dashboard_role, NAMES.app_role])
 def test_nobody_but_the_owner_can_keep_the_cleanup_from_running(
-    database: Database, house: Hall, connect: Connect, role: str
+    database: Database, house: Hall, role: str
 ) -> None:
     """Not by the number of an advisory lock, nor by locking what the runs lock."""
     hold_each(house, 2)
@@ -697,132 +710,3 @@ def test_the_status_view_does_not_read_the_whole_history(owner: Connection) -> N
             if (node["Node Type"], node.get("Relation Name"))
             == ("Seq Scan", "reservation_cleanup_runs")
         ] == []
-
-
-# orders of holds that expired
-
-
-def dead_order(hall: Hall, seat: int, minutes_ago: float, session: str = "") -> Row:
-    """An order whose hold expired this long ago, and was ended then."""
-    hold = hall.hold(seat, session=session or f"orderer {seat}")
-    order = hall.order(hold, session=session or f"orderer {seat}")
-    assert order.success
-    hall.connection.execute(
-        "UPDATE seat_reservations SET expires_at = now() - interval '1 second' WHERE id = %s",
-        [hold.reservation_id],
-    )
-    clean_up(hall.connection)
-    hall.connection.execute(
-        "UPDATE seat_reservations SET ended_at = now() - make_interval(secs => %s) WHERE id = %s",
-        [60 * minutes_ago, hold.reservation_id],
-    )
-    hall.connection.execute(
-        "UPDATE ticket_orders SET created_at = now() - make_interval(secs => %s) WHERE id = %s",
-        [60 * minutes_ago + 300, order.order_id],
-    )
-    return order
-
-
-def order_status(hall: Hall, order: Row) -> str:
-    status: str = hall.row("ticket_orders", order.order_id).status
-    return status
-
-
-def test_an_order_whose_hold_expired_is_cancelled_when_its_time_to_pay_is_over(
-    house: Hall,
-) -> None:
-    """order_minutes, 5, after its hold: not before, and whatever else there is."""
-    owner = house.connection
-    dead, fresh = dead_order(house, 0, 5.1), dead_order(house, 1, 4.5)
-    live = house.order(house.hold(2, session="live"), session="live")
-    (status, cancelled) = owner.execute("CALL run_reservation_cleanup()").fetchone()[1::3]
-    assert (status, cancelled) == ("succeeded", 1)
-    assert [order_status(house, order) for order in (dead, fresh, live)] == [
-        "cancelled",
-        "pending",
-        "pending",
-    ]
-    (run,) = runs(owner)
-    assert run.orders_cancelled == 1
-    line = [line for line in house.log(ORDER_LOG) if line.order_id == dead.order_id][-1]
-    assert (line.old_status, line.new_status) == ("pending", "cancelled")
-    owner.execute("UPDATE ticketing_settings SET order_minutes = 4")
-    owner.execute("CALL run_reservation_cleanup()")
-    assert order_status(house, fresh) == "cancelled"
-    assert broken_invariants(owner) == []
-
-
-def test_orders_that_somebody_has_locked_are_cancelled_the_next_time(
-    house: Hall, connect: Connect
-) -> None:
-    orders = [dead_order(house, n, 60) for n in range(3)]
-    somebody = enter(connect())
-    with somebody.transaction():
-        somebody.execute("SELECT FROM ticket_orders WHERE id = %s FOR UPDATE", [orders[1].order_id])
-        house.connection.execute("SET statement_timeout = '10s'")
-        house.connection.execute("CALL run_reservation_cleanup()")
-        assert [order_status(house, order) for order in orders] == [
-            "cancelled",
-            "pending",
-            "cancelled",
-        ]
-    house.connection.execute("CALL run_reservation_cleanup()")
-    assert order_status(house, orders[1]) == "cancelled"
-    assert {run.status for run in runs(house.connection)} == {"succeeded"}
-
-
-def test_more_orders_than_go_into_a_portion_are_all_cancelled(owner: Connection) -> None:
-    make_orders(owner, dead=250, paid=0)
-    assert owner.execute("CALL run_reservation_cleanup()").fetchone()[4] == 250
-    left = owner.execute("SELECT count(*) FROM ticket_orders WHERE status = 'pending'").fetchone()
-    assert left == (0,)
-
-
-def make_orders(connection: Connection, dead: int, paid: int) -> None:
-    """Orders of one seat: so many whose hold expired an hour ago, and so many that were paid."""
-    hall = make_hall(connection, seats=1)
-    connection.execute("SET session_replication_role = replica")
-    connection.execute(
-        """
-        WITH holds AS (
-            INSERT INTO seat_reservations
-                (show_id, session_id, status, expires_at, created_at, ended_at)
-            SELECT %(show)s, 'session ' || n,
-                CASE WHEN n <= %(dead)s THEN 'expired' ELSE 'completed' END,
-                at, at - interval '10 minutes', at
-            FROM generate_series(1, %(dead)s + %(paid)s) AS n
-            CROSS JOIN LATERAL (SELECT now() - interval '1 hour' - n * interval '1 s' AS at) AS t
-            RETURNING id, status, ended_at
-        )
-        INSERT INTO ticket_orders (show_id, reservation_id, seat_ids, status,
-            total_amount_in_cents, currency, created_at, paid_at)
-        SELECT %(show)s, id, ARRAY[%(seat)s::uuid],
-            CASE WHEN status = 'expired' THEN 'pending' ELSE 'paid' END, 1000, 'EUR',
-            ended_at - interval '5 minutes', CASE WHEN status = 'completed' THEN ended_at END
-        FROM holds
-        """,
-        {"show": hall.show_id, "seat": hall.seats[0], "dead": dead, "paid": paid},
-    )
-    connection.execute("RESET session_replication_role")
-
-
-@pytest.mark.parametrize("statistics", ["none", "up to date"])
-def test_finding_dead_orders_costs_the_same_however_many_were_paid(
-    owner: Connection, statistics: str
-) -> None:
-    if statistics == "none":
-        for table in ("ticket_orders", "seat_reservations"):
-            owner.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)".encode())
-    make_orders(owner, dead=20, paid=20_000)
-    if statistics == "up to date":
-        owner.execute("ANALYZE ticket_orders, seat_reservations")
-    owner.execute("BEGIN")
-    owner.execute("SELECT cancel_dead_orders(10)")  # what a session reads of the catalog
-    with explained(owner) as plans:
-        owner.execute("SELECT cancel_dead_orders(10)")
-    owner.execute("COMMIT")
-    reads = [plan for plan in plans if {"ticket_orders", "seat_reservations"} <= plan.relations]
-    assert reads
-    for plan in reads:
-        assert plan.buffers < 300
-        assert all(node["Node Type"] not in ("Seq Scan", "Hash Join") for node in plan.nodes)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.behaviour.conftest import NIL, Hall, Row, sabotage
+from tests.behaviour.conftest import NIL, Hall, Row, sabotage, tables, value
 
 
 def arguments(hold: Row, **changed: Any) -> dict[str, Any]:
@@ -93,6 +93,59 @@ def test_the_fourth_extension_is_refused(hall: Hall) -> None:
 def test_extensions_can_be_forbidden(hall: Hall) -> None:
     hall.connection.execute("UPDATE ticketing_settings SET max_extensions = 0")
     hall.refuse("MAX_EXTENSIONS_REACHED", "extend_reservation", **arguments(hall.hold(0)))
+
+
+def test_an_extension_whose_answer_was_lost_is_not_given_twice(hall: Hall) -> None:
+    """Who says which end he wants to be extended may ask as often as he likes."""
+    hold = hall.hold(0, 1)
+    known = arguments(hold, p_expires_at=hold.expires_at)
+    answer = hall.call("extend_reservation", **known)
+    assert answer.expires_at == hold.expires_at + timedelta(minutes=5)
+    before = tables(hall.connection)
+    assert [hall.call("extend_reservation", **known) for _ in range(5)] == [answer] * 5
+    assert tables(hall.connection) == before
+    # The next one is asked for with the end that was answered.
+    known = arguments(hold, p_expires_at=answer.expires_at)
+    assert hall.call("extend_reservation", **known).extensions_remaining == 1
+
+
+@pytest.mark.parametrize("rounded_to", ["milliseconds", "second"])
+def test_a_caller_whose_clock_is_coarser_gets_his_extension(hall: Hall, rounded_to: str) -> None:
+    """A JavaScript date has milliseconds."""
+    hold = hall.hold(0)
+    known = value(
+        hall.connection, "SELECT date_trunc(%s, %s::timestamptz)", rounded_to, hold.expires_at
+    )
+    answer = hall.call("extend_reservation", **arguments(hold, p_expires_at=known))
+    assert answer.expires_at == hold.expires_at + timedelta(minutes=5)
+
+
+def test_an_extension_is_no_longer_repeated_when_the_hold_has_ended(hall: Hall) -> None:
+    hold = hall.hold(0)
+    known = arguments(hold, p_expires_at=hold.expires_at)
+    assert hall.call("extend_reservation", **known).success
+    hall.release(hold)
+    hall.refuse("RESERVATION_INACTIVE", "extend_reservation", **known)
+
+
+def test_the_last_extension_can_be_asked_for_again(hall: Hall) -> None:
+    hall.connection.execute("UPDATE ticketing_settings SET max_extensions = 1")
+    hold = hall.hold(0)
+    known = arguments(hold, p_expires_at=hold.expires_at)
+    first, again = (hall.call("extend_reservation", **known) for _ in range(2))
+    assert (first, first.extensions_remaining) == (again, 0)
+
+
+def test_nothing_is_extended_for_a_show_that_was_cancelled(hall: Hall) -> None:
+    hold = hall.hold(0)
+    hall.connection.execute("UPDATE shows SET status = 'cancelled'")
+    hall.refuse("SHOW_NOT_ON_SALE", "extend_reservation", **arguments(hold))
+
+
+def test_a_hold_of_a_show_that_was_closed_is_extended(hall: Hall) -> None:
+    hold = hall.hold(0)
+    hall.connection.execute("UPDATE shows SET status = 'closed'")
+    assert hall.extend(hold).success
 
 
 @pytest.mark.parametrize(

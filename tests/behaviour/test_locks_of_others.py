@@ -81,6 +81,13 @@ def street(database: Database, connect: Connect) -> Iterator[Street]:
     assert "INTERNAL_ERROR" not in codes
 
 
+def another_buyer(street: Street, connect: Connect) -> Hall:
+    buyer = replace(street.hall, connection=enter(connect()))
+    # A call that waits for ever is to fail, and not to hang.
+    buyer.connection.execute("SET statement_timeout = '30s'")
+    return buyer
+
+
 def in_time(seconds: float) -> bool:
     return seconds < PROMISE_SECONDS + NOISE_SECONDS
 
@@ -277,7 +284,7 @@ def test_everybody_in_a_queue_for_the_same_seat_is_answered_in_time(
     street: Street, connect: Connect
 ) -> None:
     """Who comes later does not wait for the turn of the others, and then once more."""
-    buyers = [replace(street.hall, connection=enter(connect())) for _ in range(6)]
+    buyers = [another_buyer(street, connect) for _ in range(6)]
     with street.open_transaction() as other:
         other.hold(0, session="ben")
         waiting = []
@@ -293,7 +300,7 @@ def test_who_waits_for_one_seat_keeps_no_others_from_the_rest(
     street: Street, connect: Connect
 ) -> None:
     first, second, last = sorted(range(3), key=lambda n: street.hall.seats[n])
-    ben = replace(street.hall, connection=enter(connect()))
+    ben = another_buyer(street, connect)
     with street.open_transaction() as idle:
         idle.connection.execute(
             "UPDATE show_seats SET price_in_cents = 7 WHERE id = %s", street.hall.ids(last)
@@ -360,7 +367,7 @@ def test_a_log_that_is_locked_for_a_moment_is_waited_for(street: Street) -> None
     with street.open_transaction() as other:
         other.connection.execute(f"LOCK TABLE {RESERVATION_LOG}".encode())
         waiting = street.meanwhile(lambda: street.buyer.reserve(0))
-        street.await_waiting(street.buyer, milliseconds=300)
+        street.await_waiting(street.buyer)
     answer, _ = waiting.result()
     assert answer.error_code == "SEATS_UNAVAILABLE"
 

@@ -197,15 +197,19 @@ def test_at_read_committed_nobody_has_to_try_again(hall: Hall, connect: Connect,
 # who has what we need
 
 
-def holding(statement: str) -> Callable[[Hall], tuple[str, list[Any]]]:
+Lock = Callable[[Hall], tuple[str, list[Any]]]
+
+
+def holding(statement: str) -> Lock:
     return lambda hall: (statement, [hall.show_id])
 
 
-BLOCKERS = {
+BLOCKERS: dict[str, Lock] = {
     "the hold": holding("SELECT FROM seat_reservations WHERE show_id = %s FOR UPDATE"),
     "the order": holding("UPDATE ticket_orders SET error_message = 'x' WHERE show_id = %s"),
     "the seats": holding("UPDATE show_seats SET price_in_cents = 7 WHERE show_id = %s"),
     "the show": holding("UPDATE shows SET name = 'x' WHERE id = %s"),
+    "the table of orders": lambda _: ("LOCK TABLE ticket_orders", []),
 }
 
 
@@ -258,7 +262,13 @@ def timed(call: Callable[[], Row]) -> tuple[Row, float]:
 
 @pytest.mark.parametrize(
     ("blocker", "own_timeout"),
-    [("the hold", "20ms"), ("the order", "0"), ("the seats", "20ms"), ("the show", "0")],
+    [
+        ("the hold", "20ms"),
+        ("the order", "0"),
+        ("the seats", "20ms"),
+        ("the show", "0"),
+        ("the table of orders", "20ms"),
+    ],
 )
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_nobody_waits_longer_than_two_seconds_whoever_has_a_lock(

@@ -49,6 +49,7 @@ PERSONAL = {
     "ticket_orders": {"idempotency_key", "payment_intent_id"},
     "tickets": {"ticket_code"},
     "payment_events": {"event_id", "ticket_ids"},
+    "refunds": {"payment_event_id", "ticket_ids"},
 }
 # What the monitoring of the guide, and its contract, select by name.
 NUMBERS = {

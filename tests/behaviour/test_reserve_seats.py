@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.behaviour.conftest import NIL, Hall, lines, make_hall, sabotage, value
+from tests.behaviour.conftest import NIL, Hall, lines, make_hall, sabotage, tables, value
 from tests.conftest import Connect, Database
 
 MEGABYTE = "x" * 1_000_000
@@ -284,6 +284,84 @@ def test_a_session_holds_once_in_a_show(hall: Hall) -> None:
     hall.hold(5)
     refusal = hall.refuse("DUPLICATE_RESERVATION", "reserve_seats", **arguments(hall))
     assert (refusal.line.reservation_id, refusal.line.session_id) == (None, "anna")
+
+
+def test_the_same_seats_asked_for_again_are_the_same_hold(hall: Hall) -> None:
+    """The answer was lost, and with it the token."""
+    hold = hall.hold(0, 3, p_email="anna@example.org")
+    before = tables(hall.connection)
+    assert hall.reserve(3, 0) == hold
+    assert hall.reserve(0, 3, p_email="other@example.org", p_user_agent="Firefox") == hold
+    assert tables(hall.connection) == before
+
+
+def test_a_hold_that_is_returned_again_ends_and_costs_what_it_does_now(hall: Hall) -> None:
+    hold = hall.hold(0, 1)
+    extended = hall.extend(hold)
+    hall.connection.execute("UPDATE show_seats SET price_in_cents = 99999")
+    again = hall.reserve(0, 1)
+    assert again.expires_at == extended.expires_at
+    assert again.total_amount_in_cents == hold.total_amount_in_cents == hall.order(hold)[3]
+
+
+def test_what_is_left_of_a_hold_is_the_same_hold(hall: Hall) -> None:
+    hold = hall.hold(0, 1, 2)
+    hall.release(hold, hall.ids(1))
+    again = hall.reserve(0, 2)
+    assert (again.reservation_token, again.seat_count) == (hold.reservation_token, 2)
+    assert again.total_amount_in_cents == 1000 + 1200
+
+
+@pytest.mark.parametrize("seats", [(0,), (0, 1, 2), (0, 2), (2, 3)])
+def test_other_seats_than_those_of_its_hold_are_a_second_hold(
+    hall: Hall, seats: tuple[int, ...]
+) -> None:
+    hall.hold(0, 1)
+    hall.refuse(
+        "DUPLICATE_RESERVATION", "reserve_seats", **arguments(hall, p_seat_ids=hall.ids(*seats))
+    )
+
+
+def test_the_seats_of_another_session_are_not_the_same_hold(hall: Hall) -> None:
+    hall.hold(0, 1)
+    hall.refuse("SEATS_UNAVAILABLE", "reserve_seats", **arguments(hall, p_session_id="ben"))
+
+
+@pytest.mark.parametrize(
+    ("seats", "code"), [((0, 1, 1), "INVALID_INPUT"), ((0, 0), "INVALID_INPUT")]
+)
+def test_a_call_that_makes_no_sense_makes_none_when_it_is_repeated(
+    hall: Hall, seats: tuple[int, ...], code: str
+) -> None:
+    hall.hold(0, 1)
+    hall.refuse(code, "reserve_seats", **arguments(hall, p_seat_ids=hall.ids(*seats)))
+
+
+def test_an_ordered_hold_is_the_same_hold_and_a_sold_one_is_not(hall: Hall) -> None:
+    hold = hall.hold(0, 1)
+    order = hall.order(hold)
+    assert hall.reserve(0, 1).reservation_token == hold.reservation_token
+    hall.pay(order)
+    hall.refuse("SEATS_UNAVAILABLE", "reserve_seats", **arguments(hall))
+
+
+@pytest.mark.parametrize("change", ["closed", "draft", "fewer seats"])
+def test_a_hold_that_could_not_be_had_any_more_is_still_returned_again(
+    hall: Hall, change: str
+) -> None:
+    """Its seats may still be paid for, and the buyer needs the token for that."""
+    hold = hall.hold(0, 1)
+    if change == "fewer seats":
+        hall.connection.execute("UPDATE ticketing_settings SET max_seats_per_reservation = 1")
+    else:
+        hall.connection.execute("UPDATE shows SET status = %s", [change])
+    assert hall.reserve(0, 1) == hold
+
+
+def test_of_a_cancelled_show_nothing_is_returned_again(hall: Hall) -> None:
+    hall.hold(0, 1)
+    hall.connection.execute("UPDATE shows SET status = 'cancelled'")
+    hall.refuse("SHOW_NOT_ON_SALE", "reserve_seats", **arguments(hall))
 
 
 def test_a_session_may_hold_again_after_it_has_released_or_paid(hall: Hall) -> None:

@@ -287,6 +287,7 @@ def test_rows_that_maintenance_leaves_where_they_are_are_not_left_to_it(well: Co
     assert "run maintain_partitions()" not in checks(well)["partitions"].message
 
 
+@pytest.mark.this_month
 @pytest.mark.parametrize("log", LOGS)
 def test_months_that_run_out_are_a_warning_a_month_before(well: Connection, log: str) -> None:
     for offset in (3, 2):
@@ -314,6 +315,7 @@ def test_the_present_month_missing_is_critical(well: Connection) -> None:
     assert status(well, "partitions") == "CRITICAL"
 
 
+@pytest.mark.this_month
 def test_no_month_at_all_is_critical(well: Connection) -> None:
     for offset in (3, 2, 1, 0):
         drop_month(well, ORDER_LOG, offset)

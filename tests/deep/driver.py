@@ -8,7 +8,8 @@ locks; nothing depends on how fast anything is.
 
 A schedule is a list of segments, (session, stops): this session goes on until it has stopped so
 many times. Then the sessions run to their ends in the order given. A session that has to wait for
-another is left waiting, and the others go on.
+another is left waiting, and the others go on; so is one that comes to the same gate again, for it
+has found something locked and tries again.
 """
 
 import json
@@ -37,11 +38,13 @@ LEVELS = (READ_COMMITTED, "REPEATABLE READ", "SERIALIZABLE")
 
 Schedule = tuple[tuple[int, int], ...]
 
-# Sequences are not rolled back: a session that has failed somewhere still counts its gates. Two
-# keys in turn, so that the driver can let a session through one gate and shut the next.
+# A gate is no lock that anybody gives up waiting for. Sequences are not rolled back: a session that
+# has failed somewhere still counts its gates. Two keys in turn: the driver lets a session through
+# one gate and shut the next.
 GATE = """
 CREATE FUNCTION {schema}.driver_gate(p_where text) RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = 0
 AS $$
 DECLARE
     v_session text := NULLIF(current_setting('driver.session', true), '');
@@ -86,7 +89,7 @@ def with_gates(definition: str, gate: str, tables: Sequence[str]) -> str:
     lines = definition.split("\n")
     name = re.search(r"FUNCTION .+?\.(\w+)\(", definition)
     some = rf"\b({'|'.join(tables)})\b"
-    writes = re.compile(rf"\b(?:UPDATE|INSERT INTO|DELETE FROM) (?:\S+|\".+?\")\.{some}")
+    writes = re.compile(rf"\b(?:UPDATE|INSERT INTO|DELETE FROM) (?:\w+|\"[^\"]+\")\.{some}")
     reads = re.compile(some)
     gated: list[str] = []
     before = ""
@@ -168,6 +171,8 @@ class Session:
     running: str | None = None
     gate: int | None = None  # the key at which it waits
     waits: bool = False
+    passed: set[str] = field(default_factory=set)  # gates, since anybody else went on
+    tries_again: bool = False
 
     @property
     def pid(self) -> int:
@@ -189,8 +194,6 @@ class Steered:
 
     outcomes: tuple[Outcome, ...]
     trace: tuple[str, ...]
-    stops: tuple[int, ...]  # how many times each session stopped
-    unfinished: bool  # whether a segment asked for more stops than there were
 
 
 @dataclass(frozen=True)
@@ -223,33 +226,32 @@ class Driver:
                 session.steps = [("looks", look), ("asks", ask)]
             session.steps.append((end, end))
             session.outcome = Outcome()
+            session.passed.clear()
+            session.tries_again = False
         trace: list[str] = []
-        stops = [0] * len(calls)
-        unfinished = False
 
-        def go(number: int) -> bool:
+        def go(number: int, even_in_vain: bool = False) -> bool:
             session = taking_part[number]
-            if not session.is_free:
+            if not session.is_free or (session.tries_again and not even_in_vain):
                 return False
+            for other in taking_part:
+                if other is not session:
+                    other.passed.clear()
+                    other.tries_again = False
             self._advance(session)
             self._settle(taking_part, trace)
-            stops[number] += 1
             return True
 
         for number, count in schedule:
             for _ in range(count):
                 if not go(number):
-                    unfinished = True
                     break
         while not all(session.is_done for session in taking_part):
-            if not any(go(number) for number in rest):
+            if not any(go(number) for number in rest) and not any(
+                go(number, even_in_vain=True) for number in rest
+            ):
                 self._settle(taking_part, trace, until_somebody_is_free=True)
-        return Steered(
-            tuple(session.outcome for session in taking_part),
-            tuple(trace),
-            tuple(stops),
-            unfinished,
-        )
+        return Steered(tuple(session.outcome for session in taking_part), tuple(trace))
 
     def _advance(self, session: Session) -> None:
         if session.gate is not None:
@@ -283,6 +285,8 @@ class Driver:
                 where, key = waiting.get(pid, ("", None))
                 if key is not None and session.gate is None:
                     trace.append(f"{session.number} stops before {where}")
+                    session.tries_again = where in session.passed
+                    session.passed.add(where)
                 if pid in waiting and key is None and not session.waits:
                     trace.append(f"{session.number} waits for another (last gate: {where})")
                 session.gate = key
@@ -305,6 +309,7 @@ class Driver:
             return
         outcome, step = session.outcome, session.running
         session.running, session.gate, session.waits = None, None, False
+        session.tries_again = False
         failed: str | None = None
         while result := connection.get_result():
             if result.status == ExecStatus.FATAL_ERROR:

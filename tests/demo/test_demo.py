@@ -46,7 +46,7 @@ SABOTAGE = {
     "an audit row is written twice": (
         """
         CREATE FUNCTION repeat_it() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-            INSERT INTO seat_reservation_audit_log (event_type, reservation_id, show_id)
+            INSERT INTO public.seat_reservation_audit_log (event_type, reservation_id, show_id)
             VALUES ('expired', NEW.id, NEW.show_id);
             RETURN NULL;
         END $$;
@@ -58,17 +58,18 @@ SABOTAGE = {
     "a ticket vanishes": (
         """
         CREATE FUNCTION vanish() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-            DELETE FROM tickets WHERE id = NEW.id;
+            DELETE FROM public.tickets WHERE id = NEW.id;
             RETURN NULL;
         END $$;
         CREATE TRIGGER vanish AFTER INSERT ON tickets FOR EACH ROW EXECUTE FUNCTION vanish();
+        ALTER TABLE tickets DISABLE TRIGGER tickets_keep_rows;
         """,
         ("known to one side only", "tickets, or their order"),
     ),
     "a ticket is for another seat": (
         """
         CREATE FUNCTION misplace() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-            SELECT id INTO NEW.show_seat_id FROM show_seats
+            SELECT id INTO NEW.show_seat_id FROM public.show_seats
             WHERE show_id = NEW.show_id AND status = 'available' ORDER BY id DESC LIMIT 1;
             RETURN NEW;
         END $$;

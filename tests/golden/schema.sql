@@ -397,6 +397,73 @@ COMMENT ON FUNCTION public.can_use_pg_cron() IS 'Whether pg_cron is installed in
 
 
 --
+-- Name: cancel_dead_orders(integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.cancel_dead_orders(p_limit integer) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET lock_timeout TO '100ms'
+    AS $$
+DECLARE
+    v_dead_before timestamptz;
+    v_ids uuid[];
+    v_show_ids uuid[];
+BEGIN
+    SELECT now() - make_interval(mins => settings.order_minutes)
+    INTO v_dead_before
+    FROM "public".ticketing_settings AS settings;
+
+    -- Whoever brings an expired hold back to life, for a payment that comes late, changes its order.
+    SELECT
+        array_agg(dead.id),
+        array_agg(dead.show_id)
+    INTO
+        v_ids,
+        v_show_ids
+    FROM (
+        SELECT
+            waiting.id,
+            waiting.show_id
+        FROM "public".ticket_orders AS waiting
+        INNER JOIN "public".seat_reservations AS hold
+            ON hold.id = waiting.reservation_id AND hold.show_id = waiting.show_id
+        WHERE
+            waiting.status = 'pending'
+            AND waiting.created_at <= v_dead_before
+            AND hold.status = 'expired'
+            AND hold.ended_at <= v_dead_before
+        ORDER BY
+            waiting.created_at,
+            waiting.id
+        LIMIT p_limit
+        FOR UPDATE OF waiting SKIP LOCKED
+    ) AS dead;
+
+    UPDATE "public".ticket_orders
+    SET status = 'cancelled'
+    FROM unnest(v_ids, v_show_ids) AS dead (id, show_id)
+    WHERE
+        ticket_orders.id = dead.id
+        AND ticket_orders.show_id = dead.show_id;
+    RETURN COALESCE(cardinality(v_ids), 0);
+END;
+$$;
+
+
+--
+-- Name: FUNCTION cancel_dead_orders(p_limit integer); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.cancel_dead_orders(p_limit integer) IS 'Cancels at most p_limit orders that have been waiting for a payment for order_minutes since their hold expired, leaves out those that somebody has locked, and returns how many. Internal.';
+
+
+--
 -- Name: check_invariants(); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -459,6 +526,7 @@ DECLARE
     v_ended record;
     v_after_expires_at timestamptz := '-infinity'::timestamptz;
     v_after_id uuid := '00000000-0000-0000-0000-000000000000'::uuid;
+    v_error text;
 BEGIN
     IF p_batch_size IS NULL OR p_batch_size NOT BETWEEN 1 AND 100000 THEN
         RAISE EXCEPTION 'p_batch_size must be between 1 and 100000, not %',
@@ -481,6 +549,11 @@ BEGIN
             v_ended := "public".end_overdue_holds(
                 v_portion.show_id, v_portion.reservation_ids
             );
+            -- Cancelled, or to be tried again by the caller.
+            IF v_ended.error_code IN ('57014', '40001') THEN
+                RAISE EXCEPTION '%', v_ended.error_message USING ERRCODE = v_ended.error_code;
+            END IF;
+            v_error := COALESCE(v_error, v_ended.error_message);
             reservation_ids := reservation_ids || v_ended.ended_ids;
             total_seats_released := total_seats_released + v_ended.seats_released;
             v_after_expires_at := v_portion.last_expires_at;
@@ -489,6 +562,9 @@ BEGIN
         EXIT WHEN NOT FOUND;
         total_reservations_expired := cardinality(reservation_ids);
     END LOOP;
+    IF v_error IS NOT NULL THEN
+        RAISE WARNING 'Some holds could not be ended: %', v_error;
+    END IF;
 END;
 $$;
 
@@ -497,44 +573,160 @@ $$;
 -- Name: FUNCTION cleanup_expired_seat_reservations(p_batch_size integer, OUT total_reservations_expired integer, OUT total_seats_released integer, OUT reservation_ids uuid[]); Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON FUNCTION public.cleanup_expired_seat_reservations(p_batch_size integer, OUT total_reservations_expired integer, OUT total_seats_released integer, OUT reservation_ids uuid[]) IS 'Ends at most p_batch_size holds that are over and frees their seats; skips what somebody holds locked. Returns how many holds and seats, and which holds.';
+COMMENT ON FUNCTION public.cleanup_expired_seat_reservations(p_batch_size integer, OUT total_reservations_expired integer, OUT total_seats_released integer, OUT reservation_ids uuid[]) IS 'Ends at most p_batch_size holds that are over and frees their seats; skips what somebody has locked, a hold or a seat, and what cannot be ended, with a warning. Returns how many holds and seats, and which holds.';
+
+
+--
+-- Name: cleanup_job_problem(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.cleanup_job_problem() RETURNS text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+DECLARE
+    v_last record;
+    v_job record;
+BEGIN
+    SELECT run.*
+    INTO v_last
+    FROM "public".reservation_cleanup_job_runs() WITH ORDINALITY AS run
+    WHERE run.status IN ('succeeded', 'failed')
+    ORDER BY run.ordinality
+    LIMIT 1;
+
+    IF "public".can_use_pg_cron() THEN
+        FOR v_job IN EXECUTE
+            $query$
+            SELECT
+                job.database,
+                job.nodeport,
+                job.username,
+                known.datname IS NULL AS has_no_database,
+                COALESCE(NOT role.rolcanlogin, true) AS has_no_role
+            FROM cron.job
+            LEFT JOIN pg_database AS known ON known.datname = job.database
+            LEFT JOIN pg_roles AS role ON role.rolname = job.username
+            WHERE
+                job.active
+                AND job.command = $1
+                AND (job.database = current_database() OR known.datname IS NULL)
+            $query$
+            USING (
+                SELECT jobs.command
+                FROM "public".scheduled_jobs() AS jobs
+                WHERE jobs.routine = 'run_reservation_cleanup'
+            )
+        LOOP
+            IF v_job.has_no_database THEN
+                RETURN format(
+                    'pg_cron runs the cleanup in database %s, which is not there: run ticketdb '
+                    'apply', v_job.database
+                );
+            ELSIF v_job.has_no_role THEN
+                RETURN format(
+                    'pg_cron runs the cleanup as role %s, which is not there or may not log in: '
+                    'run ticketdb apply', v_job.username
+                );
+            ELSIF v_last.status = 'failed'
+                AND v_last.start_time IS NULL
+                AND v_job.nodeport <> current_setting('port')::integer
+            THEN
+                RETURN format(
+                    'pg_cron looks for this server on port %s, and it listens on port %s: run '
+                    'ticketdb apply', v_job.nodeport, current_setting('port')
+                );
+            END IF;
+        END LOOP;
+    END IF;
+
+    IF v_last.status = 'failed' THEN
+        RETURN CASE
+            WHEN v_last.start_time IS NULL THEN 'the last run could not be begun: '
+            ELSE 'the last run failed: '
+        END || left(split_part(v_last.return_message, chr(10), 1), 200);
+    END IF;
+    RETURN NULL;
+END;
+$_$;
+
+
+--
+-- Name: FUNCTION cleanup_job_problem(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.cleanup_job_problem() IS 'Why the cleanup does not run or failed when it last ran, in one sentence; NULL where nothing is wrong. For the view health.';
 
 
 --
 -- Name: cleanup_job_state(); Type: FUNCTION; Schema: public; Owner: -
 --
 
-CREATE FUNCTION public.cleanup_job_state(OUT scheduler text, OUT last_run_age_seconds double precision, OUT last_run_duration_seconds double precision, OUT last_run_failed boolean, OUT failed_runs_24h bigint, OUT runs_24h bigint, OUT is_scheduled boolean, OUT scheduler_alive boolean) RETURNS record
+CREATE FUNCTION public.cleanup_job_state(OUT scheduler text, OUT last_run_age_seconds double precision, OUT last_run_duration_seconds double precision, OUT last_run_failed boolean, OUT failed_runs_24h bigint, OUT runs_24h bigint, OUT is_scheduled boolean, OUT scheduler_alive boolean, OUT has_run boolean, OUT skipped_runs_24h bigint, OUT longest_run_seconds double precision) RETURNS record
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 DECLARE
     v_last record;
+    v_last_start_time timestamptz;
 BEGIN
     SELECT
-        count(*) FILTER (WHERE run.status = 'failed'),
-        count(*)
+        totals.runs,
+        totals.failed_runs,
+        totals.skipped_runs,
+        totals.longest_run_seconds
     INTO
+        runs_24h,
         failed_runs_24h,
-        runs_24h
-    FROM "public".reservation_cleanup_job_runs(10000) AS run
-    WHERE run.start_time >= "public".window_start('24 hours');
+        skipped_runs_24h,
+        longest_run_seconds
+    FROM "public".cleanup_run_totals("public".window_start('24 hours')) AS totals;
 
-    SELECT run.*
-    INTO v_last
-    FROM "public".reservation_cleanup_job_runs(10) AS run
-    -- One that is running has not succeeded yet, and has not failed.
-    WHERE run.end_time IS NOT NULL
-    ORDER BY run.start_time DESC NULLS LAST
-    LIMIT 1;
-    scheduler := COALESCE(v_last.scheduler, 'none');
-    last_run_age_seconds := GREATEST(
-        extract(EPOCH FROM now() - COALESCE(v_last.start_time, 'epoch'))::double precision, 0
-    );
-    last_run_duration_seconds := COALESCE(
-        extract(EPOCH FROM v_last.end_time - v_last.start_time)::double precision, 0
-    );
-    last_run_failed := COALESCE(v_last.status = 'failed', false);
+    -- One that is running has not succeeded yet, and has not failed. Where the last ten are all
+    -- running, queued or skipped, our own record has the one before.
+    FOR v_last IN
+        SELECT
+            run.status,
+            run.start_time,
+            run.end_time,
+            run.scheduler,
+            run.ordinality
+        FROM "public".reservation_cleanup_job_runs() WITH ORDINALITY AS run
+        WHERE run.status IN ('succeeded', 'failed')
+        UNION ALL
+        (
+            SELECT
+                run.status,
+                run.started_at,
+                run.finished_at,
+                run.scheduler,
+                NULL
+            FROM "public".reservation_cleanup_runs AS run
+            WHERE run.status IN ('succeeded', 'failed')
+            ORDER BY run.id DESC
+            LIMIT 1
+        )
+        ORDER BY ordinality NULLS LAST
+    LOOP
+        IF scheduler IS NULL THEN
+            scheduler := v_last.scheduler;
+            last_run_failed := v_last.status = 'failed';
+            last_run_duration_seconds := GREATEST(
+                extract(EPOCH FROM v_last.end_time - v_last.start_time)::double precision, 0
+            );
+        END IF;
+        -- One that pg_cron could not begin has failed, and has no time.
+        v_last_start_time := v_last.start_time;
+        EXIT WHEN v_last_start_time IS NOT NULL;
+    END LOOP;
+    scheduler := COALESCE(scheduler, 'none');
+    last_run_failed := COALESCE(last_run_failed, false);
+    has_run := v_last_start_time IS NOT NULL;
+    IF has_run THEN
+        last_run_age_seconds := GREATEST(
+            extract(EPOCH FROM now() - v_last_start_time)::double precision, 0
+        );
+    END IF;
 
     is_scheduled := false;
     IF "public".can_use_pg_cron() THEN
@@ -571,10 +763,43 @@ $_$;
 
 
 --
--- Name: FUNCTION cleanup_job_state(OUT scheduler text, OUT last_run_age_seconds double precision, OUT last_run_duration_seconds double precision, OUT last_run_failed boolean, OUT failed_runs_24h bigint, OUT runs_24h bigint, OUT is_scheduled boolean, OUT scheduler_alive boolean); Type: COMMENT; Schema: public; Owner: -
+-- Name: FUNCTION cleanup_job_state(OUT scheduler text, OUT last_run_age_seconds double precision, OUT last_run_duration_seconds double precision, OUT last_run_failed boolean, OUT failed_runs_24h bigint, OUT runs_24h bigint, OUT is_scheduled boolean, OUT scheduler_alive boolean, OUT has_run boolean, OUT skipped_runs_24h bigint, OUT longest_run_seconds double precision); Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON FUNCTION public.cleanup_job_state(OUT scheduler text, OUT last_run_age_seconds double precision, OUT last_run_duration_seconds double precision, OUT last_run_failed boolean, OUT failed_runs_24h bigint, OUT runs_24h bigint, OUT is_scheduled boolean, OUT scheduler_alive boolean) IS 'When the cleanup last ran and how it went, and whether anything will run it again. For the views.';
+COMMENT ON FUNCTION public.cleanup_job_state(OUT scheduler text, OUT last_run_age_seconds double precision, OUT last_run_duration_seconds double precision, OUT last_run_failed boolean, OUT failed_runs_24h bigint, OUT runs_24h bigint, OUT is_scheduled boolean, OUT scheduler_alive boolean, OUT has_run boolean, OUT skipped_runs_24h bigint, OUT longest_run_seconds double precision) IS 'When the cleanup last ran and how it went, and whether anything will run it again. For the views.';
+
+
+--
+-- Name: cleanup_run_totals(timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.cleanup_run_totals(p_since timestamp with time zone, OUT runs bigint, OUT failed_runs bigint, OUT skipped_runs bigint, OUT longest_run_seconds double precision) RETURNS record
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    SELECT
+        count(*) FILTER (WHERE run.status IN ('succeeded', 'failed')),
+        count(*) FILTER (WHERE run.status = 'failed'),
+        count(*) FILTER (WHERE run.status = 'skipped'),
+        GREATEST(
+            max(extract(EPOCH FROM COALESCE(run.end_time, now()) - run.start_time)), 0
+        )::double precision
+    INTO
+        runs,
+        failed_runs,
+        skipped_runs,
+        longest_run_seconds
+    FROM "public".reservation_cleanup_job_runs(NULL, p_since) AS run;
+END;
+$$;
+
+
+--
+-- Name: FUNCTION cleanup_run_totals(p_since timestamp with time zone, OUT runs bigint, OUT failed_runs bigint, OUT skipped_runs bigint, OUT longest_run_seconds double precision); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.cleanup_run_totals(p_since timestamp with time zone, OUT runs bigint, OUT failed_runs bigint, OUT skipped_runs bigint, OUT longest_run_seconds double precision) IS 'How many runs of the cleanup ended at or after this time, how many of them failed, how many others were skipped, and how many seconds the longest took, one that is at work included. For the views.';
 
 
 --
@@ -608,6 +833,7 @@ COMMENT ON FUNCTION public.commit_durably() IS 'Raises synchronous_commit to on 
 CREATE FUNCTION public.confirm_payment(p_show_id uuid, p_order_id uuid, p_provider text, p_event_id text, p_amount_in_cents bigint) RETURNS TABLE(success boolean, order_id uuid, status text, ticket_ids uuid[], error_code text, error_message text)
     LANGUAGE plpgsql SECURITY DEFINER ROWS 1
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET commit_siblings TO '997'
     SET lock_timeout TO '100ms'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
@@ -982,7 +1208,7 @@ COMMENT ON FUNCTION public.connections_by_state() IS 'Connections of clients to 
 --
 
 CREATE FUNCTION public.count_violations() RETURNS TABLE(invariant text, violations bigint, description text)
-    LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 10
+    LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 13
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_nestloop TO 'off'
     SET enable_mergejoin TO 'off'
@@ -1155,7 +1381,69 @@ BEGIN
                 paid.reservation_id = hold.id
                 AND paid.show_id = hold.show_id
                 AND paid.status IN ('paid', 'refunded')
-        );
+        )
+    UNION ALL
+    SELECT
+        'payments_bought_or_are_owed',
+        count(*),
+        'Payments that neither paid their order nor have a row of refunds.'
+    FROM "public".payment_events AS came
+    WHERE
+        came.kind = 'payment'
+        AND came.amount_in_cents > 0
+        AND (came.success, came.order_status) IS DISTINCT FROM (true, 'paid')
+        AND NOT EXISTS (
+            SELECT
+            FROM "public".refunds AS owed
+            WHERE
+                owed.order_id = came.order_id
+                AND owed.show_id = came.show_id
+                AND owed.payment_provider = came.provider
+                AND owed.payment_event_id = came.event_id
+        )
+    UNION ALL
+    SELECT
+        'refund_due_orders_are_owed',
+        count(*),
+        'Orders that are refund_due without a due row of refunds over their amount.'
+    FROM "public".ticket_orders AS unlucky
+    WHERE
+        unlucky.status = 'refund_due'
+        AND unlucky.total_amount_in_cents > 0
+        AND NOT EXISTS (
+            SELECT
+            FROM "public".refunds AS owed
+            WHERE
+                owed.order_id = unlucky.id
+                AND owed.show_id = unlucky.show_id
+                AND owed.status = 'due'
+                AND owed.reason IN ('late_payment', 'show_cancelled')
+                AND owed.amount_in_cents = unlucky.total_amount_in_cents
+        )
+    UNION ALL
+    SELECT
+        'refunds_add_up',
+        count(*),
+        'Orders whose refunded amount is not that of their refunds, or, refunded, not all of it.'
+    FROM "public".ticket_orders AS paid
+    LEFT JOIN (
+        SELECT
+            done.order_id,
+            done.show_id,
+            sum(done.amount_in_cents) AS total
+        FROM "public".refunds AS done
+        WHERE
+            done.status = 'done'
+            -- What came besides the payment of the order.
+            AND done.reason NOT IN ('double_payment', 'amount_mismatch')
+        GROUP BY
+            done.order_id,
+            done.show_id
+    ) AS returned ON returned.order_id = paid.id AND returned.show_id = paid.show_id
+    WHERE
+        paid.refunded_amount_in_cents <> COALESCE(returned.total, 0)
+        OR paid.status = 'refunded'
+        AND paid.refunded_amount_in_cents <> paid.total_amount_in_cents;
 END;
 $$;
 
@@ -1240,6 +1528,7 @@ COMMENT ON FUNCTION public.create_log_partition(p_table text, p_month date) IS '
 CREATE FUNCTION public.create_ticket_order(p_reservation_token text, p_session_id text, p_idempotency_key text DEFAULT NULL::text, p_payment_provider text DEFAULT NULL::text, p_payment_intent_id text DEFAULT NULL::text) RETURNS TABLE(success boolean, order_id uuid, status text, total_amount_in_cents bigint, currency text, error_code text, error_message text)
     LANGUAGE plpgsql SECURITY DEFINER ROWS 1
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET commit_siblings TO '997'
     SET lock_timeout TO '100ms'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
@@ -1265,12 +1554,16 @@ BEGIN
             v_hold := "public".lock_reservation(p_reservation_token);
             SELECT existing.*
             INTO v_order
-            FROM "public".ticket_order_keys AS used
-            INNER JOIN "public".ticket_orders AS existing
-                ON existing.id = used.order_id AND existing.show_id = used.show_id
+            FROM "public".ticket_orders AS existing
             WHERE
-                used.idempotency_key = p_idempotency_key
-                AND used.show_id = v_hold.show_id;
+                existing.show_id = v_hold.show_id
+                AND existing.id = (
+                    SELECT used.order_id
+                    FROM "public".ticket_order_keys AS used
+                    WHERE
+                        used.idempotency_key = p_idempotency_key
+                        AND used.show_id = v_hold.show_id
+                );
             v_is_new_key := p_idempotency_key IS NOT NULL AND v_order.id IS NULL;
 
             SELECT
@@ -1440,6 +1733,136 @@ COMMENT ON FUNCTION public.create_ticket_order(p_reservation_token text, p_sessi
 
 
 --
+-- Name: cron_cleanup_runs(integer, timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.cron_cleanup_runs(p_limit integer, p_since timestamp with time zone) RETURNS TABLE(runid bigint, job_pid integer, status text, return_message text, start_time timestamp with time zone, end_time timestamp with time zone, seen_at timestamp with time zone, jobname text, schedule text, active boolean, command text)
+    LANGUAGE plpgsql STABLE ROWS 20
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET enable_sort TO 'off'
+    AS $_$
+DECLARE
+    v_job_ids bigint[];
+    v_run record;
+    v_found integer := 0;
+    v_older integer := 0;
+BEGIN
+    EXECUTE
+    $query$
+    SELECT array_agg(job.jobid)
+    FROM cron.job
+    WHERE
+        job.database = current_database()
+        AND (job.jobname = $1 OR job.command = $2)
+    $query$
+    INTO v_job_ids
+    USING
+        'cleanup-expired-reservations',
+        (
+            SELECT jobs.command
+            FROM "public".scheduled_jobs() AS jobs
+            WHERE jobs.routine = 'run_reservation_cleanup'
+        );
+    IF v_job_ids IS NULL THEN
+        RETURN;
+    END IF;
+
+    seen_at := now();
+    FOR v_run IN EXECUTE
+        $query$
+        SELECT
+            detail.runid,
+            detail.job_pid,
+            detail.status,
+            detail.return_message,
+            detail.start_time,
+            detail.end_time,
+            job.jobid IS NOT NULL AS is_ours,
+            job.jobname::text,
+            job.schedule,
+            job.active,
+            job.command
+        FROM cron.job_run_details AS detail
+        LEFT JOIN cron.job ON job.jobid = detail.jobid AND job.jobid = ANY($1)
+        WHERE
+            -- A day of a job that runs each second, and then some.
+            detail.runid > (SELECT runid_seq.last_value FROM cron.runid_seq) - 100000
+        ORDER BY detail.runid DESC
+        $query$
+        USING v_job_ids
+    LOOP
+        -- A run that never began has no time: it came before the next one that has.
+        seen_at := COALESCE(v_run.start_time, seen_at);
+        IF v_run.start_time < p_since THEN
+            -- One old time proves nothing: a clock may have stepped.
+            v_older := v_older + 1;
+            EXIT WHEN v_older > 100;
+        END IF;
+        CONTINUE WHEN NOT v_run.is_ours OR COALESCE(v_run.end_time, seen_at) < p_since;
+
+        runid := v_run.runid;
+        job_pid := v_run.job_pid;
+        status := v_run.status;
+        return_message := v_run.return_message;
+        start_time := v_run.start_time;
+        end_time := v_run.end_time;
+        jobname := v_run.jobname;
+        schedule := v_run.schedule;
+        active := v_run.active;
+        command := v_run.command;
+        RETURN NEXT;
+        v_found := v_found + 1;
+        EXIT WHEN v_found = p_limit;
+    END LOOP;
+END;
+$_$;
+
+
+--
+-- Name: FUNCTION cron_cleanup_runs(p_limit integer, p_since timestamp with time zone); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.cron_cleanup_runs(p_limit integer, p_since timestamp with time zone) IS 'The last p_limit runs of the cleanup that pg_cron has on record, newest first, as far as they ended at or after p_since; NULL for no bound. seen_at is the latest at which it can have begun. Internal.';
+
+
+--
+-- Name: due_refunds(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.due_refunds() RETURNS TABLE(reason text, currency text, refunds bigint, amount_in_cents bigint, oldest_age_seconds double precision)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 10
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+BEGIN
+    RETURN QUERY
+    SELECT
+        refund.reason,
+        refund.currency,
+        count(*),
+        sum(refund.amount_in_cents)::bigint,
+        GREATEST(extract(EPOCH FROM now() - min(refund.created_at))::double precision, 0)
+    FROM "public".refunds AS refund
+    WHERE refund.status = 'due'
+    GROUP BY
+        refund.reason,
+        refund.currency;
+END;
+$$;
+
+
+--
+-- Name: FUNCTION due_refunds(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.due_refunds() IS 'Money that is to be given back, by reason and currency: how many refunds, how much in the minor unit, and for how many seconds the oldest has been due. For the views.';
+
+
+--
 -- Name: duration_bucket_growth(); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -1462,6 +1885,7 @@ COMMENT ON FUNCTION public.duration_bucket_growth() IS 'Each bucket of durations
 CREATE FUNCTION public.end_holds(p_show_id uuid, p_reservation_ids uuid[], p_status text, p_lock_seat_ids uuid[] DEFAULT '{}'::uuid[]) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET commit_siblings TO '997'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     SET enable_bitmapscan TO 'off'
@@ -1533,35 +1957,133 @@ COMMENT ON FUNCTION public.end_holds(p_show_id uuid, p_reservation_ids uuid[], p
 -- Name: end_overdue_holds(uuid, uuid[]); Type: FUNCTION; Schema: public; Owner: -
 --
 
-CREATE FUNCTION public.end_overdue_holds(p_show_id uuid, p_reservation_ids uuid[], OUT ended_ids uuid[], OUT seats_released integer) RETURNS record
+CREATE FUNCTION public.end_overdue_holds(p_show_id uuid, p_reservation_ids uuid[], OUT ended_ids uuid[], OUT seats_released integer, OUT error_code text, OUT error_message text) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     SET enable_bitmapscan TO 'off'
+    SET lock_timeout TO '100ms'
     AS $$
+DECLARE
+    v_ids uuid[] := p_reservation_ids;
+    v_seat_ids uuid[];
+    v_locked_seat_ids uuid[];
+    v_half record;
 BEGIN
-    ended_ids := ARRAY(
-        SELECT hold.id
-        FROM "public".seat_reservations AS hold
-        WHERE
-            hold.show_id = p_show_id
-            AND hold.id = ANY(p_reservation_ids)
-            AND hold.ended_at IS NULL
-            AND hold.expires_at <= now()
-        ORDER BY hold.id
-        FOR UPDATE SKIP LOCKED
-    );
-    seats_released := "public".end_holds(p_show_id, ended_ids, 'expired');
+    ended_ids := '{}';
+    seats_released := 0;
+    WHILE v_ids <> '{}' LOOP
+        BEGIN
+            v_ids := ARRAY(
+                SELECT hold.id
+                FROM "public".seat_reservations AS hold
+                WHERE
+                    hold.show_id = p_show_id
+                    AND hold.id = ANY(v_ids)
+                    AND hold.ended_at IS NULL
+                    AND hold.expires_at <= now()
+                ORDER BY hold.id
+                FOR UPDATE SKIP LOCKED
+            );
+            -- FILTER and not WHERE: claims are to be found by their reservation.
+            SELECT
+                COALESCE(
+                    array_agg(claim.show_seat_id) FILTER (WHERE claim.released_at IS NULL), '{}'
+                )
+            INTO v_seat_ids
+            FROM "public".reservation_seats AS claim
+            WHERE
+                claim.reservation_id = ANY(v_ids)
+                AND claim.show_id = p_show_id;
+            v_locked_seat_ids := ARRAY(
+                SELECT seat.id
+                FROM "public".show_seats AS seat
+                WHERE
+                    seat.show_id = p_show_id
+                    AND seat.id = ANY(v_seat_ids)
+                ORDER BY seat.id
+                FOR UPDATE SKIP LOCKED
+            );
+            IF cardinality(v_locked_seat_ids) = cardinality(v_seat_ids) THEN
+                seats_released := "public".end_holds(p_show_id, v_ids, 'expired');
+                ended_ids := v_ids;
+                RETURN;
+            END IF;
+
+            v_ids := ARRAY(
+                SELECT claim.reservation_id
+                FROM "public".reservation_seats AS claim
+                WHERE
+                    claim.reservation_id = ANY(v_ids)
+                    AND claim.show_id = p_show_id
+                GROUP BY claim.reservation_id
+                HAVING
+                    bool_and(
+                        claim.released_at IS NOT NULL
+                        OR claim.show_seat_id = ANY(v_locked_seat_ids)
+                    )
+            );
+            -- Gives all locks back, those on the holds that are left out among them.
+            RAISE EXCEPTION 'somebody has seats locked' USING ERRCODE = 'TDB01';
+        EXCEPTION
+            WHEN SQLSTATE 'TDB01' THEN
+                NULL;
+            -- OTHERS leaves out a cancelled statement, a time-out included.
+            WHEN query_canceled OR OTHERS THEN
+                IF SQLSTATE IN ('57014', '40001') OR cardinality(v_ids) = 1 THEN
+                    IF SQLSTATE NOT IN ('55P03', '40P01') THEN
+                        error_code := SQLSTATE;
+                        error_message := SQLERRM;
+                    END IF;
+                    RETURN;
+                END IF;
+                -- What stops one hold does not stop the others.
+                FOR v_half IN
+                    SELECT half.*
+                    FROM
+                        (
+                            VALUES
+                            (v_ids[:cardinality(v_ids) / 2]),
+                            (v_ids[cardinality(v_ids) / 2 + 1:])
+                        ) AS halves (ids)
+                    CROSS JOIN LATERAL "public".end_overdue_holds(
+                        p_show_id, halves.ids
+                    ) AS half
+                LOOP
+                    ended_ids := ended_ids || v_half.ended_ids;
+                    seats_released := seats_released + v_half.seats_released;
+                    error_code := COALESCE(error_code, v_half.error_code);
+                    error_message := COALESCE(error_message, v_half.error_message);
+                END LOOP;
+                RETURN;
+        END;
+    END LOOP;
 END;
 $$;
 
 
 --
--- Name: FUNCTION end_overdue_holds(p_show_id uuid, p_reservation_ids uuid[], OUT ended_ids uuid[], OUT seats_released integer); Type: COMMENT; Schema: public; Owner: -
+-- Name: FUNCTION end_overdue_holds(p_show_id uuid, p_reservation_ids uuid[], OUT ended_ids uuid[], OUT seats_released integer, OUT error_code text, OUT error_message text); Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON FUNCTION public.end_overdue_holds(p_show_id uuid, p_reservation_ids uuid[], OUT ended_ids uuid[], OUT seats_released integer) IS 'Ends those of these reservations of a show that are over and that nobody holds locked, and frees their seats; returns which, and how many seats. Internal.';
+COMMENT ON FUNCTION public.end_overdue_holds(p_show_id uuid, p_reservation_ids uuid[], OUT ended_ids uuid[], OUT seats_released integer, OUT error_code text, OUT error_message text) IS 'Ends those of these reservations of a show that are over and that nobody has locked, seats included, and frees their seats; returns which, how many seats, and the SQLSTATE and words of the first error that stopped one of them. Internal.';
+
+
+--
+-- Name: endpoint_limit(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.endpoint_limit() RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    RETURN 50;
+
+
+--
+-- Name: FUNCTION endpoint_limit(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.endpoint_limit() IS 'So many endpoints, the busiest, keep their name in a minute of the rollup and in api_endpoint_health; the rest are added up as "other".';
 
 
 --
@@ -1730,6 +2252,7 @@ COMMENT ON FUNCTION public.expire_holds(p_show_id uuid, p_reservation_ids uuid[]
 CREATE FUNCTION public.extend_reservation(p_reservation_token text, p_session_id text, p_expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS TABLE(success boolean, reservation_id uuid, expires_at timestamp with time zone, extensions_remaining integer, error_code text, error_message text)
     LANGUAGE plpgsql SECURITY DEFINER ROWS 1
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET commit_siblings TO '997'
     SET lock_timeout TO '100ms'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
@@ -1975,6 +2498,7 @@ COMMENT ON FUNCTION public.extension_metrics(p_days integer) IS 'Extensions of t
 CREATE FUNCTION public.fail_payment(p_show_id uuid, p_order_id uuid, p_provider text, p_event_id text, p_error_message text) RETURNS TABLE(success boolean, order_id uuid, status text, error_code text, error_message text)
     LANGUAGE plpgsql SECURITY DEFINER ROWS 1
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET commit_siblings TO '997'
     SET lock_timeout TO '100ms'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
@@ -2100,57 +2624,68 @@ COMMENT ON FUNCTION public.fail_payment(p_show_id uuid, p_order_id uuid, p_provi
 --
 
 CREATE FUNCTION public.fold_api_request_events(p_from xid8, p_below xid8, p_after_id bigint) RETURNS void
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-WITH events AS MATERIALIZED (
-    SELECT
-        event.minute,
-        event.endpoint,
-        event.duration_bucket,
-        event.requests,
-        event.errors,
-        event.duration_microseconds
-    FROM "public".api_request_events(p_from, p_below, p_after_id) AS event
-),
+DECLARE
+    v_minutes timestamptz[];
+BEGIN
+    WITH events AS MATERIALIZED (
+        SELECT
+            event.minute,
+            event.endpoint,
+            event.duration_bucket,
+            event.requests,
+            event.errors,
+            event.duration_microseconds
+        FROM "public".api_request_events(p_from, p_below, p_after_id) AS event
+    ),
 
-totals AS (
-    INSERT INTO "public".api_request_minutes (
-        minute, endpoint, requests, errors, duration_microseconds
+    totals AS (
+        INSERT INTO "public".api_request_minutes (
+            minute, endpoint, requests, errors, duration_microseconds
+        )
+        SELECT
+            events.minute,
+            events.endpoint,
+            sum(events.requests),
+            sum(events.errors),
+            sum(events.duration_microseconds)
+        FROM events
+        GROUP BY
+            events.minute,
+            events.endpoint
+        ORDER BY
+            events.minute,
+            events.endpoint
+        ON CONFLICT (minute, endpoint) DO UPDATE SET
+            requests = api_request_minutes.requests + excluded.requests,
+            errors = api_request_minutes.errors + excluded.errors,
+            duration_microseconds
+            = api_request_minutes.duration_microseconds + excluded.duration_microseconds
+    ),
+
+    durations AS (
+        INSERT INTO "public".api_duration_minutes (minute, endpoint, duration_bucket, requests)
+        SELECT
+            events.minute,
+            events.endpoint,
+            events.duration_bucket,
+            events.requests
+        FROM events
+        ORDER BY
+            events.minute,
+            events.endpoint,
+            events.duration_bucket
+        ON CONFLICT (minute, endpoint, duration_bucket) DO UPDATE SET
+            requests = api_duration_minutes.requests + excluded.requests
     )
-    SELECT
-        events.minute,
-        events.endpoint,
-        sum(events.requests),
-        sum(events.errors),
-        sum(events.duration_microseconds)
-    FROM events
-    GROUP BY
-        events.minute,
-        events.endpoint
-    ORDER BY
-        events.minute,
-        events.endpoint
-    ON CONFLICT (minute, endpoint) DO UPDATE SET
-        requests = api_request_minutes.requests + excluded.requests,
-        errors = api_request_minutes.errors + excluded.errors,
-        duration_microseconds
-        = api_request_minutes.duration_microseconds + excluded.duration_microseconds
-)
 
-INSERT INTO "public".api_duration_minutes (minute, endpoint, duration_bucket, requests)
-SELECT
-    events.minute,
-    events.endpoint,
-    events.duration_bucket,
-    events.requests
-FROM events
-ORDER BY
-    events.minute,
-    events.endpoint,
-    events.duration_bucket
-ON CONFLICT (minute, endpoint, duration_bucket) DO UPDATE SET
-    requests = api_duration_minutes.requests + excluded.requests;
+    SELECT array_agg(DISTINCT events.minute) INTO v_minutes FROM events;
+
+    -- A statement of its own: it reads what the first has written.
+    PERFORM "public".merge_minor_endpoints(v_minutes);
+END;
 $$;
 
 
@@ -2198,7 +2733,7 @@ CREATE FUNCTION public.fold_order_events(p_from xid8, p_below xid8, p_after_id b
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 INSERT INTO "public".order_minutes (
-    minute, currency, orders, failed_orders, paid_orders, revenue_in_cents, tickets
+    minute, currency, orders, failed_orders, paid_orders, revenue_in_cents, tickets, payments
 )
 SELECT
     event.minute,
@@ -2207,7 +2742,8 @@ SELECT
     event.failed_orders,
     event.paid_orders,
     event.revenue_in_cents,
-    event.tickets
+    event.tickets,
+    event.payments
 FROM "public".order_events(p_from, p_below, p_after_id) AS event
 ORDER BY
     event.minute,
@@ -2217,7 +2753,8 @@ ON CONFLICT (minute, currency) DO UPDATE SET
     failed_orders = order_minutes.failed_orders + excluded.failed_orders,
     paid_orders = order_minutes.paid_orders + excluded.paid_orders,
     revenue_in_cents = order_minutes.revenue_in_cents + excluded.revenue_in_cents,
-    tickets = order_minutes.tickets + excluded.tickets;
+    tickets = order_minutes.tickets + excluded.tickets,
+    payments = order_minutes.payments + excluded.payments;
 $$;
 
 
@@ -2245,7 +2782,7 @@ BEGIN
     of_shows AS (
         INSERT INTO "public".reservation_show_minutes (
             show_id, minute, created, completed, expired, released, extended,
-            failed, race_conditions, constraint_violations, holds_ended,
+            failed, failed_attempts, race_conditions, constraint_violations, holds_ended,
             hold_microseconds, releases_ended, release_microseconds
         )
         SELECT
@@ -2257,6 +2794,7 @@ BEGIN
             event.released,
             event.extended,
             event.failed,
+            event.failed_attempts,
             event.race_conditions,
             event.constraint_violations,
             event.holds_ended,
@@ -2274,6 +2812,7 @@ BEGIN
             released = reservation_show_minutes.released + excluded.released,
             extended = reservation_show_minutes.extended + excluded.extended,
             failed = reservation_show_minutes.failed + excluded.failed,
+            failed_attempts = reservation_show_minutes.failed_attempts + excluded.failed_attempts,
             race_conditions = reservation_show_minutes.race_conditions + excluded.race_conditions,
             constraint_violations = reservation_show_minutes.constraint_violations + excluded.constraint_violations,
             holds_ended = reservation_show_minutes.holds_ended + excluded.holds_ended,
@@ -2284,7 +2823,7 @@ BEGIN
 
     INSERT INTO "public".reservation_minutes (
         minute, created, completed, expired, released, extended, failed,
-        race_conditions, constraint_violations, holds_ended,
+        failed_attempts, race_conditions, constraint_violations, holds_ended,
         hold_microseconds, releases_ended, release_microseconds
     )
     SELECT
@@ -2295,6 +2834,7 @@ BEGIN
         sum(event.released),
         sum(event.extended),
         sum(event.failed),
+        sum(event.failed_attempts),
         sum(event.race_conditions),
         sum(event.constraint_violations),
         sum(event.holds_ended),
@@ -2312,6 +2852,7 @@ BEGIN
         released = reservation_minutes.released + excluded.released,
         extended = reservation_minutes.extended + excluded.extended,
         failed = reservation_minutes.failed + excluded.failed,
+        failed_attempts = reservation_minutes.failed_attempts + excluded.failed_attempts,
         race_conditions = reservation_minutes.race_conditions + excluded.race_conditions,
         constraint_violations = reservation_minutes.constraint_violations + excluded.constraint_violations,
         holds_ended = reservation_minutes.holds_ended + excluded.holds_ended,
@@ -3060,6 +3601,36 @@ COMMENT ON FUNCTION public.lock_reservation(p_reservation_token text) IS 'Locks 
 
 
 --
+-- Name: lock_wait_totals(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.lock_wait_totals(OUT waiting_sessions bigint, OUT longest_wait_seconds double precision) RETURNS record
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+SELECT
+    count(DISTINCT wanted.pid),
+    -- When it began to wait is noted a moment after it did.
+    COALESCE(
+        max(GREATEST(extract(EPOCH FROM now() - wanted.waitstart)::double precision, 0)), 0
+    )
+FROM pg_locks AS wanted
+-- A row that is locked is waited for as a transaction, which belongs to no database.
+INNER JOIN pg_stat_activity AS activity ON activity.pid = wanted.pid
+WHERE
+    NOT wanted.granted
+    AND activity.datname = current_database();
+$$;
+
+
+--
+-- Name: FUNCTION lock_wait_totals(OUT waiting_sessions bigint, OUT longest_wait_seconds double precision); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.lock_wait_totals(OUT waiting_sessions bigint, OUT longest_wait_seconds double precision) IS 'Sessions of this database that wait for a lock, and for how many seconds the longest has. For the views.';
+
+
+--
 -- Name: log_api_request(text, text, integer, double precision); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -3083,6 +3654,131 @@ $_$;
 --
 
 COMMENT ON FUNCTION public.log_api_request(p_endpoint text, p_method text, p_status_code integer, p_duration_ms double precision) IS 'Records a request: route with placeholders in place of ids, HTTP method, HTTP status, duration in milliseconds.';
+
+
+--
+-- Name: log_change(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.log_change() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    SET extra_float_digits TO '1'
+    AS $$
+DECLARE
+    v_old constant jsonb := CASE WHEN TG_OP <> 'INSERT' THEN to_jsonb(OLD) END;
+    v_new constant jsonb := CASE WHEN TG_OP <> 'DELETE' THEN to_jsonb(NEW) END;
+    v_key constant text[] := string_to_array(TG_ARGV[0], ',');
+    v_masked constant text[] := string_to_array(TG_ARGV[1], ',');
+    -- What the trigger is for: another one tells the rest of the same change.
+    v_columns constant text[] := ARRAY(
+        SELECT columns.attname::text
+        FROM pg_trigger AS trigger
+        INNER JOIN pg_attribute AS columns
+            ON
+                columns.attrelid = trigger.tgrelid
+                AND columns.attnum > 0
+                AND NOT columns.attisdropped
+                AND (columns.attnum = ANY(trigger.tgattr) OR cardinality(trigger.tgattr::smallint[]) = 0)
+        WHERE
+            trigger.tgrelid = TG_RELID
+            AND trigger.tgname = TG_NAME
+    );
+BEGIN
+    INSERT INTO "public".change_log (table_name, operation, row_key, old_values, new_values)
+    SELECT
+        TG_TABLE_NAME,
+        lower(TG_OP),
+        jsonb_object_agg(changed.name, COALESCE(v_old, v_new) -> changed.name)
+        FILTER (WHERE changed.name = ANY(v_key)),
+        jsonb_object_agg(changed.name, changed.old_value)
+        FILTER (WHERE v_old IS NOT NULL AND changed.differs),
+        jsonb_object_agg(changed.name, changed.new_value)
+        FILTER (WHERE v_new IS NOT NULL AND changed.differs)
+    FROM (
+        SELECT
+            columns.name,
+            columns.name = ANY(v_columns)
+            AND v_old -> columns.name IS DISTINCT FROM v_new -> columns.name AS differs,
+            CASE
+                WHEN columns.name = ANY(v_masked) AND v_old -> columns.name <> 'null'
+                    THEN to_jsonb('***'::text)
+                ELSE v_old -> columns.name
+            END AS old_value,
+            CASE
+                WHEN columns.name = ANY(v_masked) AND v_new -> columns.name <> 'null'
+                    THEN to_jsonb('***'::text)
+                ELSE v_new -> columns.name
+            END AS new_value
+        FROM jsonb_object_keys(COALESCE(v_new, v_old)) AS columns (name)
+    ) AS changed
+    HAVING bool_or(changed.differs);
+    RETURN NULL;
+END;
+$$;
+
+
+--
+-- Name: FUNCTION log_change(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.log_change() IS 'Trigger: writes a change of a row into change_log. Arguments: the columns of the key, and those whose values are masked.';
+
+
+--
+-- Name: log_horizon(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.log_horizon() RETURNS timestamp with time zone
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+SELECT (date_trunc('month', now() AT TIME ZONE 'UTC') + interval '4 months') AT TIME ZONE 'UTC';
+$$;
+
+
+--
+-- Name: FUNCTION log_horizon(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.log_horizon() IS 'Up to when each log is to have a partition a month: this month (UTC) and three more.';
+
+
+--
+-- Name: log_new_seats(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.log_new_seats() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO "public".change_log (
+        table_name, operation, row_key, rows_changed, new_values
+    )
+    SELECT
+        TG_TABLE_NAME,
+        'insert',
+        jsonb_build_object('show_id', new_seats.show_id),
+        count(*),
+        jsonb_build_object(
+            'status', jsonb_agg(DISTINCT new_seats.status),
+            'lowest_price_in_cents', min(new_seats.price_in_cents),
+            'highest_price_in_cents', max(new_seats.price_in_cents)
+        )
+    FROM new_seats
+    GROUP BY new_seats.show_id;
+    RETURN NULL;
+END;
+$$;
+
+
+--
+-- Name: FUNCTION log_new_seats(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.log_new_seats() IS 'Trigger: writes how many seats a statement has added to which show into change_log.';
 
 
 --
@@ -3125,16 +3821,20 @@ COMMENT ON FUNCTION public.log_order_failure(p_function text, p_error_code text,
 -- Name: log_partitions(); Type: FUNCTION; Schema: public; Owner: -
 --
 
-CREATE FUNCTION public.log_partitions() RETURNS TABLE(log text, ends_at timestamp with time zone, has_strays boolean)
-    LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 3
+CREATE FUNCTION public.log_partitions() RETURNS TABLE(log text, ends_at timestamp with time zone, has_strays boolean, oldest_ends_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 4
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET "DateStyle" TO 'ISO'
     SET "TimeZone" TO 'UTC'
     AS $_$
 BEGIN
     FOR log IN SELECT logs.name FROM "public".partitioned_logs() AS logs (name) LOOP
-        SELECT COALESCE(max(upper_bound.value::timestamptz), 'epoch')
-        INTO ends_at
+        SELECT
+            COALESCE(max(upper_bound.value::timestamptz), 'epoch'),
+            min(upper_bound.value::timestamptz)
+        INTO
+            ends_at,
+            oldest_ends_at
         FROM pg_inherits AS link
         INNER JOIN pg_class AS child ON child.oid = link.inhrelid
         CROSS JOIN LATERAL substring(
@@ -3148,7 +3848,7 @@ BEGIN
             'public', log || '_default'
         )
         INTO has_strays
-        USING date_trunc('month', now()) + interval '4 months';
+        USING "public".log_horizon();
         RETURN NEXT;
     END LOOP;
 END;
@@ -3159,7 +3859,7 @@ $_$;
 -- Name: FUNCTION log_partitions(); Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON FUNCTION public.log_partitions() IS 'Up to when each log has partitions, and whether its default partition has rows that maintain_partitions() would move. For the view health.';
+COMMENT ON FUNCTION public.log_partitions() IS 'Up to when each log has partitions, whether its default partition has rows that maintain_partitions() would move, and up to when its oldest month goes. For the view health.';
 
 
 --
@@ -3236,74 +3936,81 @@ COMMENT ON FUNCTION public.log_tail(p_log text, OUT from_xact_id xid8, OUT below
 CREATE FUNCTION public.maintain_partitions() RETURNS TABLE(created_partition text)
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
-    SET lock_timeout TO '3s'
+    SET lock_timeout TO '100ms'
     AS $_$
 DECLARE
     v_schema constant text := 'public';
-    v_this_month constant date := date_trunc('month', now() AT TIME ZONE 'UTC')::date;
-    v_horizon constant date := (v_this_month + interval '4 months')::date;
+    v_horizon constant timestamp := "public".log_horizon() AT TIME ZONE 'UTC';
     v_table text;
     v_parent text;
     v_columns text;
     v_month date;
     v_strays date[];
+    v_created text[];
 BEGIN
     FOR v_table IN SELECT logs.name FROM "public".partitioned_logs() AS logs (name) LOOP
         v_parent := format('%I.%I', v_schema, v_table);
-        created_partition := "public".create_log_partition(v_table);
-        IF created_partition IS NOT NULL THEN
-            RETURN NEXT;
-        END IF;
+        v_created := '{}';
+        BEGIN
+            v_created := v_created || "public".create_log_partition(v_table);
 
-        -- Rows that came while their month had no partition. Those beyond the horizon stay: a clock
-        -- was wrong.
-        EXECUTE format(
-            'SELECT array_agg(DISTINCT date_trunc(''month'', created_at AT TIME ZONE '
-            '''UTC'')::date) '
-            'FROM %I.%I WHERE created_at < %L::timestamp AT TIME ZONE ''UTC''',
-            v_schema, v_table || '_default', v_horizon
-        ) INTO v_strays;
-        IF v_strays IS NOT NULL THEN
-            -- They cannot be deleted from an append-only table, so the table goes and its rows are
-            -- routed anew.
+            -- Rows that came while their month had no partition. Those beyond the horizon stay: a
+            -- clock was wrong.
             EXECUTE format(
-                'ALTER TABLE %1$s DETACH PARTITION %2$I.%3$I', v_parent, v_schema,
-                v_table || '_default'
-            );
-            EXECUTE format(
-                'ALTER TABLE %I.%I RENAME TO %I', v_schema, v_table || '_default',
-                v_table || '_strays'
-            );
-            PERFORM "public".create_log_partition(v_table);
-        END IF;
-
-        FOR v_month IN
-            SELECT months.first_day::date
-            FROM generate_series(
-                v_this_month::timestamp, v_this_month + interval '3 months', interval '1 month'
-            ) AS months (first_day)
-            UNION
-            SELECT strays.first_day
-            FROM unnest(v_strays) AS strays (first_day)
-            ORDER BY 1
-        LOOP
-            created_partition := "public".create_log_partition(v_table, v_month);
-            IF created_partition IS NOT NULL THEN
-                    RETURN NEXT;
+                'SELECT array_agg(DISTINCT date_trunc(''month'', created_at AT TIME ZONE '
+                '''UTC'')::date) '
+                'FROM %I.%I WHERE created_at < %L::timestamp AT TIME ZONE ''UTC''',
+                v_schema, v_table || '_default', to_char(v_horizon, 'YYYY-MM-DD')
+            ) INTO v_strays;
+            IF v_strays IS NOT NULL THEN
+                -- They cannot be deleted from an append-only table, so the table goes and its rows
+                -- are routed anew.
+                EXECUTE format(
+                    'ALTER TABLE %1$s DETACH PARTITION %2$I.%3$I', v_parent, v_schema,
+                    v_table || '_default'
+                );
+                EXECUTE format(
+                    'ALTER TABLE %I.%I RENAME TO %I', v_schema, v_table || '_default',
+                    v_table || '_strays'
+                );
+                PERFORM "public".create_log_partition(v_table);
             END IF;
-        END LOOP;
 
-        IF v_strays IS NOT NULL THEN
-            SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)
-            INTO v_columns
-            FROM pg_attribute AS a
-            WHERE a.attrelid = v_parent::regclass AND a.attnum > 0 AND NOT a.attisdropped;
-            EXECUTE format(
-                'INSERT INTO %1$s (%2$s) OVERRIDING SYSTEM VALUE SELECT %2$s FROM %3$I.%4$I',
-                v_parent, v_columns, v_schema, v_table || '_strays'
-            );
-            EXECUTE format('DROP TABLE %I.%I', v_schema, v_table || '_strays');
-        END IF;
+            FOR v_month IN
+                SELECT months.first_day::date
+                FROM generate_series(
+                    date_trunc('month', now() AT TIME ZONE 'UTC'),
+                    v_horizon - interval '1 month',
+                    interval '1 month'
+                ) AS months (first_day)
+                UNION
+                SELECT strays.first_day
+                FROM unnest(v_strays) AS strays (first_day)
+                ORDER BY 1
+            LOOP
+                v_created := v_created || "public".create_log_partition(v_table, v_month);
+            END LOOP;
+
+            IF v_strays IS NOT NULL THEN
+                SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)
+                INTO v_columns
+                FROM pg_attribute AS a
+                WHERE a.attrelid = v_parent::regclass AND a.attnum > 0 AND NOT a.attisdropped;
+                EXECUTE format(
+                    'INSERT INTO %1$s (%2$s) OVERRIDING SYSTEM VALUE SELECT %2$s FROM %3$I.%4$I',
+                    v_parent, v_columns, v_schema, v_table || '_strays'
+                );
+                EXECUTE format('DROP TABLE %I.%I', v_schema, v_table || '_strays');
+            END IF;
+        EXCEPTION
+            WHEN lock_not_available OR deadlock_detected THEN
+                RAISE WARNING 'partitions of % are left for the next time: %', v_table, SQLERRM;
+                v_created := '{}';
+        END;
+        RETURN QUERY
+        SELECT created.name
+        FROM unnest(v_created) AS created (name)
+        WHERE created.name IS NOT NULL;
     END LOOP;
     PERFORM "public".revoke_default_privileges();
 END;
@@ -3314,7 +4021,182 @@ $_$;
 -- Name: FUNCTION maintain_partitions(); Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON FUNCTION public.maintain_partitions() IS 'Makes the partitions of the logs for this month and three more, moves rows out of the default partitions where their month has one now, and returns the names of those created.';
+COMMENT ON FUNCTION public.maintain_partitions() IS 'Makes the partitions of the logs for this month and three more, moves rows out of the default partitions where their month has one now, and returns the names of those created. Leaves a log that somebody has locked for the next time, with a warning.';
+
+
+--
+-- Name: maintenance_backlog(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.maintenance_backlog() RETURNS TABLE(task text, behind_seconds double precision)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 8
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "DateStyle" TO 'ISO'
+    SET "TimeZone" TO 'UTC'
+    SET enable_seqscan TO 'off'
+    AS $$
+DECLARE
+    v_settings "public".ticketing_settings;
+BEGIN
+    SELECT settings.* INTO v_settings FROM "public".ticketing_settings AS settings;
+    RETURN QUERY
+    WITH logs AS MATERIALIZED (
+        SELECT log.*
+        FROM "public".log_partitions() AS log
+    )
+
+    SELECT
+        due.task,
+        GREATEST(extract(EPOCH FROM now() - due.since), 0)::double precision
+    FROM (
+        -- The month that is missing was due when the one came that is as many months before it.
+        SELECT
+            'partitions of ' || log.log AS task,
+            log.ends_at - age("public".log_horizon(), date_trunc('month', now()))
+            + interval '1 month' AS since
+        FROM logs AS log
+        UNION ALL
+        SELECT
+            'purge of ' || log.log AS task,
+            log.oldest_ends_at + make_interval(days => v_settings.audit_retention_days) AS since
+        FROM logs AS log
+        UNION ALL
+        SELECT
+            'personal data' AS task,
+            LEAST(
+                (
+                    SELECT min(hold.ended_at)
+                    FROM "public".seat_reservations AS hold
+                    WHERE
+                        hold.ended_at IS NOT NULL
+                        AND (
+                            hold.user_id IS NOT NULL
+                            OR hold.email IS NOT NULL
+                            OR hold.user_agent IS NOT NULL
+                            OR hold.ip_address IS NOT NULL
+                        )
+                ),
+                (
+                    SELECT min(failed.created_at)
+                    FROM "public".ticket_orders AS failed
+                    WHERE failed.error_message IS NOT NULL
+                )
+            ) + make_interval(days => v_settings.personal_data_retention_days) AS since
+    ) AS due;
+END;
+$$;
+
+
+--
+-- Name: FUNCTION maintenance_backlog(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.maintenance_backlog() IS 'What maintain_partitions() and purge_history() have to do, and for how many seconds it has been due; 0 where there is nothing to do. For the view health.';
+
+
+--
+-- Name: merge_minor_endpoints(timestamp with time zone[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.merge_minor_endpoints(p_minutes timestamp with time zone[]) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+WITH crowded AS MATERIALIZED (
+    SELECT counted.minute
+    FROM "public".api_request_minutes AS counted
+    WHERE counted.minute = ANY(p_minutes)
+    GROUP BY counted.minute
+    HAVING count(*) FILTER (WHERE counted.endpoint <> 'other') > "public".endpoint_limit()
+),
+
+minor AS MATERIALIZED (
+    SELECT
+        ranked.minute,
+        ranked.endpoint
+    FROM (
+        SELECT
+            crowded.minute,
+            busy.endpoint,
+            row_number() OVER (
+                PARTITION BY crowded.minute
+                ORDER BY busy.requests DESC, busy.endpoint COLLATE "C" ASC
+            ) AS place
+        FROM crowded
+        CROSS JOIN LATERAL (
+            SELECT
+                hour.endpoint,
+                sum(hour.requests) AS requests
+            FROM "public".api_request_minutes AS hour
+            WHERE
+                hour.minute > crowded.minute - interval '1 hour'
+                AND hour.minute <= crowded.minute
+                AND hour.endpoint <> 'other'
+            GROUP BY hour.endpoint
+            HAVING bool_or(hour.minute = crowded.minute)
+        ) AS busy
+    ) AS ranked
+    WHERE ranked.place > "public".endpoint_limit()
+),
+
+requests AS (
+    DELETE FROM "public".api_request_minutes AS counted
+    USING minor
+    WHERE
+        counted.minute = minor.minute
+        AND counted.endpoint = minor.endpoint
+    RETURNING counted.*
+),
+
+durations AS (
+    DELETE FROM "public".api_duration_minutes AS counted
+    USING minor
+    WHERE
+        counted.minute = minor.minute
+        AND counted.endpoint = minor.endpoint
+    RETURNING counted.*
+),
+
+merged AS (
+    INSERT INTO "public".api_request_minutes (
+        minute, endpoint, requests, errors, duration_microseconds
+    )
+    SELECT
+        requests.minute,
+        'other',
+        sum(requests.requests),
+        sum(requests.errors),
+        sum(requests.duration_microseconds)
+    FROM requests
+    GROUP BY requests.minute
+    ON CONFLICT (minute, endpoint) DO UPDATE SET
+        requests = api_request_minutes.requests + excluded.requests,
+        errors = api_request_minutes.errors + excluded.errors,
+        duration_microseconds
+        = api_request_minutes.duration_microseconds + excluded.duration_microseconds
+)
+
+INSERT INTO "public".api_duration_minutes (minute, endpoint, duration_bucket, requests)
+SELECT
+    durations.minute,
+    'other',
+    durations.duration_bucket,
+    sum(durations.requests)
+FROM durations
+GROUP BY
+    durations.minute,
+    durations.duration_bucket
+ON CONFLICT (minute, endpoint, duration_bucket) DO UPDATE SET
+    requests = api_duration_minutes.requests + excluded.requests;
+$$;
+
+
+--
+-- Name: FUNCTION merge_minor_endpoints(p_minutes timestamp with time zone[]); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.merge_minor_endpoints(p_minutes timestamp with time zone[]) IS 'Adds up as "other" those endpoints of these minutes of the rollups that are not among the busiest. Internal.';
 
 
 --
@@ -3369,10 +4251,57 @@ COMMENT ON FUNCTION public.nth_xact_id(p_log text, p_from xid8, p_below xid8, p_
 
 
 --
+-- Name: open_transactions(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.open_transactions() RETURNS TABLE(role_name text, state text, is_here boolean, xid_age integer, age_seconds double precision, idle_seconds double precision)
+    LANGUAGE sql STABLE SECURITY DEFINER ROWS 10
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+SELECT
+    COALESCE(activity.usename::text, activity.backend_type),
+    COALESCE(activity.state, 'active'),
+    activity.datname IS NOT DISTINCT FROM current_database(),
+    age(activity.backend_xid),
+    GREATEST(extract(EPOCH FROM now() - activity.xact_start)::double precision, 0),
+    CASE
+        WHEN activity.state LIKE 'idle in transaction%'
+            THEN GREATEST(
+                extract(EPOCH FROM now() - activity.state_change)::double precision, 0
+            )
+    END
+FROM pg_stat_activity AS activity
+WHERE
+    activity.xact_start IS NOT NULL
+    AND activity.pid <> pg_backend_pid()
+    -- The transaction of a parallel worker is its leader's.
+    AND activity.leader_pid IS NULL
+    -- It gives way to everybody, and takes as long as a large table takes.
+    AND activity.backend_type IS DISTINCT FROM 'autovacuum worker'
+UNION ALL
+SELECT
+    prepared.owner::text,
+    'prepared',
+    prepared.database = current_database(),
+    age(prepared.transaction),
+    GREATEST(extract(EPOCH FROM now() - prepared.prepared)::double precision, 0),
+    NULL
+FROM pg_prepared_xacts AS prepared;
+$$;
+
+
+--
+-- Name: FUNCTION open_transactions(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.open_transactions() IS 'Transactions that are open on this server, prepared ones included: role, state, whether in this database, how many transactions have begun since it got its number (NULL while it has none), and for how many seconds it has been open and idle. For the views.';
+
+
+--
 -- Name: order_events(xid8, xid8, bigint); Type: FUNCTION; Schema: public; Owner: -
 --
 
-CREATE FUNCTION public.order_events(p_from xid8, p_below xid8, p_after_id bigint) RETURNS TABLE(minute timestamp with time zone, currency text, orders bigint, failed_orders bigint, paid_orders bigint, revenue_in_cents bigint, tickets bigint)
+CREATE FUNCTION public.order_events(p_from xid8, p_below xid8, p_after_id bigint) RETURNS TABLE(minute timestamp with time zone, currency text, orders bigint, failed_orders bigint, paid_orders bigint, revenue_in_cents bigint, tickets bigint, payments bigint)
     LANGUAGE plpgsql STABLE ROWS 100
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -3385,7 +4314,8 @@ BEGIN
         sum(figure.failed_orders)::bigint,
         sum(figure.paid_orders)::bigint,
         COALESCE(sum(figure.paid_orders * event.amount_in_cents), 0)::bigint,
-        COALESCE(sum(figure.tickets), 0)::bigint
+        COALESCE(sum(figure.tickets), 0)::bigint,
+        sum(figure.payments)::bigint
     FROM "public".ticket_order_audit_log AS event
     CROSS JOIN LATERAL (
         VALUES
@@ -3397,6 +4327,7 @@ BEGIN
             - COALESCE((event.old_status = 'failed')::integer, 0),
             (event.new_status = 'paid')::integer
             - COALESCE((event.old_status = 'paid')::integer, 0),
+            0,
             0
         ),
         (
@@ -3404,15 +4335,22 @@ BEGIN
             0,
             0,
             0,
-            CASE WHEN event.new_status = 'paid' THEN event.seat_count END
+            CASE WHEN event.new_status = 'paid' THEN event.seat_count END,
+            -- Whatever came from a payment provider, what was refused here included.
+            (
+                COALESCE(event.new_status IN ('paid', 'failed', 'refund_due'), false)
+                OR COALESCE(
+                    event.metadata ->> 'function' IN ('confirm_payment', 'fail_payment'), false
+                )
+            )::integer
         )
-    ) AS figure (at, orders, failed_orders, paid_orders, tickets)
+    ) AS figure (at, orders, failed_orders, paid_orders, tickets, payments)
     WHERE
         event.xact_id >= p_from
         AND event.xact_id < p_below
         AND event.id > p_after_id
-        -- Not a refused call.
-        AND event.new_status IS NOT NULL
+        -- A refused call is no more than a sign of life, where it was a payment.
+        AND (event.new_status IS NOT NULL OR figure.payments > 0)
     GROUP BY
         minute,
         COALESCE(event.currency, 'none');
@@ -3424,14 +4362,14 @@ $$;
 -- Name: FUNCTION order_events(p_from xid8, p_below xid8, p_after_id bigint); Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON FUNCTION public.order_events(p_from xid8, p_below xid8, p_after_id bigint) IS 'Orders and tickets a minute and currency, of the transactions from p_from to below p_below, rows beyond p_after_id. Internal.';
+COMMENT ON FUNCTION public.order_events(p_from xid8, p_below xid8, p_after_id bigint) IS 'Orders, tickets and payments a minute and currency, of the transactions from p_from to below p_below, rows beyond p_after_id. Internal.';
 
 
 --
 -- Name: order_metrics(timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
 --
 
-CREATE FUNCTION public.order_metrics(p_since timestamp with time zone) RETURNS TABLE(minute timestamp with time zone, currency text, orders bigint, failed_orders bigint, paid_orders bigint, revenue_in_cents bigint, tickets bigint)
+CREATE FUNCTION public.order_metrics(p_since timestamp with time zone) RETURNS TABLE(minute timestamp with time zone, currency text, orders bigint, failed_orders bigint, paid_orders bigint, revenue_in_cents bigint, tickets bigint, payments bigint)
     LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 1500
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
@@ -3447,7 +4385,8 @@ BEGIN
         rolled_up.failed_orders,
         rolled_up.paid_orders,
         rolled_up.revenue_in_cents,
-        rolled_up.tickets
+        rolled_up.tickets,
+        rolled_up.payments
     FROM "public".order_minutes AS rolled_up
     WHERE rolled_up.minute >= p_since
     UNION ALL
@@ -3458,7 +4397,8 @@ BEGIN
         recent.failed_orders,
         recent.paid_orders,
         recent.revenue_in_cents,
-        recent.tickets
+        recent.tickets,
+        recent.payments
     FROM "public".log_tail('ticket_order_audit_log') AS tail
     CROSS JOIN LATERAL "public".order_events(
         tail.from_xact_id, tail.below_xact_id, tail.after_id
@@ -3472,7 +4412,7 @@ $$;
 -- Name: FUNCTION order_metrics(p_since timestamp with time zone); Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON FUNCTION public.order_metrics(p_since timestamp with time zone) IS 'Orders and tickets from p_since on: rows of a minute and currency each, to be added up. A change of an order counts, with its sign, in the minute of its creation.';
+COMMENT ON FUNCTION public.order_metrics(p_since timestamp with time zone) IS 'Orders, tickets and payments from p_since on: rows of a minute and currency each, to be added up. A change of an order counts, with its sign, in the minute of its creation.';
 
 
 --
@@ -3579,14 +4519,47 @@ COMMENT ON FUNCTION public.overdue_holds(p_limit integer, p_portion_size integer
 
 
 --
+-- Name: partial_refunds(timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.partial_refunds(p_since timestamp with time zone) RETURNS TABLE(ordered_at timestamp with time zone, currency text, refunded_in_cents bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 10
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    AS $$
+BEGIN
+    RETURN QUERY
+    SELECT
+        paid.created_at,
+        paid.currency,
+        paid.refunded_amount_in_cents
+    FROM "public".ticket_orders AS paid
+    WHERE
+        paid.status = 'paid'
+        AND paid.refunded_amount_in_cents > 0
+        AND paid.created_at >= p_since;
+END;
+$$;
+
+
+--
+-- Name: FUNCTION partial_refunds(p_since timestamp with time zone); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.partial_refunds(p_since timestamp with time zone) IS 'Orders since p_since that are paid and of which a part was given back: when they were ordered, and how much of them it was in the minor unit. For the views.';
+
+
+--
 -- Name: partitioned_logs(); Type: FUNCTION; Schema: public; Owner: -
 --
 
 CREATE FUNCTION public.partitioned_logs() RETURNS SETOF text
-    LANGUAGE sql IMMUTABLE ROWS 3
+    LANGUAGE sql IMMUTABLE ROWS 4
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-VALUES ('seat_reservation_audit_log'), ('ticket_order_audit_log'), ('api_request_log');
+VALUES
+('seat_reservation_audit_log'), ('ticket_order_audit_log'), ('api_request_log'), ('change_log');
 $$;
 
 
@@ -3611,12 +4584,195 @@ CREATE FUNCTION public.purge_history() RETURNS TABLE(object text, rows_removed b
 DECLARE
     v_schema constant text := 'public';
     v_settings "public".ticketing_settings;
-    v_rollup record;
     v_partition record;
     v_logs text[] := '{}'::text[];
     v_partitions text[] := '{}'::text[];
     v_rows bigint[] := '{}'::bigint[];
     v_is_needed boolean;
+BEGIN
+    SELECT settings.* INTO v_settings FROM "public".ticketing_settings AS settings;
+    BEGIN
+        RETURN QUERY SELECT purged.* FROM "public".purge_rollups() AS purged;
+    EXCEPTION
+        WHEN lock_not_available OR deadlock_detected THEN
+            RAISE WARNING 'the rollups are left for the next time: %', SQLERRM;
+    END;
+    BEGIN
+        RETURN QUERY SELECT purged.* FROM "public".purge_run_history() AS purged;
+    EXCEPTION
+        WHEN lock_not_available OR deadlock_detected THEN
+            RAISE WARNING 'the history of runs is left for the next time: %', SQLERRM;
+    END;
+    BEGIN
+        RETURN QUERY SELECT purged.* FROM "public".purge_personal_data(50000) AS purged;
+    EXCEPTION
+        WHEN lock_not_available OR deadlock_detected THEN
+            RAISE WARNING 'personal data is left for the next time: %', SQLERRM;
+    END;
+
+    -- Months last: what is locked is locked until the end, and sellers wait for it.
+    FOR v_partition IN
+        SELECT
+            logs.name AS log,
+            child.relname::text AS name
+        FROM "public".partitioned_logs() AS logs (name)
+        INNER JOIN pg_inherits AS link
+            ON link.inhparent = to_regclass(format('%I.%I', v_schema, logs.name))
+        INNER JOIN pg_class AS child ON child.oid = link.inhrelid
+        CROSS JOIN LATERAL substring(
+            pg_get_expr(child.relpartbound, child.oid) FROM 'TO [(]''([^'']+)''[)]'
+        ) AS upper_bound (value)
+        WHERE
+            upper_bound.value::timestamptz
+            <= now() - make_interval(days => v_settings.audit_retention_days)
+            AND "public".is_restored_log(logs.name) IS NOT TRUE
+        ORDER BY child.relname
+    LOOP
+        BEGIN
+            -- They are counted while nothing is locked.
+            EXECUTE format('SELECT count(*) FROM %I.%I', v_schema, v_partition.name)
+            INTO rows_removed;
+            v_partitions := v_partitions || v_partition.name;
+            v_logs := v_logs || v_partition.log;
+            v_rows := v_rows || rows_removed;
+        EXCEPTION
+            WHEN lock_not_available OR deadlock_detected THEN
+                RAISE WARNING '% is left for the next time: %', v_partition.name, SQLERRM;
+        END;
+    END LOOP;
+    FOR v_number IN 1 .. cardinality(v_partitions) LOOP
+        BEGIN
+            -- Behind a long query we give up at once: the sellers would queue behind us.
+            PERFORM set_config('lock_timeout', '100ms', true);
+            -- As DROP would; and in its order, which is that of the writers, too.
+            EXECUTE format(
+                'LOCK TABLE ONLY %1$I.%2$I, %1$I.%3$I IN ACCESS EXCLUSIVE MODE',
+                v_schema, v_logs[v_number], v_partitions[v_number]
+            );
+            -- What is not rolled up yet would be lost to the dashboards: health says why it is not.
+            EXECUTE format(
+                'SELECT EXISTS (SELECT FROM %I.%I AS event, %I.metric_watermarks AS mark '
+                'WHERE mark.log = $1 AND event.xact_id >= mark.watermark '
+                'AND event.id > mark.restored_id)',
+                v_schema, v_partitions[v_number], v_schema
+            )
+            INTO v_is_needed
+            USING v_logs[v_number];
+            IF v_is_needed THEN
+                RAISE EXCEPTION 'it is not rolled up yet' USING ERRCODE = 'lock_not_available';
+            END IF;
+            EXECUTE format('DROP TABLE %I.%I', v_schema, v_partitions[v_number]);
+            object := v_partitions[v_number];
+            rows_removed := v_rows[v_number];
+            RETURN NEXT;
+        EXCEPTION
+            -- The locks are given back, too.
+            WHEN lock_not_available OR deadlock_detected THEN
+                RAISE WARNING '% is left for the next time: %', v_partitions[v_number], SQLERRM;
+        END;
+    END LOOP;
+END;
+$_$;
+
+
+--
+-- Name: FUNCTION purge_history(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.purge_history() IS 'Drops partitions of the logs that are past audit_retention_days and rolled up, deletes rollups that no view reads any more, and runs of jobs past run_history_days, and empties personal columns past personal_data_retention_days. Leaves what somebody has locked for the next time, with a warning. Returns what was removed or emptied, and how many rows.';
+
+
+--
+-- Name: purge_personal_data(integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.purge_personal_data(p_limit integer) RETURNS TABLE(object text, rows_removed bigint)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+DECLARE
+    v_before timestamptz;
+BEGIN
+    SELECT now() - make_interval(days => settings.personal_data_retention_days)
+    INTO v_before
+    FROM "public".ticketing_settings AS settings;
+
+    UPDATE "public".seat_reservations
+    SET
+        user_id = NULL,
+        email = NULL,
+        user_agent = NULL,
+        ip_address = NULL
+    WHERE
+        -- By their place: any join might be planned as one with the whole table.
+        seat_reservations.ctid = ANY(
+            ARRAY(
+                SELECT hold.ctid
+                FROM "public".seat_reservations AS hold
+                WHERE
+                    hold.ended_at < v_before
+                    AND hold.ended_at IS NOT NULL
+                    AND (
+                        hold.user_id IS NOT NULL
+                        OR hold.email IS NOT NULL
+                        OR hold.user_agent IS NOT NULL
+                        OR hold.ip_address IS NOT NULL
+                    )
+                ORDER BY hold.ended_at
+                LIMIT p_limit
+                FOR UPDATE SKIP LOCKED
+            )
+        );
+    GET DIAGNOSTICS rows_removed = ROW_COUNT;
+    IF rows_removed > 0 THEN
+        object := 'seat_reservations';
+        RETURN NEXT;
+    END IF;
+
+    -- The provider's words may name people.
+    UPDATE "public".ticket_orders
+    SET error_message = NULL
+    WHERE
+        ticket_orders.ctid = ANY(
+            ARRAY(
+                SELECT failed.ctid
+                FROM "public".ticket_orders AS failed
+                WHERE
+                    failed.created_at < v_before
+                    AND failed.error_message IS NOT NULL
+                ORDER BY failed.created_at
+                LIMIT p_limit
+                FOR UPDATE SKIP LOCKED
+            )
+        );
+    GET DIAGNOSTICS rows_removed = ROW_COUNT;
+    IF rows_removed > 0 THEN
+        object := 'ticket_orders';
+        RETURN NEXT;
+    END IF;
+END;
+$$;
+
+
+--
+-- Name: FUNCTION purge_personal_data(p_limit integer); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.purge_personal_data(p_limit integer) IS 'Empties the personal columns of at most p_limit reservations and as many orders that are past personal_data_retention_days, the oldest first, and returns how many of each. Internal.';
+
+
+--
+-- Name: purge_rollups(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.purge_rollups() RETURNS TABLE(object text, rows_removed bigint)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+DECLARE
+    v_settings "public".ticketing_settings;
+    v_rollup record;
 BEGIN
     SELECT settings.* INTO v_settings FROM "public".ticketing_settings AS settings;
 
@@ -3648,7 +4804,7 @@ BEGIN
     LOOP
         EXECUTE format(
             'DELETE FROM %I.%I AS rolled_up WHERE rolled_up.%I < $1',
-            v_schema, v_rollup.name, v_rollup.at
+            'public', v_rollup.name, v_rollup.at
         )
         USING now() - v_rollup.kept;
         GET DIAGNOSTICS rows_removed = ROW_COUNT;
@@ -3669,92 +4825,89 @@ BEGIN
         object := 'error_messages';
         RETURN NEXT;
     END IF;
+END;
+$_$;
 
+
+--
+-- Name: FUNCTION purge_rollups(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.purge_rollups() IS 'Deletes rollups that no view reads any more, and returns from which tables and how many rows. Internal.';
+
+
+--
+-- Name: purge_run_history(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.purge_run_history() RETURNS TABLE(object text, rows_removed bigint)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+DECLARE
+    v_before timestamptz;
+    v_last timestamptz;
+BEGIN
+    SELECT now() - make_interval(days => settings.run_history_days)
+    INTO v_before
+    FROM "public".ticketing_settings AS settings;
+
+    -- The last one that was not skipped stays, or it would look as if there had never been any.
+    SELECT max(run.finished_at)
+    INTO v_last
+    FROM "public".reservation_cleanup_runs AS run
+    WHERE run.status IN ('succeeded', 'failed');
     DELETE FROM "public".reservation_cleanup_runs
-    WHERE
-        reservation_cleanup_runs.finished_at
-        < now() - make_interval(days => v_settings.run_history_days);
+    WHERE reservation_cleanup_runs.finished_at < LEAST(v_before, v_last);
     GET DIAGNOSTICS rows_removed = ROW_COUNT;
     IF rows_removed > 0 THEN
         object := 'reservation_cleanup_runs';
         RETURN NEXT;
     END IF;
 
-    -- pg_cron never purges its history. Only our jobs: other people's is theirs.
+    -- pg_cron never purges its history. Only our jobs, those that are gone included: other people's
+    -- is theirs. Runs that never began have no time, and go with those that came before them.
     IF "public".can_use_pg_cron() THEN
         EXECUTE
         $query$
-        DELETE FROM cron.job_run_details
-        USING cron.job
+        DELETE FROM cron.job_run_details AS detail
         WHERE
-            job_run_details.jobid = job.jobid
-            AND job.jobname = ANY($1)
-            AND job.database = current_database()
-            AND job_run_details.end_time < $2
+            detail.runid <= (
+                SELECT max(old.runid)
+                FROM cron.job_run_details AS old
+                WHERE COALESCE(old.end_time, old.start_time) < $1
+            )
+            AND COALESCE(detail.end_time, detail.start_time, '-infinity') < $1
+            AND (
+                (detail.command = ANY($2) AND detail.database = current_database())
+                OR detail.jobid IN (
+                    SELECT job.jobid
+                    FROM cron.job
+                    WHERE
+                        job.jobname = ANY($3)
+                        AND job.database = current_database()
+                )
+            )
         $query$
         USING
-            ARRAY(SELECT jobs.job_name FROM "public".scheduled_jobs() AS jobs),
-            now() - make_interval(days => v_settings.run_history_days);
+            v_before,
+            ARRAY(SELECT jobs.command FROM "public".scheduled_jobs() AS jobs),
+            ARRAY(SELECT jobs.job_name FROM "public".scheduled_jobs() AS jobs);
         GET DIAGNOSTICS rows_removed = ROW_COUNT;
         IF rows_removed > 0 THEN
             object := 'cron.job_run_details';
             RETURN NEXT;
         END IF;
     END IF;
-
-    -- Months last: what is locked is locked until the end. They are counted before.
-    FOR v_partition IN
-        SELECT
-            logs.name AS log,
-            child.relname::text AS name
-        FROM "public".partitioned_logs() AS logs (name)
-        INNER JOIN pg_inherits AS link
-            ON link.inhparent = to_regclass(format('%I.%I', v_schema, logs.name))
-        INNER JOIN pg_class AS child ON child.oid = link.inhrelid
-        CROSS JOIN LATERAL substring(
-            pg_get_expr(child.relpartbound, child.oid) FROM 'TO [(]''([^'']+)''[)]'
-        ) AS upper_bound (value)
-        WHERE
-            upper_bound.value::timestamptz
-            <= now() - make_interval(days => v_settings.audit_retention_days)
-            AND NOT "public".is_restored_log(logs.name)
-        ORDER BY child.relname
-    LOOP
-        EXECUTE format('SELECT count(*) FROM %I.%I', v_schema, v_partition.name) INTO rows_removed;
-        v_logs := v_logs || v_partition.log;
-        v_partitions := v_partitions || v_partition.name;
-        v_rows := v_rows || rows_removed;
-    END LOOP;
-    FOR v_number IN 1 .. cardinality(v_partitions) LOOP
-        -- As DROP would; and in its order, which is that of the writers, too.
-        EXECUTE format(
-            'LOCK TABLE ONLY %1$I.%2$I, %1$I.%3$I IN ACCESS EXCLUSIVE MODE',
-            v_schema, v_logs[v_number], v_partitions[v_number]
-        );
-        -- What is not rolled up yet would be lost to the dashboards: health tells why it is not.
-        EXECUTE format(
-            'SELECT EXISTS (SELECT FROM %I.%I AS event, %I.metric_watermarks AS mark '
-            'WHERE mark.log = $1 AND event.xact_id >= mark.watermark '
-            'AND event.id > mark.restored_id)',
-            v_schema, v_partitions[v_number], v_schema
-        )
-        INTO v_is_needed
-        USING v_logs[v_number];
-        CONTINUE WHEN v_is_needed;
-        EXECUTE format('DROP TABLE %I.%I', v_schema, v_partitions[v_number]);
-        object := v_partitions[v_number];
-        rows_removed := v_rows[v_number];
-        RETURN NEXT;
-    END LOOP;
 END;
 $_$;
 
 
 --
--- Name: FUNCTION purge_history(); Type: COMMENT; Schema: public; Owner: -
+-- Name: FUNCTION purge_run_history(); Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON FUNCTION public.purge_history() IS 'Drops partitions of the logs that are past audit_retention_days and rolled up, deletes rollups that no view reads any more, and runs of jobs past run_history_days. Returns what was removed.';
+COMMENT ON FUNCTION public.purge_run_history() IS 'Deletes runs of jobs past run_history_days, and returns from which tables and how many rows. Internal.';
 
 
 --
@@ -3764,6 +4917,7 @@ COMMENT ON FUNCTION public.purge_history() IS 'Drops partitions of the logs that
 CREATE FUNCTION public.refund_order(p_show_id uuid, p_order_id uuid) RETURNS TABLE(success boolean, order_id uuid, status text, seats_released integer, error_code text, error_message text)
     LANGUAGE plpgsql SECURITY DEFINER ROWS 1
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET commit_siblings TO '997'
     SET lock_timeout TO '100ms'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
@@ -3957,6 +5111,7 @@ COMMENT ON FUNCTION public.refuse_change() IS 'Trigger: raises restrict_violatio
 CREATE FUNCTION public.release_reservation(p_reservation_token text, p_session_id text, p_seat_ids uuid[] DEFAULT NULL::uuid[]) RETURNS TABLE(success boolean, reservation_id uuid, seats_released integer, error_code text, error_message text)
     LANGUAGE plpgsql SECURITY DEFINER ROWS 1
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET commit_siblings TO '997'
     SET lock_timeout TO '100ms'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
@@ -4110,6 +5265,7 @@ COMMENT ON FUNCTION public.release_reservation(p_reservation_token text, p_sessi
 CREATE FUNCTION public.remember_payment_intent(p_order public.ticket_orders) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET commit_siblings TO '997'
     AS $$
 BEGIN
     IF p_order.payment_intent_id IS NOT NULL THEN
@@ -4136,88 +5292,179 @@ COMMENT ON FUNCTION public.remember_payment_intent(p_order public.ticket_orders)
 
 
 --
--- Name: reservation_cleanup_job_runs(integer); Type: FUNCTION; Schema: public; Owner: -
+-- Name: reservation_cleanup_job_runs(integer, timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
 --
 
-CREATE FUNCTION public.reservation_cleanup_job_runs(p_limit integer DEFAULT 10) RETURNS TABLE(jobname text, schedule text, active boolean, command text, status text, return_message text, start_time timestamp with time zone, end_time timestamp with time zone, scheduler text)
+CREATE FUNCTION public.reservation_cleanup_job_runs(p_limit integer DEFAULT 10, p_since timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS TABLE(jobname text, schedule text, active boolean, command text, status text, return_message text, start_time timestamp with time zone, end_time timestamp with time zone, scheduler text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 20
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $_$
+    SET plan_cache_mode TO 'force_custom_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_nestloop TO 'off'
+    AS $$
+DECLARE
+    v_since timestamptz := p_since;
+    v_has_pg_cron constant boolean := "public".can_use_pg_cron();
 BEGIN
-    RETURN QUERY
-    SELECT
-        'cleanup-expired-reservations'::text,
-        NULL::text,
-        true,
-        'CALL run_reservation_cleanup()'::text,
-        run.status,
-        COALESCE(
-            run.error_message,
-            format(
-                '%s reservations expired, %s seats released',
-                run.reservations_expired,
-                run.seats_released
-            )
-        ),
-        run.started_at,
-        run.finished_at,
-        run.scheduler
-    FROM "public".reservation_cleanup_runs AS run
-    WHERE
-        -- pg_cron has its own record of these, unless it was removed.
-        run.scheduler <> 'pg_cron' OR NOT "public".can_use_pg_cron()
-    ORDER BY run.id DESC
-    LIMIT p_limit;
-
-    IF "public".can_use_pg_cron() THEN
-        RETURN QUERY EXECUTE
-        $query$
-        SELECT
-            job.jobname::text,
-            job.schedule,
-            job.active,
-            job.command,
-            run.status,
-            run.return_message,
-            run.start_time,
-            run.end_time,
-            'pg_cron'
-        FROM cron.job AS job
-        CROSS JOIN LATERAL (
-            SELECT detail.*
-            FROM cron.job_run_details AS detail
-            WHERE
-                detail.jobid = job.jobid
-                -- The only index is on runid. A bound keeps a long history of other jobs from being
-                -- searched.
-                AND detail.runid > (SELECT runid_seq.last_value FROM cron.runid_seq) - 10000
-            ORDER BY detail.runid DESC
-            LIMIT $2
-        ) AS run
-        WHERE
-            job.jobname = $1
-            AND job.database = current_database()
-        $query$
-        USING
-            'cleanup-expired-reservations',
-            p_limit;
+    IF p_since IS NULL THEN
+        -- What is older than as many of our own is not among the last.
+        SELECT min(newest.started_at)
+        INTO v_since
+        FROM (
+            SELECT run.started_at
+            FROM "public".reservation_cleanup_runs AS run
+            ORDER BY run.id DESC
+            LIMIT p_limit
+        ) AS newest
+        HAVING count(*) = p_limit;
     END IF;
+
+    RETURN QUERY
+    WITH own AS MATERIALIZED (
+        (
+            SELECT run.*
+            FROM "public".reservation_cleanup_runs AS run
+            WHERE p_since IS NULL
+            ORDER BY run.id DESC
+            LIMIT p_limit
+        )
+        UNION ALL
+        SELECT run.*
+        FROM "public".reservation_cleanup_runs AS run
+        WHERE run.finished_at >= p_since
+        UNION ALL
+        SELECT run.*
+        FROM "public".reservation_cleanup_runs AS run
+        WHERE
+            run.finished_at IS NULL
+            AND p_since IS NOT NULL
+    ),
+
+    cron AS MATERIALIZED (
+        SELECT run.*
+        FROM "public".cron_cleanup_runs(p_limit, v_since) AS run
+        WHERE v_has_pg_cron
+    ),
+
+    pairs AS MATERIALIZED (
+        SELECT
+            own.id,
+            cron.*
+        FROM own
+        INNER JOIN cron ON cron.job_pid = own.backend_pid
+        WHERE
+            own.scheduler = 'pg_cron'
+            -- Numbers of processes come again, though not within the minute.
+            AND own.started_at > cron.start_time - interval '1 minute'
+            AND own.started_at < COALESCE(cron.end_time, 'infinity') + interval '1 minute'
+    ),
+
+    known AS (
+        SELECT
+            max(own.started_at) OVER (ORDER BY own.id) AS at,
+            own.id AS number,
+            pair.jobname,
+            pair.schedule,
+            pair.active,
+            pair.command,
+            CASE
+                WHEN own.status <> 'running' THEN own.status
+                WHEN pair.end_time IS NOT NULL THEN pair.status
+                -- The next run will say so.
+                WHEN activity.pid IS NULL AND NOT pg_is_in_recovery() THEN 'failed'
+                ELSE own.status
+            END AS status,
+            own.error_message,
+            pair.return_message,
+            own.reservations_expired,
+            own.seats_released,
+            own.started_at,
+            COALESCE(own.finished_at, pair.end_time) AS finished_at,
+            own.scheduler
+        FROM own
+        LEFT JOIN pairs AS pair ON pair.id = own.id
+        LEFT JOIN pg_stat_activity AS activity ON activity.pid = own.backend_pid
+    ),
+
+    unknown AS (
+        SELECT
+            COALESCE(max(cron.start_time) OVER (ORDER BY cron.runid), cron.seen_at) AS at,
+            cron.*
+        FROM cron
+        LEFT JOIN pairs AS pair ON pair.runid = cron.runid
+        WHERE pair.runid IS NULL
+    ),
+
+    merged AS (
+        SELECT
+            known.at,
+            known.number,
+            COALESCE(known.jobname, 'cleanup-expired-reservations') AS jobname,
+            known.schedule,
+            COALESCE(known.active, true) AS active,
+            COALESCE(known.command, 'CALL run_reservation_cleanup()') AS command,
+            known.status,
+            COALESCE(
+                CASE WHEN known.status = 'failed' THEN known.return_message END,
+                known.error_message,
+                format(
+                    '%s reservations expired, %s seats released',
+                    known.reservations_expired,
+                    known.seats_released
+                )
+            ) AS return_message,
+            known.started_at AS start_time,
+            known.finished_at AS end_time,
+            known.scheduler
+        FROM known
+        UNION ALL
+        SELECT
+            unknown.at,
+            unknown.runid,
+            unknown.jobname,
+            unknown.schedule,
+            unknown.active,
+            unknown.command,
+            unknown.status,
+            unknown.return_message,
+            unknown.start_time,
+            unknown.end_time,
+            'pg_cron' AS scheduler
+        FROM unknown
+    )
+
+    SELECT
+        merged.jobname,
+        merged.schedule,
+        merged.active,
+        merged.command,
+        merged.status,
+        merged.return_message,
+        merged.start_time,
+        merged.end_time,
+        merged.scheduler
+    FROM merged
+    ORDER BY
+        merged.at DESC,
+        merged.scheduler,
+        merged.number DESC
+    LIMIT p_limit;
 END;
-$_$;
+$$;
 
 
 --
--- Name: FUNCTION reservation_cleanup_job_runs(p_limit integer); Type: COMMENT; Schema: public; Owner: -
+-- Name: FUNCTION reservation_cleanup_job_runs(p_limit integer, p_since timestamp with time zone); Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON FUNCTION public.reservation_cleanup_job_runs(p_limit integer) IS 'The last p_limit runs of the cleanup, of pg_cron and of everybody else. For the views.';
+COMMENT ON FUNCTION public.reservation_cleanup_job_runs(p_limit integer, p_since timestamp with time zone) IS 'The last p_limit runs of the cleanup, of pg_cron and of everybody else, newest first, as far as they ended at or after p_since or have not ended; NULL for no bound. For the views.';
 
 
 --
 -- Name: reservation_events(xid8, xid8, bigint); Type: FUNCTION; Schema: public; Owner: -
 --
 
-CREATE FUNCTION public.reservation_events(p_from xid8, p_below xid8, p_after_id bigint) RETURNS TABLE(show_id uuid, minute timestamp with time zone, created bigint, completed bigint, expired bigint, released bigint, extended bigint, failed bigint, race_conditions bigint, constraint_violations bigint, holds_ended bigint, hold_microseconds bigint, releases_ended bigint, release_microseconds bigint)
+CREATE FUNCTION public.reservation_events(p_from xid8, p_below xid8, p_after_id bigint) RETURNS TABLE(show_id uuid, minute timestamp with time zone, created bigint, completed bigint, expired bigint, released bigint, extended bigint, failed bigint, failed_attempts bigint, race_conditions bigint, constraint_violations bigint, holds_ended bigint, hold_microseconds bigint, releases_ended bigint, release_microseconds bigint)
     LANGUAGE plpgsql STABLE ROWS 100
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -4232,8 +5479,15 @@ BEGIN
         count(*) FILTER (WHERE event.event_type = 'released'),
         count(*) FILTER (WHERE event.event_type = 'extended'),
         count(*) FILTER (WHERE event.event_type = 'failed'),
+        count(*) FILTER (WHERE event.event_type = 'failed' AND call.is_attempt),
         count(*) FILTER (
-            WHERE event.event_type = 'failed' AND event.error_message LIKE '%taken by another%'
+            WHERE
+            event.event_type = 'failed'
+            AND call.is_attempt
+            AND (
+                event.error_message LIKE '%taken by another%'
+                OR event.error_code IN ('SEATS_UNAVAILABLE', 'BUSY')
+            )
         ),
         count(*) FILTER (
             WHERE event.event_type = 'failed' AND event.error_message LIKE '%constraint%'
@@ -4253,6 +5507,12 @@ BEGIN
                     THEN round(event.hold_seconds * 1e6)::bigint
             END AS microseconds
     ) AS length
+    CROSS JOIN LATERAL (
+        -- To extend or give back what one has is no attempt to reserve. A line that names no
+        -- function counts: what is unknown must not make the rate look better.
+        SELECT starts_with(COALESCE(event.metadata ->> 'function', 'reserve_'), 'reserve_')
+            AS is_attempt
+    ) AS call
     WHERE
         event.xact_id >= p_from
         AND event.xact_id < p_below
@@ -4275,7 +5535,7 @@ COMMENT ON FUNCTION public.reservation_events(p_from xid8, p_below xid8, p_after
 -- Name: reservation_metrics(timestamp with time zone, uuid); Type: FUNCTION; Schema: public; Owner: -
 --
 
-CREATE FUNCTION public.reservation_metrics(p_since timestamp with time zone, p_show_id uuid DEFAULT NULL::uuid) RETURNS TABLE(minute timestamp with time zone, created bigint, completed bigint, expired bigint, released bigint, extended bigint, failed bigint, race_conditions bigint, constraint_violations bigint, holds_ended bigint, hold_microseconds bigint, releases_ended bigint, release_microseconds bigint)
+CREATE FUNCTION public.reservation_metrics(p_since timestamp with time zone, p_show_id uuid DEFAULT NULL::uuid) RETURNS TABLE(minute timestamp with time zone, created bigint, completed bigint, expired bigint, released bigint, extended bigint, failed bigint, failed_attempts bigint, race_conditions bigint, constraint_violations bigint, holds_ended bigint, hold_microseconds bigint, releases_ended bigint, release_microseconds bigint)
     LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 1500
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
@@ -4292,6 +5552,7 @@ BEGIN
         rolled_up.released,
         rolled_up.extended,
         rolled_up.failed,
+        rolled_up.failed_attempts,
         rolled_up.race_conditions,
         rolled_up.constraint_violations,
         rolled_up.holds_ended,
@@ -4311,6 +5572,7 @@ BEGIN
         of_show.released,
         of_show.extended,
         of_show.failed,
+        of_show.failed_attempts,
         of_show.race_conditions,
         of_show.constraint_violations,
         of_show.holds_ended,
@@ -4330,6 +5592,7 @@ BEGIN
         recent.released,
         recent.extended,
         recent.failed,
+        recent.failed_attempts,
         recent.race_conditions,
         recent.constraint_violations,
         recent.holds_ended,
@@ -4361,6 +5624,7 @@ COMMENT ON FUNCTION public.reservation_metrics(p_since timestamp with time zone,
 CREATE FUNCTION public.reserve_seats(p_show_id uuid, p_seat_ids uuid[], p_session_id text, p_user_id text DEFAULT NULL::text, p_email text DEFAULT NULL::text, p_user_agent text DEFAULT NULL::text, p_ip_address inet DEFAULT NULL::inet) RETURNS TABLE(success boolean, reservation_id uuid, reservation_token text, expires_at timestamp with time zone, seat_count integer, total_amount_in_cents bigint, currency text, error_code text, error_message text)
     LANGUAGE plpgsql SECURITY DEFINER ROWS 1
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET commit_siblings TO '997'
     SET lock_timeout TO '100ms'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
@@ -4469,7 +5733,7 @@ BEGIN
 
                 SELECT
                     CASE WHEN expires_at > v_now THEN v_look.hold_id END,
-                    sum(claim.price_in_cents),
+                    sum(claim.price_in_cents)::bigint,
                     min(claim.currency)
                 INTO
                     reservation_id,
@@ -4661,6 +5925,7 @@ COMMENT ON FUNCTION public.reserve_seats(p_show_id uuid, p_seat_ids uuid[], p_se
 CREATE FUNCTION public.retake_seats(p_show_id uuid, p_reservation_id uuid, p_seat_ids uuid[]) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET commit_siblings TO '997'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     AS $$
@@ -4917,31 +6182,52 @@ COMMENT ON FUNCTION public.rollup_state() IS 'For each log: whether it came with
 
 
 --
--- Name: run_reservation_cleanup(text, integer); Type: PROCEDURE; Schema: public; Owner: -
+-- Name: run_reservation_cleanup(text, integer, bigint, text, integer, integer, integer); Type: PROCEDURE; Schema: public; Owner: -
 --
 
-CREATE PROCEDURE public.run_reservation_cleanup(IN p_scheduler text DEFAULT 'external'::text, IN p_batch_size integer DEFAULT 12)
+CREATE PROCEDURE public.run_reservation_cleanup(IN p_scheduler text DEFAULT 'external'::text, IN p_batch_size integer DEFAULT 12, INOUT run_id bigint DEFAULT NULL::bigint, INOUT status text DEFAULT NULL::text, INOUT reservations_expired integer DEFAULT NULL::integer, INOUT seats_released integer DEFAULT NULL::integer, INOUT orders_cancelled integer DEFAULT NULL::integer)
     LANGUAGE plpgsql
     AS $$
 DECLARE
-    -- One run at a time. Held by each transaction of the run rather than by the session: it can
-    -- never be left behind.
-    v_lock constant bigint := pg_catalog.hashtextextended(
-        'ticketdb cleanup ' || 'public', 0
-    );
-    v_run_id bigint;
+    v_orders_at_once constant integer := 100;
     -- Portions of holds that are over, each of one show. Texts: there is no array of arrays of
     -- different lengths.
-    v_show_ids uuid[] := '{}'::uuid[];
-    v_reservation_ids text[];
+    v_show_ids pg_catalog.uuid[] := '{}';
+    v_reservation_ids pg_catalog.text[];
     v_portion integer := 0;
-    v_after_expires_at timestamptz := '-infinity'::timestamptz;
-    v_after_id uuid := '00000000-0000-0000-0000-000000000000'::uuid;
+    v_after_expires_at pg_catalog.timestamptz := '-infinity';
+    v_after_id pg_catalog.uuid := '00000000-0000-0000-0000-000000000000';
     v_ended record;
-    v_error text;
-    v_sqlstate text;
+    v_cancelled integer;
+    v_is_done boolean := false;
+    v_error pg_catalog.text;
+    v_sqlstate pg_catalog.text;
 BEGIN
-    IF NOT pg_catalog.pg_try_advisory_xact_lock(v_lock) THEN
+    -- Ends what the caller's settings have made of this transaction; within one of the caller's it
+    -- is an error, before anything is done.
+    COMMIT;
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+    reservations_expired := 0;
+    seats_released := 0;
+    orders_cancelled := 0;
+
+    -- One run at a time. Locked by each transaction of the run rather than by the session: it can
+    -- never be left behind.
+    PERFORM FROM "public".reservation_cleanup_lock AS baton FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        status := 'skipped';
+        INSERT INTO "public".reservation_cleanup_runs (
+            scheduler, started_at, finished_at, status, error_message
+        )
+        SELECT
+            p_scheduler,
+            moment.moment,
+            moment.moment,
+            'skipped',
+            'Another run is at work.'
+        FROM clock_timestamp() AS moment
+        RETURNING reservation_cleanup_runs.id INTO run_id;
         RAISE NOTICE 'Another cleanup is running.';
         RETURN;
     END IF;
@@ -4949,40 +6235,44 @@ BEGIN
     UPDATE "public".reservation_cleanup_runs
     SET
         status = 'failed',
-        finished_at = pg_catalog.clock_timestamp(),
+        finished_at = clock_timestamp(),
         error_message = 'The server process of the run has gone.'
     WHERE
-        reservation_cleanup_runs.status = 'running'
-        -- Unfinished runs are among the newest: no scan of the history.
-        AND reservation_cleanup_runs.id > (
-            SELECT pg_catalog.max(newest.id) - 100
-            FROM "public".reservation_cleanup_runs AS newest
-        )
-        AND NOT EXISTS (
-            SELECT
-            FROM pg_catalog.pg_stat_activity AS activity
+        reservation_cleanup_runs.id IN (
+            SELECT gone.id
+            FROM "public".reservation_cleanup_runs AS gone
             WHERE
-                activity.pid = reservation_cleanup_runs.backend_pid
-                AND activity.pid <> pg_catalog.pg_backend_pid()
+                gone.finished_at IS NULL
+                AND NOT EXISTS (
+                    SELECT
+                    FROM pg_stat_activity AS activity
+                    WHERE
+                        activity.pid = gone.backend_pid
+                        AND activity.pid <> pg_backend_pid()
+                )
+            FOR UPDATE SKIP LOCKED
         );
 
     INSERT INTO "public".reservation_cleanup_runs (scheduler)
     VALUES (p_scheduler)
-    RETURNING reservation_cleanup_runs.id INTO v_run_id;
-    COMMIT;
+    RETURNING reservation_cleanup_runs.id INTO run_id;
 
     LOOP
-        EXIT WHEN NOT pg_catalog.pg_try_advisory_xact_lock(v_lock);
+        COMMIT AND CHAIN;
+        PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+        EXIT WHEN v_is_done;
+        PERFORM FROM "public".reservation_cleanup_lock AS baton FOR UPDATE SKIP LOCKED;
+        EXIT WHEN NOT FOUND;
+
         BEGIN
-            v_portion := v_portion + 1;
-            IF v_portion > pg_catalog.cardinality(v_show_ids) THEN
-                v_portion := 1;
-                v_show_ids := '{}';
+            v_cancelled := 0;
+            IF v_portion = cardinality(v_show_ids) THEN
+                v_portion := 0;
                 SELECT
-                    COALESCE(pg_catalog.array_agg(portion.show_id), '{}'),
-                    pg_catalog.array_agg(portion.reservation_ids::text),
-                    pg_catalog.max(portion.last_expires_at),
-                    (pg_catalog.array_agg(portion.last_id))[1]
+                    COALESCE(array_agg(portion.show_id), '{}'),
+                    array_agg(portion.reservation_ids::text),
+                    COALESCE(max(portion.last_expires_at), v_after_expires_at),
+                    COALESCE((array_agg(portion.last_id))[1], v_after_id)
                 INTO
                     v_show_ids,
                     v_reservation_ids,
@@ -4991,36 +6281,66 @@ BEGIN
                 FROM "public".overdue_holds(
                     5000, p_batch_size, v_after_expires_at, v_after_id
                 ) AS portion;
-                EXIT WHEN v_show_ids = '{}';
+            END IF;
+            IF v_show_ids = '{}' THEN
+                -- Every hold that is over has had its turn.
+                v_cancelled := "public".cancel_dead_orders(v_orders_at_once);
+                v_is_done := v_cancelled < v_orders_at_once;
+                SELECT
+                    '{}'::uuid[] AS ended_ids,
+                    0 AS seats_released,
+                    NULL AS error_code,
+                    NULL AS error_message
+                INTO v_ended;
+            ELSE
+                v_portion := v_portion + 1;
+                v_ended := "public".end_overdue_holds(
+                    v_show_ids[v_portion], v_reservation_ids[v_portion]::uuid[]
+                );
+                -- What stops one hold does not stop those after it.
+                v_error := COALESCE(v_error, v_ended.error_message);
+                v_sqlstate := COALESCE(v_sqlstate, v_ended.error_code);
+                v_is_done := v_ended.error_code IS NOT DISTINCT FROM '57014';
             END IF;
 
-            v_ended := "public".end_overdue_holds(
-                v_show_ids[v_portion], v_reservation_ids[v_portion]::uuid[]
-            );
+            -- How far it has come, for those who watch. Whoever has the row locked is not waited
+            -- for: in the end it is written whole.
             UPDATE "public".reservation_cleanup_runs
             SET
                 reservations_expired = reservation_cleanup_runs.reservations_expired
-                    + pg_catalog.cardinality(v_ended.ended_ids),
-                seats_released = reservation_cleanup_runs.seats_released
-                    + v_ended.seats_released
-            WHERE reservation_cleanup_runs.id = v_run_id;
+                    + cardinality(v_ended.ended_ids),
+                seats_released = reservation_cleanup_runs.seats_released + v_ended.seats_released,
+                orders_cancelled = reservation_cleanup_runs.orders_cancelled + v_cancelled
+            WHERE
+                reservation_cleanup_runs.id = (
+                    SELECT mine.id
+                    FROM "public".reservation_cleanup_runs AS mine
+                    WHERE mine.id = run_id
+                    FOR UPDATE SKIP LOCKED
+                );
+            reservations_expired := run_reservation_cleanup.reservations_expired
+                + cardinality(v_ended.ended_ids);
+            seats_released := run_reservation_cleanup.seats_released + v_ended.seats_released;
+            orders_cancelled := run_reservation_cleanup.orders_cancelled + v_cancelled;
         EXCEPTION
             -- OTHERS leaves out a cancelled statement, a time-out included.
             WHEN query_canceled OR OTHERS THEN
                 v_error := COALESCE(v_error, SQLERRM);
                 v_sqlstate := COALESCE(v_sqlstate, SQLSTATE);
-                -- What stops one hold does not stop those after it.
-                EXIT WHEN v_show_ids = '{}' OR SQLSTATE = '57014';
+                v_is_done := true;
         END;
-        COMMIT;
     END LOOP;
 
+    status := CASE WHEN v_error IS NULL THEN 'succeeded' ELSE 'failed' END;
     UPDATE "public".reservation_cleanup_runs
     SET
-        status = CASE WHEN v_error IS NULL THEN 'succeeded' ELSE 'failed' END,
-        finished_at = pg_catalog.clock_timestamp(),
+        status = run_reservation_cleanup.status,
+        finished_at = clock_timestamp(),
+        reservations_expired = run_reservation_cleanup.reservations_expired,
+        seats_released = run_reservation_cleanup.seats_released,
+        orders_cancelled = run_reservation_cleanup.orders_cancelled,
         error_message = v_error
-    WHERE reservation_cleanup_runs.id = v_run_id;
+    WHERE reservation_cleanup_runs.id = run_id;
     COMMIT;
 
     IF v_error IS NOT NULL THEN
@@ -5032,10 +6352,10 @@ $$;
 
 
 --
--- Name: PROCEDURE run_reservation_cleanup(IN p_scheduler text, IN p_batch_size integer); Type: COMMENT; Schema: public; Owner: -
+-- Name: PROCEDURE run_reservation_cleanup(IN p_scheduler text, IN p_batch_size integer, INOUT run_id bigint, INOUT status text, INOUT reservations_expired integer, INOUT seats_released integer, INOUT orders_cancelled integer); Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON PROCEDURE public.run_reservation_cleanup(IN p_scheduler text, IN p_batch_size integer) IS 'Ends all holds that are over, at most p_batch_size a transaction; one run at a time. Goes on after a hold that cannot be ended, and fails in the end. Writes reservation_cleanup_runs.';
+COMMENT ON PROCEDURE public.run_reservation_cleanup(IN p_scheduler text, IN p_batch_size integer, INOUT run_id bigint, INOUT status text, INOUT reservations_expired integer, INOUT seats_released integer, INOUT orders_cancelled integer) IS 'Ends all holds that are over, at most p_batch_size a transaction, and cancels orders of holds that expired; one run at a time. Goes on after a hold that cannot be ended, and fails in the end. Writes reservation_cleanup_runs; returns what this run did, or that it was skipped.';
 
 
 --
@@ -5094,7 +6414,8 @@ BEGIN
         action := v_unavailable;
         IF v_unavailable IS NULL THEN
             action := 'scheduled';
-            -- Ours by what it runs, or by its name, which is unique among the jobs of a role.
+            -- Ours by what it runs, or by its name, which is unique among the jobs of a role. One of
+            -- that name which runs the same for another schema belongs to another installation.
             FOR v_current IN EXECUTE
                 $query$
                 SELECT
@@ -5103,18 +6424,29 @@ BEGIN
                     job.schedule,
                     job.command,
                     job.database = current_database() AS is_here,
-                    (job.nodename, job.nodeport) <> ($3, $4) AS is_restored
+                    -- Of the server that was dumped, of a database or a role that is no more.
+                    (job.nodename, job.nodeport) <> ($3, $4)
+                    OR known.datname IS NULL
+                    OR NOT COALESCE(role.rolcanlogin, false) AS is_stale
                 FROM cron.job AS job
+                LEFT JOIN pg_database AS known ON known.datname = job.database
+                LEFT JOIN pg_roles AS role ON role.rolname = job.username
                 WHERE
                     (job.jobname = $1 AND job.username = current_user)
-                    OR (job.command = $2 AND job.database = current_database())
+                    OR (
+                        job.command = $2
+                        AND (job.database = current_database() OR known.datname IS NULL)
+                    )
                 $query$
                 USING v_job.job_name, v_job.command, v_nodename, v_nodeport
             LOOP
-                IF NOT (v_current.is_here OR v_current.is_restored)
+                IF NOT (v_current.is_here OR v_current.is_stale)
                     OR (
                         v_current.command <> v_job.command
-                        AND v_current.command NOT LIKE '%' || v_job.routine || '(%'
+                        AND strpos(
+                            ' ' || v_current.command,
+                            format(' %I.%I(', 'public', v_job.routine)
+                        ) = 0
                     )
                 THEN
                     RAISE EXCEPTION 'job "%" is already used for: %',
@@ -5124,12 +6456,12 @@ BEGIN
                         HINT = 'Choose another job name in ticketdb.toml.';
                 ELSIF (v_current.name, v_current.schedule, v_current.command)
                     = (v_job.job_name, v_job.schedule, v_job.command)
-                    AND NOT v_current.is_restored
+                    AND NOT v_current.is_stale
                     AND action = 'scheduled'
                 THEN
                     action := 'unchanged';
                 ELSE
-                    -- Renamed, older, of the server that was dumped, or a second one.
+                    -- Renamed, older, stale, or a second one.
                     EXECUTE 'SELECT cron.unschedule($1::bigint)' USING v_current.jobid;
                 END IF;
             END LOOP;
@@ -5174,11 +6506,11 @@ VALUES
     format('SELECT %I.check_invariants()', 'public'), 'check_invariants'
 ),
 (
-    'maintain-ticketing-partitions', '17 3 * * *',
+    'maintain-ticketing-partitions', '17 * * * *',
     format('SELECT %I.maintain_partitions()', 'public'), 'maintain_partitions'
 ),
 (
-    'purge-ticketing-history', '47 3 * * *',
+    'purge-ticketing-history', '47 * * * *',
     format('SELECT %I.purge_history()', 'public'), 'purge_history'
 );
 $$;
@@ -5198,6 +6530,7 @@ COMMENT ON FUNCTION public.scheduled_jobs() IS 'The jobs that keep ticketdb tidy
 CREATE FUNCTION public.sync_reserved_until() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET commit_siblings TO '997'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     AS $$
@@ -5556,8 +6889,11 @@ CREATE VIEW monitoring.cleanup_job_health AS
     holds.overdue_holds,
     holds.oldest_overdue_seconds,
     ((job.is_scheduled)::integer)::smallint AS is_scheduled,
-    ((job.scheduler_alive)::integer)::smallint AS scheduler_alive
-   FROM (public.cleanup_job_state() job(scheduler, last_run_age_seconds, last_run_duration_seconds, last_run_failed, failed_runs_24h, runs_24h, is_scheduled, scheduler_alive)
+    ((job.scheduler_alive)::integer)::smallint AS scheduler_alive,
+    ((job.has_run)::integer)::smallint AS has_run,
+    job.skipped_runs_24h,
+    job.longest_run_seconds
+   FROM (public.cleanup_job_state() job(scheduler, last_run_age_seconds, last_run_duration_seconds, last_run_failed, failed_runs_24h, runs_24h, is_scheduled, scheduler_alive, has_run, skipped_runs_24h, longest_run_seconds)
      CROSS JOIN public.overdue_hold_totals() holds(overdue_holds, oldest_overdue_seconds));
 
 
@@ -5579,35 +6915,35 @@ COMMENT ON COLUMN monitoring.cleanup_job_health.scheduler IS 'Who runs it: pg_cr
 -- Name: COLUMN cleanup_job_health.last_run_age_seconds; Type: COMMENT; Schema: monitoring; Owner: -
 --
 
-COMMENT ON COLUMN monitoring.cleanup_job_health.last_run_age_seconds IS 'Seconds since the last run that has ended began; since 1970 if there was none.';
+COMMENT ON COLUMN monitoring.cleanup_job_health.last_run_age_seconds IS 'Seconds since the last run that has ended began; NULL if there was none.';
 
 
 --
 -- Name: COLUMN cleanup_job_health.last_run_duration_seconds; Type: COMMENT; Schema: monitoring; Owner: -
 --
 
-COMMENT ON COLUMN monitoring.cleanup_job_health.last_run_duration_seconds IS 'How long that run took, in seconds.';
+COMMENT ON COLUMN monitoring.cleanup_job_health.last_run_duration_seconds IS 'How long the last run took, in seconds; NULL if there was none, or pg_cron could not begin it.';
 
 
 --
 -- Name: COLUMN cleanup_job_health.last_run_failed; Type: COMMENT; Schema: monitoring; Owner: -
 --
 
-COMMENT ON COLUMN monitoring.cleanup_job_health.last_run_failed IS '1 if that run failed.';
+COMMENT ON COLUMN monitoring.cleanup_job_health.last_run_failed IS '1 if the last run failed, or pg_cron could not begin it.';
 
 
 --
 -- Name: COLUMN cleanup_job_health.failed_runs_24h; Type: COMMENT; Schema: monitoring; Owner: -
 --
 
-COMMENT ON COLUMN monitoring.cleanup_job_health.failed_runs_24h IS 'Failed runs of the last 24 hours.';
+COMMENT ON COLUMN monitoring.cleanup_job_health.failed_runs_24h IS 'Failed runs of the last 24 hours, those that pg_cron could not begin included.';
 
 
 --
 -- Name: COLUMN cleanup_job_health.runs_24h; Type: COMMENT; Schema: monitoring; Owner: -
 --
 
-COMMENT ON COLUMN monitoring.cleanup_job_health.runs_24h IS 'Runs of the last 24 hours.';
+COMMENT ON COLUMN monitoring.cleanup_job_health.runs_24h IS 'Runs that ended in the last 24 hours; skipped ones are not runs.';
 
 
 --
@@ -5639,6 +6975,221 @@ COMMENT ON COLUMN monitoring.cleanup_job_health.scheduler_alive IS '1 if the sch
 
 
 --
+-- Name: COLUMN cleanup_job_health.has_run; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.cleanup_job_health.has_run IS '1 if the cleanup ever ran; 0 where last_run_age_seconds is NULL.';
+
+
+--
+-- Name: COLUMN cleanup_job_health.skipped_runs_24h; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.cleanup_job_health.skipped_runs_24h IS 'Runs of the last 24 hours that were skipped, since another run was at work.';
+
+
+--
+-- Name: COLUMN cleanup_job_health.longest_run_seconds; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.cleanup_job_health.longest_run_seconds IS 'How long the longest run took, in seconds, of those that ended in the last 24 hours or are at work; 0 without any.';
+
+
+--
+-- Name: lock_waits; Type: VIEW; Schema: monitoring; Owner: -
+--
+
+CREATE VIEW monitoring.lock_waits AS
+ WITH transactions AS (
+         SELECT count(*) AS open_transactions,
+            COALESCE(max(transaction.age_seconds), (0)::double precision) AS oldest_transaction_seconds,
+            count(transaction.idle_seconds) AS idle_in_transaction,
+            COALESCE(max(transaction.idle_seconds), (0)::double precision) AS longest_idle_seconds,
+            count(*) FILTER (WHERE (transaction.state = 'prepared'::text)) AS prepared_transactions,
+            COALESCE(max(transaction.age_seconds) FILTER (WHERE (transaction.state = 'prepared'::text)), (0)::double precision) AS oldest_prepared_seconds
+           FROM public.open_transactions() transaction(role_name, state, is_here, xid_age, age_seconds, idle_seconds)
+          WHERE transaction.is_here
+        )
+ SELECT locks.waiting_sessions,
+    locks.longest_wait_seconds,
+    transactions.open_transactions,
+    transactions.oldest_transaction_seconds,
+    transactions.idle_in_transaction,
+    transactions.longest_idle_seconds,
+    transactions.prepared_transactions,
+    transactions.oldest_prepared_seconds
+   FROM (public.lock_wait_totals() locks(waiting_sessions, longest_wait_seconds)
+     CROSS JOIN transactions);
+
+
+--
+-- Name: VIEW lock_waits; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON VIEW monitoring.lock_waits IS 'Sessions of this database that wait for a lock, and transactions that are open: one row.';
+
+
+--
+-- Name: COLUMN lock_waits.waiting_sessions; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.lock_waits.waiting_sessions IS 'Sessions that wait for a lock.';
+
+
+--
+-- Name: COLUMN lock_waits.longest_wait_seconds; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.lock_waits.longest_wait_seconds IS 'For how many seconds the longest of them has waited; 0 without any.';
+
+
+--
+-- Name: COLUMN lock_waits.open_transactions; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.lock_waits.open_transactions IS 'Transactions that are open, prepared ones included, ours and those of autovacuum left out. Of other roles only where the owner of ticketdb has pg_read_all_stats.';
+
+
+--
+-- Name: COLUMN lock_waits.oldest_transaction_seconds; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.lock_waits.oldest_transaction_seconds IS 'For how many seconds the oldest of them has been open; 0 without any.';
+
+
+--
+-- Name: COLUMN lock_waits.idle_in_transaction; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.lock_waits.idle_in_transaction IS 'Those of them whose session does nothing.';
+
+
+--
+-- Name: COLUMN lock_waits.longest_idle_seconds; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.lock_waits.longest_idle_seconds IS 'For how many seconds the longest of those has done nothing; 0 without any.';
+
+
+--
+-- Name: COLUMN lock_waits.prepared_transactions; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.lock_waits.prepared_transactions IS 'Those that are prepared and wait for COMMIT PREPARED, with no session that would end them.';
+
+
+--
+-- Name: COLUMN lock_waits.oldest_prepared_seconds; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.lock_waits.oldest_prepared_seconds IS 'For how many seconds the oldest of those has been prepared; 0 without any.';
+
+
+--
+-- Name: currencies; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.currencies (
+    code text NOT NULL,
+    decimals smallint NOT NULL,
+    CONSTRAINT currencies_code_check CHECK ((code ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT currencies_decimals_check CHECK ((decimals = ANY (ARRAY[0, 2, 3])))
+);
+
+
+--
+-- Name: TABLE currencies; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.currencies IS 'Currencies that a show can be sold in (ISO 4217), and how to read amounts of them.';
+
+
+--
+-- Name: COLUMN currencies.code; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.currencies.code IS 'ISO 4217 code.';
+
+
+--
+-- Name: COLUMN currencies.decimals; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.currencies.decimals IS 'Decimals of the currency: an amount is divided by ten to the power of this to show it to people. 0: JPY; 2: EUR; 3: KWD.';
+
+
+--
+-- Name: CONSTRAINT currencies_code_check ON currencies; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT currencies_code_check ON public.currencies IS 'Three capital letters.';
+
+
+--
+-- Name: CONSTRAINT currencies_decimals_check ON currencies; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT currencies_decimals_check ON public.currencies IS 'As many decimals as currencies have that providers charge in.';
+
+
+--
+-- Name: refunds_due; Type: VIEW; Schema: monitoring; Owner: -
+--
+
+CREATE VIEW monitoring.refunds_due AS
+ SELECT COALESCE(due.reason, 'none'::text) AS reason,
+    COALESCE(due.currency, 'none'::text) AS currency,
+    COALESCE(due.refunds, (0)::bigint) AS refunds,
+    COALESCE(((due.amount_in_cents)::double precision / power((10)::double precision, (COALESCE((currency.decimals)::integer, 2))::double precision)), (0)::double precision) AS amount,
+    COALESCE(due.oldest_age_seconds, (0)::double precision) AS oldest_age_seconds
+   FROM ((( VALUES (1)) always(is_there)
+     LEFT JOIN public.due_refunds() due(reason, currency, refunds, amount_in_cents, oldest_age_seconds) ON (true))
+     LEFT JOIN public.currencies currency ON ((currency.code = due.currency)));
+
+
+--
+-- Name: VIEW refunds_due; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON VIEW monitoring.refunds_due IS 'Money that is to be given back, by reason and currency.';
+
+
+--
+-- Name: COLUMN refunds_due.reason; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.refunds_due.reason IS 'Why, as in refunds; none when nothing is due.';
+
+
+--
+-- Name: COLUMN refunds_due.currency; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.refunds_due.currency IS 'ISO 4217 code; none when nothing is due.';
+
+
+--
+-- Name: COLUMN refunds_due.refunds; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.refunds_due.refunds IS 'How many refunds are due.';
+
+
+--
+-- Name: COLUMN refunds_due.amount; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.refunds_due.amount IS 'How much together, in the major unit: euros of EUR, yen of JPY.';
+
+
+--
+-- Name: COLUMN refunds_due.oldest_age_seconds; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.refunds_due.oldest_age_seconds IS 'For how many seconds the oldest has been due.';
+
+
+--
 -- Name: alerts; Type: VIEW; Schema: monitoring; Owner: -
 --
 
@@ -5665,6 +7216,7 @@ CREATE VIEW monitoring.alerts AS
             metric.released,
             metric.extended,
             metric.failed,
+            metric.failed_attempts,
             metric.race_conditions,
             metric.constraint_violations,
             metric.holds_ended,
@@ -5673,7 +7225,7 @@ CREATE VIEW monitoring.alerts AS
             metric.release_microseconds
            FROM (( SELECT min(rules.since) AS since
                    FROM rules) longest
-             CROSS JOIN LATERAL public.reservation_metrics(longest.since) metric(minute, created, completed, expired, released, extended, failed, race_conditions, constraint_violations, holds_ended, hold_microseconds, releases_ended, release_microseconds))
+             CROSS JOIN LATERAL public.reservation_metrics(longest.since) metric(minute, created, completed, expired, released, extended, failed, failed_attempts, race_conditions, constraint_violations, holds_ended, hold_microseconds, releases_ended, release_microseconds))
         ), order_minutes AS (
          SELECT metric.minute,
             metric.currency,
@@ -5681,16 +7233,17 @@ CREATE VIEW monitoring.alerts AS
             metric.failed_orders,
             metric.paid_orders,
             metric.revenue_in_cents,
-            metric.tickets
+            metric.tickets,
+            metric.payments
            FROM (( SELECT min(rules.since) AS since
                    FROM rules) longest
-             CROSS JOIN LATERAL public.order_metrics(longest.since) metric(minute, currency, orders, failed_orders, paid_orders, revenue_in_cents, tickets))
+             CROSS JOIN LATERAL public.order_metrics(longest.since) metric(minute, currency, orders, failed_orders, paid_orders, revenue_in_cents, tickets, payments))
         ), holds AS (
          SELECT rules.alert_name,
             COALESCE(sum(metric.created), (0)::numeric) AS created,
             COALESCE(sum(metric.expired), (0)::numeric) AS expired,
             COALESCE(sum(metric.extended), (0)::numeric) AS extended,
-            COALESCE(sum(((metric.created + metric.failed) - metric.race_conditions)), (0)::numeric) AS attempts,
+            COALESCE(sum(((metric.created + metric.failed_attempts) - metric.race_conditions)), (0)::numeric) AS attempts,
             COALESCE(sum(metric.constraint_violations), (0)::numeric) AS constraint_violations,
             COALESCE(sum(metric.holds_ended), (0)::numeric) AS ended,
             (COALESCE(sum(metric.hold_microseconds), (0)::numeric) / '1000000'::numeric) AS seconds
@@ -5704,12 +7257,34 @@ CREATE VIEW monitoring.alerts AS
            FROM (rules
              LEFT JOIN order_minutes metric ON ((metric.minute >= rules.since)))
           GROUP BY rules.alert_name
-        ), failed_runs AS (
+        ), last_payment AS (
+         SELECT COALESCE(max(metric.minute), '-infinity'::timestamp with time zone) AS minute
+           FROM order_minutes metric
+          WHERE (metric.payments > 0)
+        ), unpaid AS (
+         SELECT COALESCE(sum(metric.orders), (0)::numeric) AS orders,
+            COALESCE(EXTRACT(epoch FROM (public.window_start('00:00:00'::interval) - min(metric.minute))), (0)::numeric) AS seconds
+           FROM ((rules
+             CROSS JOIN last_payment)
+             JOIN order_minutes metric ON (((metric.minute >= rules.since) AND (metric.orders > 0))))
+          WHERE ((rules.alert_name = 'no_payments'::text) AND (metric.minute > last_payment.minute))
+        ), runs AS (
          SELECT rules.alert_name,
-            count(run.status) AS runs
+            total.failed_runs,
+            total.longest_run_seconds
            FROM (rules
-             LEFT JOIN public.reservation_cleanup_job_runs(10000) run(jobname, schedule, active, command, status, return_message, start_time, end_time, scheduler) ON (((run.status = 'failed'::text) AND (run.start_time >= rules.since))))
-          GROUP BY rules.alert_name
+             CROSS JOIN LATERAL public.cleanup_run_totals(rules.since) total(runs, failed_runs, skipped_runs, longest_run_seconds))
+          WHERE (rules.alert_name = ANY (ARRAY['cleanup_runs_failed'::text, 'cleanup_job_slow'::text]))
+        ), rollup AS (
+         SELECT max(GREATEST(mark.age_seconds, mark.waiting_seconds)) AS late_seconds,
+            bool_or(mark.is_restored) AS is_restored
+           FROM public.rollup_state() mark(log, is_restored, age_seconds, waiting_seconds)
+        ), refunds AS (
+         SELECT max(due.oldest_age_seconds) AS oldest_age_seconds
+           FROM monitoring.refunds_due due
+        ), maintenance AS (
+         SELECT max(backlog.behind_seconds) AS behind_seconds
+           FROM public.maintenance_backlog() backlog(task, behind_seconds)
         ), measured AS (
          SELECT rules.alert_name,
             rules.severity,
@@ -5729,6 +7304,7 @@ CREATE VIEW monitoring.alerts AS
                     WHEN (rules.alert_name = 'low_success_rate'::text) THEN holds.attempts
                     WHEN (rules.alert_name = 'long_hold_time'::text) THEN holds.ended
                     WHEN (rules.alert_name ~~ 'payment_%'::text) THEN orders.placed
+                    WHEN (rules.alert_name = 'no_payments'::text) THEN unpaid.orders
                     ELSE NULL::numeric
                 END AS events,
                 CASE
@@ -5739,18 +7315,35 @@ CREATE VIEW monitoring.alerts AS
                     WHEN (rules.alert_name ~~ 'payment_%'::text) THEN (((100.0 * orders.failed) / NULLIF(orders.placed, (0)::numeric)))::double precision
                     WHEN (rules.alert_name = ANY (ARRAY['constraint_violation'::text, 'double_booking_attempts'::text])) THEN (holds.constraint_violations)::double precision
                     WHEN (rules.alert_name = ANY (ARRAY['cleanup_job_failed'::text, 'cleanup_job_silent'::text])) THEN job.last_run_age_seconds
-                    WHEN (rules.alert_name = 'cleanup_runs_failed'::text) THEN (failed_runs.runs)::double precision
-                    WHEN (rules.alert_name = 'cleanup_job_slow'::text) THEN job.last_run_duration_seconds
+                    WHEN (rules.alert_name = 'cleanup_runs_failed'::text) THEN (runs.failed_runs)::double precision
+                    WHEN (rules.alert_name = 'cleanup_job_slow'::text) THEN runs.longest_run_seconds
+                    WHEN (rules.alert_name = 'overdue_holds'::text) THEN job.oldest_overdue_seconds
                     WHEN (rules.alert_name = 'many_active_reservations'::text) THEN (live.active_reservations)::double precision
+                    WHEN (rules.alert_name = 'no_payments'::text) THEN (GREATEST(unpaid.seconds, (0)::numeric))::double precision
+                    WHEN (rules.alert_name = 'refunds_overdue'::text) THEN refunds.oldest_age_seconds
+                    WHEN (rules.alert_name = 'lock_waits'::text) THEN locks.longest_wait_seconds
+                    WHEN (rules.alert_name = 'long_transaction'::text) THEN locks.oldest_transaction_seconds
+                    WHEN (rules.alert_name = 'rollup_late'::text) THEN rollup.late_seconds
+                    WHEN (rules.alert_name = 'maintenance_behind'::text) THEN maintenance.behind_seconds
                     ELSE NULL::double precision
                 END AS value,
-            ((rules.alert_name = 'cleanup_job_failed'::text) AND (job.last_run_failed = 1)) AS fires_anyway
-           FROM (((((rules
+                CASE
+                    WHEN ((rules.alert_name = 'cleanup_job_failed'::text) AND (job.last_run_failed = 1)) THEN true
+                    WHEN (rules.alert_name = ANY (ARRAY['cleanup_job_failed'::text, 'cleanup_job_silent'::text])) THEN (job.has_run = 0)
+                    WHEN (rules.alert_name = 'rollup_late'::text) THEN rollup.is_restored
+                    ELSE false
+                END AS fires_anyway
+           FROM ((((((((((rules
              JOIN holds ON ((holds.alert_name = rules.alert_name)))
              JOIN orders ON ((orders.alert_name = rules.alert_name)))
-             JOIN failed_runs ON ((failed_runs.alert_name = rules.alert_name)))
+             LEFT JOIN runs ON ((runs.alert_name = rules.alert_name)))
              CROSS JOIN monitoring.cleanup_job_health job)
              CROSS JOIN monitoring.active_reservations live)
+             CROSS JOIN monitoring.lock_waits locks)
+             CROSS JOIN unpaid)
+             CROSS JOIN refunds)
+             CROSS JOIN rollup)
+             CROSS JOIN maintenance)
         )
  SELECT measured.alert_name,
     measured.severity,
@@ -5805,7 +7398,7 @@ COMMENT ON COLUMN monitoring.alerts.firing IS '1 while it fires.';
 -- Name: COLUMN alerts.value; Type: COMMENT; Schema: monitoring; Owner: -
 --
 
-COMMENT ON COLUMN monitoring.alerts.value IS 'What it is about, in the unit given; NULL where there is nothing to divide by.';
+COMMENT ON COLUMN monitoring.alerts.value IS 'What it is about, in the unit given; NULL where there is nothing to divide by, and for the age of what never happened.';
 
 
 --
@@ -5855,14 +7448,34 @@ COMMENT ON COLUMN monitoring.alerts.unit IS 'Of value and threshold: s, %, or no
 --
 
 CREATE VIEW monitoring.api_endpoint_health AS
- WITH ranked AS (
+ WITH metrics AS MATERIALIZED (
          SELECT metric.endpoint,
-            (((2)::double precision / ((1)::double precision + growth.factor)) * power(growth.factor, (metric.duration_bucket)::double precision)) AS milliseconds,
-            sum(metric.requests) OVER by_duration AS requests_up_to,
-            sum(metric.requests) OVER (PARTITION BY metric.endpoint) AS requests_in_all
-           FROM (public.api_durations(public.window_start('01:00:00'::interval)) metric(endpoint, duration_bucket, requests)
+            metric.requests,
+            metric.errors,
+            metric.duration_microseconds
+           FROM public.api_metrics(public.window_start('01:00:00'::interval)) metric(endpoint, requests, errors, duration_microseconds)
+        ), labels AS MATERIALIZED (
+         SELECT placed.endpoint,
+                CASE
+                    WHEN (placed.place <= public.endpoint_limit()) THEN placed.endpoint
+                    ELSE 'other'::text
+                END AS label
+           FROM ( SELECT metrics.endpoint,
+                    row_number() OVER (ORDER BY (metrics.endpoint = 'other'::text), metrics.requests DESC, (metrics.endpoint COLLATE "C")) AS place
+                   FROM metrics) placed
+        ), ranked AS (
+         SELECT bucket.endpoint,
+            (((2)::double precision / ((1)::double precision + growth.factor)) * power(growth.factor, (bucket.duration_bucket)::double precision)) AS milliseconds,
+            sum(bucket.requests) OVER by_duration AS requests_up_to,
+            sum(bucket.requests) OVER (PARTITION BY bucket.endpoint) AS requests_in_all
+           FROM (( SELECT labels.label AS endpoint,
+                    metric.duration_bucket,
+                    sum(metric.requests) AS requests
+                   FROM (public.api_durations(public.window_start('01:00:00'::interval)) metric(endpoint, duration_bucket, requests)
+                     JOIN labels ON ((labels.endpoint = metric.endpoint)))
+                  GROUP BY labels.label, metric.duration_bucket) bucket
              CROSS JOIN public.duration_bucket_growth() growth(factor))
-          WINDOW by_duration AS (PARTITION BY metric.endpoint ORDER BY metric.duration_bucket)
+          WINDOW by_duration AS (PARTITION BY bucket.endpoint ORDER BY bucket.duration_bucket)
         ), percentiles AS (
          SELECT ranked.endpoint,
             min(ranked.milliseconds) FILTER (WHERE (ranked.requests_up_to >= (0.50 * ranked.requests_in_all))) AS p50,
@@ -5871,11 +7484,13 @@ CREATE VIEW monitoring.api_endpoint_health AS
            FROM ranked
           GROUP BY ranked.endpoint
         ), endpoints AS (
-         SELECT metric.endpoint,
-            metric.requests,
-            metric.errors,
-            ((metric.duration_microseconds)::double precision / (1000)::double precision) AS milliseconds
-           FROM public.api_metrics(public.window_start('01:00:00'::interval)) metric(endpoint, requests, errors, duration_microseconds)
+         SELECT labels.label AS endpoint,
+            (sum(metrics.requests))::bigint AS requests,
+            (sum(metrics.errors))::bigint AS errors,
+            ((sum(metrics.duration_microseconds))::double precision / (1000)::double precision) AS milliseconds
+           FROM (metrics
+             JOIN labels ON ((labels.endpoint = metrics.endpoint)))
+          GROUP BY labels.label
         ), listed AS (
          SELECT endpoints.endpoint,
             endpoints.requests,
@@ -5906,14 +7521,14 @@ CREATE VIEW monitoring.api_endpoint_health AS
 -- Name: VIEW api_endpoint_health; Type: COMMENT; Schema: monitoring; Owner: -
 --
 
-COMMENT ON VIEW monitoring.api_endpoint_health IS 'How the endpoints of the shop answered in the last hour.';
+COMMENT ON VIEW monitoring.api_endpoint_health IS 'How the endpoints of the shop answered in the last hour: the busiest, and the rest together.';
 
 
 --
 -- Name: COLUMN api_endpoint_health.endpoint; Type: COMMENT; Schema: monitoring; Owner: -
 --
 
-COMMENT ON COLUMN monitoring.api_endpoint_health.endpoint IS 'Route, as given to log_api_request(); (none) when there was no request.';
+COMMENT ON COLUMN monitoring.api_endpoint_health.endpoint IS 'Route, as given to log_api_request(); other for those beyond the endpoint_limit() busiest; (none) when there was no request.';
 
 
 --
@@ -6026,7 +7641,7 @@ CREATE VIEW monitoring.double_booking_attempts AS
    FROM (( SELECT named.time_window,
             public.window_start(named.length) AS since
            FROM ( VALUES ('5m'::text,'00:05:00'::interval), ('24h'::text,'24:00:00'::interval)) named(time_window, length)) windows
-     LEFT JOIN public.reservation_metrics(public.window_start('24:00:00'::interval)) metric(minute, created, completed, expired, released, extended, failed, race_conditions, constraint_violations, holds_ended, hold_microseconds, releases_ended, release_microseconds) ON ((metric.minute >= windows.since)))
+     LEFT JOIN public.reservation_metrics(public.window_start('24:00:00'::interval)) metric(minute, created, completed, expired, released, extended, failed, failed_attempts, race_conditions, constraint_violations, holds_ended, hold_microseconds, releases_ended, release_microseconds) ON ((metric.minute >= windows.since)))
   GROUP BY windows.time_window;
 
 
@@ -6362,7 +7977,13 @@ CREATE VIEW monitoring.health AS
             every.summary,
             every.action,
             every.runbook,
-            every.unit
+            every.unit,
+                CASE
+                    WHEN (every.firing = 0) THEN 0
+                    WHEN (every.severity = 'critical'::text) THEN 2
+                    WHEN (every.severity = 'warning'::text) THEN 1
+                    ELSE 0
+                END AS worth
            FROM monitoring.alerts every
         ), job AS MATERIALIZED (
          SELECT cleanup.scheduler,
@@ -6374,40 +7995,63 @@ CREATE VIEW monitoring.health AS
             cleanup.overdue_holds,
             cleanup.oldest_overdue_seconds,
             cleanup.is_scheduled,
-            cleanup.scheduler_alive
+            cleanup.scheduler_alive,
+            cleanup.has_run,
+            cleanup.skipped_runs_24h,
+            cleanup.longest_run_seconds
            FROM monitoring.cleanup_job_health cleanup
-        ), findings(check_name, severity, message) AS (
+        ), mark AS MATERIALIZED (
+         SELECT state.log,
+            state.is_restored,
+            state.age_seconds,
+            state.waiting_seconds
+           FROM public.rollup_state() state(log, is_restored, age_seconds, waiting_seconds)
+        ), open_transaction AS MATERIALIZED (
+         SELECT transaction.role_name,
+            transaction.state,
+            transaction.is_here,
+            transaction.xid_age,
+            transaction.age_seconds,
+            transaction.idle_seconds,
+            format('%s of role %s'::text, transaction.state, transaction.role_name) AS who
+           FROM public.open_transactions() transaction(role_name, state, is_here, xid_age, age_seconds, idle_seconds)
+        ), findings(check_name, severity, message, value, unit) AS (
          SELECT 'alerts'::text AS "?column?",
-                CASE alert.severity
-                    WHEN 'critical'::text THEN 2
-                    WHEN 'warning'::text THEN 1
-                    ELSE 0
-                END AS "case",
-            format('%s fires: %s (%s)'::text, alert.alert_name, alert.summary, round((alert.value)::numeric, 2)) AS format
+            alert.worth,
+            format('%s fires: %s'::text, alert.alert_name, alert.summary) AS format,
+            (count(*) OVER (PARTITION BY alert.worth))::double precision AS count,
+            ''::text AS "?column?"
            FROM alert
           WHERE (alert.firing = 1)
         UNION ALL
          SELECT 'cleanup'::text AS check_name,
+            alert.worth,
                 CASE
-                    WHEN (alert.firing = 0) THEN 0
-                    WHEN (alert.severity = 'critical'::text) THEN 2
-                    ELSE 1
-                END AS "case",
+                    WHEN ((alert.alert_name = 'overdue_holds'::text) AND (alert.firing = 1)) THEN 'holds that are over are not cleaned up'::text
+                    WHEN (job.has_run = 0) THEN format('scheduled with %s, and has not run yet'::text, job.scheduler)
+                    WHEN (job.last_run_failed = 1) THEN format('the last run, by %s, failed'::text, job.scheduler)
+                    WHEN ((alert.alert_name = 'cleanup_job_slow'::text) AND (alert.firing = 1)) THEN format('a run by %s took too long'::text, job.scheduler)
+                    WHEN ((alert.alert_name = 'cleanup_runs_failed'::text) AND (alert.firing = 1)) THEN 'runs have failed within a day'::text
+                    WHEN (alert.firing = 1) THEN format('the last run, by %s, is too long ago'::text, job.scheduler)
+                    ELSE format('the last run, by %s, succeeded'::text, job.scheduler)
+                END AS format,
                 CASE
-                    WHEN (job.last_run_age_seconds > ('1000000000'::numeric)::double precision) THEN format('scheduled with %s, and has not run yet'::text, job.scheduler)
-                    ELSE format('last run %s s ago by %s, %s, %s holds are over'::text, round((job.last_run_age_seconds)::numeric), job.scheduler,
-                    CASE
-                        WHEN (job.last_run_failed = 1) THEN 'failed'::text
-                        ELSE 'succeeded'::text
-                    END, job.overdue_holds)
-                END AS format
+                    WHEN (alert.firing = 1) THEN alert.value
+                    ELSE job.last_run_age_seconds
+                END AS last_run_age_seconds,
+                CASE
+                    WHEN (alert.firing = 1) THEN alert.unit
+                    ELSE 's'::text
+                END AS "case"
            FROM (alert
              CROSS JOIN job)
-          WHERE (starts_with(alert.alert_name, 'cleanup_'::text) AND (job.scheduler <> 'none'::text))
+          WHERE ((starts_with(alert.alert_name, 'cleanup_'::text) OR (alert.alert_name = 'overdue_holds'::text)) AND ((job.scheduler <> 'none'::text) OR ((alert.alert_name = 'overdue_holds'::text) AND (alert.firing = 1))))
         UNION ALL
          SELECT 'cleanup'::text AS check_name,
             2,
-            'the cleanup has never run: schedule it'::text AS message
+            'the cleanup has never run: schedule it'::text AS message,
+            NULL::double precision AS float8,
+            's'::text AS unit
            FROM job
           WHERE (job.scheduler = 'none'::text)
         UNION ALL
@@ -6419,23 +8063,82 @@ CREATE VIEW monitoring.health AS
                 CASE
                     WHEN (job.is_scheduled = 1) THEN 'the process of pg_cron is gone: restart the server'::text
                     ELSE format('nothing has run the cleanup since %s: start it again'::text, job.scheduler)
-                END AS format
+                END AS format,
+            job.last_run_age_seconds,
+            's'::text AS unit
            FROM job
           WHERE ((job.scheduler_alive = 0) AND (job.scheduler <> 'none'::text))
+        UNION ALL
+         SELECT 'cleanup'::text AS check_name,
+            2,
+            cause.problem,
+            job.last_run_age_seconds,
+            's'::text AS unit
+           FROM (public.cleanup_job_problem() cause(problem)
+             CROSS JOIN job)
+          WHERE (cause.problem IS NOT NULL)
         UNION ALL
          SELECT 'rollup'::text AS check_name,
                 CASE
                     WHEN mark.is_restored THEN 2
-                    WHEN (GREATEST(mark.age_seconds, mark.waiting_seconds) > (900)::double precision) THEN 2
-                    WHEN (GREATEST(mark.age_seconds, mark.waiting_seconds) > (300)::double precision) THEN 1
+                    WHEN (GREATEST(mark.age_seconds, mark.waiting_seconds) > ((3)::double precision * late.threshold)) THEN 2
+                    WHEN (GREATEST(mark.age_seconds, mark.waiting_seconds) > late.threshold) THEN 1
                     ELSE 0
                 END AS "case",
                 CASE
                     WHEN mark.is_restored THEN format('%s was restored from another server, new events may be missing: run roll_up_metrics()'::text, mark.log)
-                    WHEN ((mark.waiting_seconds > (300)::double precision) AND (mark.age_seconds <= (300)::double precision)) THEN format('%s has rows that have waited for %s s: end the transaction that is open for so long'::text, mark.log, round((mark.waiting_seconds)::numeric))
-                    ELSE format('%s was rolled up %s s ago'::text, mark.log, round((mark.age_seconds)::numeric))
-                END AS format
-           FROM public.rollup_state() mark(log, is_restored, age_seconds, waiting_seconds)
+                    WHEN ((mark.waiting_seconds > late.threshold) AND (mark.age_seconds <= late.threshold)) THEN format('%s is held back by a transaction, %s: end it'::text, mark.log, COALESCE(( SELECT holder.who
+                       FROM open_transaction holder
+                      WHERE (holder.xid_age IS NOT NULL)
+                      ORDER BY holder.xid_age DESC
+                     LIMIT 1), 'which only members of pg_read_all_stats may see'::text))
+                    WHEN (mark.age_seconds > late.threshold) THEN format('%s is not being rolled up: run roll_up_metrics()'::text, mark.log)
+                    ELSE 'the logs are rolled up'::text
+                END AS "case",
+            GREATEST(mark.age_seconds, mark.waiting_seconds) AS "greatest",
+            's'::text AS unit
+           FROM (mark
+             CROSS JOIN alert late)
+          WHERE (late.alert_name = 'rollup_late'::text)
+        UNION ALL
+         SELECT 'transactions'::text AS check_name,
+            alert.worth,
+                CASE
+                    WHEN (alert.firing = 1) THEN COALESCE(( SELECT format('a transaction has been open for too long: %s'::text, oldest.who) AS format
+                       FROM open_transaction oldest
+                      WHERE oldest.is_here
+                      ORDER BY oldest.age_seconds DESC
+                     LIMIT 1), 'a transaction has been open for too long'::text)
+                    WHEN (hidden.connections > 0) THEN 'those of other roles are not visible: grant the owner pg_read_all_stats'::text
+                    ELSE 'none has been open for long'::text
+                END AS "case",
+            alert.value,
+            alert.unit
+           FROM (alert
+             CROSS JOIN monitoring.connection_pool hidden)
+          WHERE ((alert.alert_name = 'long_transaction'::text) AND (hidden.state = 'not visible'::text))
+        UNION ALL
+         SELECT 'locks'::text AS check_name,
+            alert.worth,
+                CASE
+                    WHEN (alert.firing = 1) THEN 'sessions wait for a lock: see who holds it'::text
+                    ELSE 'nobody waits for long'::text
+                END AS "case",
+            alert.value,
+            alert.unit
+           FROM alert
+          WHERE (alert.alert_name = 'lock_waits'::text)
+        UNION ALL
+         SELECT 'refunds'::text AS check_name,
+            alert.worth,
+                CASE
+                    WHEN (alert.firing = 1) THEN 'money has been due for too long: give it back'::text
+                    ELSE 'none has been due for long'::text
+                END AS "case",
+            alert.value,
+            alert.unit
+           FROM alert
+          WHERE (alert.alert_name = 'refunds_overdue'::text)
         UNION ALL
          SELECT 'partitions'::text AS check_name,
                 CASE
@@ -6444,12 +8147,30 @@ CREATE VIEW monitoring.health AS
                     WHEN partitions.has_strays THEN 1
                     ELSE 0
                 END AS "case",
-            format(
                 CASE
-                    WHEN (partitions.has_strays OR (partitions.ends_at <= (now() + '31 days'::interval))) THEN '%s has partitions until %s: run maintain_partitions()'::text
-                    ELSE '%s has partitions until %s'::text
-                END, partitions.log, to_char((partitions.ends_at AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD'::text)) AS format
-           FROM public.log_partitions() partitions(log, ends_at, has_strays)
+                    WHEN (partitions.ends_at <= (now() + '31 days'::interval)) THEN format('%s runs out of partitions: run maintain_partitions()'::text, partitions.log)
+                    WHEN partitions.has_strays THEN format('%s has rows outside its months: run maintain_partitions()'::text, partitions.log)
+                    ELSE 'partitions are there for the months to come'::text
+                END AS "case",
+            GREATEST((EXTRACT(epoch FROM (min(partitions.ends_at) OVER () - now())))::double precision, (0)::double precision) AS "greatest",
+            's'::text AS unit
+           FROM public.log_partitions() partitions(log, ends_at, has_strays, oldest_ends_at)
+        UNION ALL
+         SELECT 'partitions'::text AS check_name,
+            alert.worth,
+                CASE
+                    WHEN (alert.firing = 1) THEN ( SELECT format('behind: %s'::text, string_agg(backlog.task, ', '::text ORDER BY backlog.task)) AS format
+                       FROM public.maintenance_backlog() backlog(task, behind_seconds)
+                      WHERE (backlog.behind_seconds > alert.threshold))
+                    ELSE 'partitions are there for the months to come'::text
+                END AS "case",
+                CASE
+                    WHEN (alert.firing = 1) THEN alert.value
+                    ELSE NULL::double precision
+                END AS "case",
+            's'::text AS unit
+           FROM alert
+          WHERE (alert.alert_name = 'maintenance_behind'::text)
         UNION ALL
          SELECT 'invariants'::text AS check_name,
                 CASE
@@ -6458,26 +8179,42 @@ CREATE VIEW monitoring.health AS
                     ELSE 0
                 END AS "case",
                 CASE
-                    WHEN (checked.violations > 0) THEN format('%s: %s violations'::text, checked.invariant, checked.violations)
-                    ELSE format('%s held %s s ago'::text, checked.invariant, round(EXTRACT(epoch FROM (now() - checked.checked_at))))
-                END AS format
+                    WHEN (checked.violations > 0) THEN format('%s is broken'::text, checked.invariant)
+                    WHEN (checked.checked_at < (now() - '01:00:00'::interval)) THEN 'not checked of late: run check_invariants()'::text
+                    ELSE 'all of them held'::text
+                END AS "case",
+                CASE
+                    WHEN (checked.violations > 0) THEN (checked.violations)::double precision
+                    ELSE GREATEST((EXTRACT(epoch FROM (now() - checked.checked_at)))::double precision, (0)::double precision)
+                END AS "greatest",
+                CASE
+                    WHEN (checked.violations > 0) THEN ''::text
+                    ELSE 's'::text
+                END AS "case"
            FROM public.invariant_checks checked
         UNION ALL
          SELECT 'invariants'::text AS check_name,
             3,
-            'never checked: run check_invariants()'::text AS message
+            'never checked: run check_invariants()'::text AS message,
+            NULL::double precision AS float8,
+            's'::text AS unit
           WHERE (NOT (EXISTS ( SELECT
                    FROM public.invariant_checks)))
         UNION ALL
          SELECT 'connections'::text AS check_name,
                 CASE
-                    WHEN (((100)::numeric * pool.connections) > ((95 * pool.available))::numeric) THEN 2
-                    WHEN (((100)::numeric * pool.connections) > ((80 * pool.available))::numeric) THEN 1
+                    WHEN (pool.used_pct > (95)::double precision) THEN 2
+                    WHEN (pool.used_pct > (80)::double precision) THEN 1
                     ELSE 0
                 END AS "case",
-            format('%s of %s connections'::text, pool.connections, pool.available) AS format
-           FROM ( SELECT sum(by_state.connections) AS connections,
-                    ((min(by_state.max_connections) - (current_setting('superuser_reserved_connections'::text))::integer) - (COALESCE(current_setting('reserved_connections'::text, true), '0'::text))::integer) AS available
+                CASE
+                    WHEN (pool.used_pct > (95)::double precision) THEN 'hardly any connection is left'::text
+                    WHEN (pool.used_pct > (80)::double precision) THEN 'few connections are left'::text
+                    ELSE 'connections are left'::text
+                END AS "case",
+            pool.used_pct,
+            '%'::text AS unit
+           FROM ( SELECT (((100.0)::double precision * (sum(by_state.connections))::double precision) / (((min(by_state.max_connections) - (current_setting('superuser_reserved_connections'::text))::integer) - (COALESCE(current_setting('reserved_connections'::text, true), '0'::text))::integer))::double precision) AS used_pct
                    FROM monitoring.connection_pool by_state) pool
         )
  SELECT checks.check_name,
@@ -6488,10 +8225,14 @@ CREATE VIEW monitoring.health AS
             ELSE 'UNKNOWN'::text
         END AS status,
     (COALESCE(worst.severity, 0))::smallint AS severity,
-    COALESCE(worst.message, 'no alert fires'::text) AS message
-   FROM (( VALUES ('alerts'::text), ('cleanup'::text), ('rollup'::text), ('partitions'::text), ('invariants'::text), ('connections'::text)) checks(check_name)
+    COALESCE(worst.message, 'no alert fires'::text) AS message,
+    worst.value,
+    COALESCE(worst.unit, ''::text) AS unit
+   FROM (( VALUES ('alerts'::text), ('cleanup'::text), ('rollup'::text), ('partitions'::text), ('invariants'::text), ('connections'::text), ('locks'::text), ('transactions'::text), ('refunds'::text)) checks(check_name)
      LEFT JOIN LATERAL ( SELECT worst_of.severity,
-            string_agg(DISTINCT findings.message, '; '::text ORDER BY findings.message) AS message
+            string_agg(DISTINCT findings.message, '; '::text ORDER BY findings.message) AS message,
+            (array_agg(findings.value ORDER BY findings.value DESC NULLS LAST))[1] AS value,
+            (array_agg(findings.unit ORDER BY findings.value DESC NULLS LAST))[1] AS unit
            FROM (findings
              JOIN ( SELECT max(of_check.severity) AS severity
                    FROM findings of_check
@@ -6511,7 +8252,7 @@ COMMENT ON VIEW monitoring.health IS 'State of the installation: one row per che
 -- Name: COLUMN health.check_name; Type: COMMENT; Schema: monitoring; Owner: -
 --
 
-COMMENT ON COLUMN monitoring.health.check_name IS 'alerts, cleanup, rollup, partitions, invariants, connections.';
+COMMENT ON COLUMN monitoring.health.check_name IS 'alerts, cleanup, rollup, partitions, invariants, connections, locks, transactions, refunds.';
 
 
 --
@@ -6532,7 +8273,21 @@ COMMENT ON COLUMN monitoring.health.severity IS '0, 1, 2 or 3, as Nagios counts 
 -- Name: COLUMN health.message; Type: COMMENT; Schema: monitoring; Owner: -
 --
 
-COMMENT ON COLUMN monitoring.health.message IS 'What was found, and what to do.';
+COMMENT ON COLUMN monitoring.health.message IS 'What was found, and what to do: one of a few sentences, without numbers.';
+
+
+--
+-- Name: COLUMN health.value; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.health.value IS 'The number that goes with the message, in the unit given: how old the last run is, how far behind, how many alerts fire or rows are wrong; NULL where it never happened, or nothing fires.';
+
+
+--
+-- Name: COLUMN health.unit; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.health.unit IS 'Of the value: s, %, or nothing for a number.';
 
 
 --
@@ -6554,7 +8309,7 @@ CREATE VIEW monitoring.hourly_metrics AS
             (COALESCE(sum(metric.expired), (0)::numeric))::bigint AS expired,
             (COALESCE(sum(metric.failed), (0)::numeric))::bigint AS failed
            FROM (hours
-             LEFT JOIN public.reservation_metrics(public.window_start('25:00:00'::interval)) metric(minute, created, completed, expired, released, extended, failed, race_conditions, constraint_violations, holds_ended, hold_microseconds, releases_ended, release_microseconds) ON (((metric.minute >= hours.start) AND (metric.minute < (hours.start + '01:00:00'::interval)))))
+             LEFT JOIN public.reservation_metrics(public.window_start('25:00:00'::interval)) metric(minute, created, completed, expired, released, extended, failed, failed_attempts, race_conditions, constraint_violations, holds_ended, hold_microseconds, releases_ended, release_microseconds) ON (((metric.minute >= hours.start) AND (metric.minute < (hours.start + '01:00:00'::interval)))))
           GROUP BY hours.start
         )
  SELECT totals.start AS "time",
@@ -6670,7 +8425,7 @@ CREATE VIEW monitoring.payment_failures AS
            FROM (( SELECT named.time_window,
                     public.window_start(named.length) AS since
                    FROM ( VALUES ('15m'::text,'00:15:00'::interval), ('24h'::text,'24:00:00'::interval)) named(time_window, length)) windows
-             LEFT JOIN public.order_metrics(public.window_start('24:00:00'::interval)) metric(minute, currency, orders, failed_orders, paid_orders, revenue_in_cents, tickets) ON ((metric.minute >= windows.since)))
+             LEFT JOIN public.order_metrics(public.window_start('24:00:00'::interval)) metric(minute, currency, orders, failed_orders, paid_orders, revenue_in_cents, tickets, payments) ON ((metric.minute >= windows.since)))
           GROUP BY windows.time_window) total;
 
 
@@ -6726,7 +8481,7 @@ CREATE VIEW monitoring.reservation_expiration_rate AS
            FROM (( SELECT named.time_window,
                     public.window_start(named.length) AS since
                    FROM ( VALUES ('1h'::text,'01:00:00'::interval), ('24h'::text,'24:00:00'::interval)) named(time_window, length)) windows
-             LEFT JOIN public.reservation_metrics(public.window_start('24:00:00'::interval)) metric(minute, created, completed, expired, released, extended, failed, race_conditions, constraint_violations, holds_ended, hold_microseconds, releases_ended, release_microseconds) ON ((metric.minute >= windows.since)))
+             LEFT JOIN public.reservation_metrics(public.window_start('24:00:00'::interval)) metric(minute, created, completed, expired, released, extended, failed, failed_attempts, race_conditions, constraint_violations, holds_ended, hold_microseconds, releases_ended, release_microseconds) ON ((metric.minute >= windows.since)))
           GROUP BY windows.time_window) total;
 
 
@@ -6787,7 +8542,7 @@ CREATE VIEW monitoring.reservation_hold_time AS
            FROM (( SELECT named.time_window,
                     public.window_start(named.length) AS since
                    FROM ( VALUES ('24h'::text,'24:00:00'::interval)) named(time_window, length)) windows
-             LEFT JOIN public.reservation_metrics(public.window_start('24:00:00'::interval)) metric(minute, created, completed, expired, released, extended, failed, race_conditions, constraint_violations, holds_ended, hold_microseconds, releases_ended, release_microseconds) ON ((metric.minute >= windows.since)))
+             LEFT JOIN public.reservation_metrics(public.window_start('24:00:00'::interval)) metric(minute, created, completed, expired, released, extended, failed, failed_attempts, race_conditions, constraint_violations, holds_ended, hold_microseconds, releases_ended, release_microseconds) ON ((metric.minute >= windows.since)))
           GROUP BY windows.time_window) total;
 
 
@@ -6832,20 +8587,20 @@ COMMENT ON COLUMN monitoring.reservation_hold_time.avg_hold_seconds IS 'Their av
 
 CREATE VIEW monitoring.reservation_success_rate AS
  SELECT total.time_window,
-    (total.created + total.failed) AS total_attempts,
+    (total.created + total.failed_attempts) AS total_attempts,
     total.created AS succeeded,
     total.race_conditions,
-    (total.failed - total.race_conditions) AS system_errors,
-    (((100.0)::double precision * (total.created)::double precision) / (NULLIF(((total.created + total.failed) - total.race_conditions), 0))::double precision) AS success_rate_pct,
-    (((100.0)::double precision * (total.created)::double precision) / (NULLIF((total.created + total.failed), 0))::double precision) AS raw_success_rate_pct
+    (total.failed_attempts - total.race_conditions) AS system_errors,
+    (((100.0)::double precision * (total.created)::double precision) / (NULLIF(((total.created + total.failed_attempts) - total.race_conditions), 0))::double precision) AS success_rate_pct,
+    (((100.0)::double precision * (total.created)::double precision) / (NULLIF((total.created + total.failed_attempts), 0))::double precision) AS raw_success_rate_pct
    FROM ( SELECT windows.time_window,
             (COALESCE(sum(metric.created), (0)::numeric))::bigint AS created,
-            (COALESCE(sum(metric.failed), (0)::numeric))::bigint AS failed,
+            (COALESCE(sum(metric.failed_attempts), (0)::numeric))::bigint AS failed_attempts,
             (COALESCE(sum(metric.race_conditions), (0)::numeric))::bigint AS race_conditions
            FROM (( SELECT named.time_window,
                     public.window_start(named.length) AS since
                    FROM ( VALUES ('1h'::text,'01:00:00'::interval), ('24h'::text,'24:00:00'::interval)) named(time_window, length)) windows
-             LEFT JOIN public.reservation_metrics(public.window_start('24:00:00'::interval)) metric(minute, created, completed, expired, released, extended, failed, race_conditions, constraint_violations, holds_ended, hold_microseconds, releases_ended, release_microseconds) ON ((metric.minute >= windows.since)))
+             LEFT JOIN public.reservation_metrics(public.window_start('24:00:00'::interval)) metric(minute, created, completed, expired, released, extended, failed, failed_attempts, race_conditions, constraint_violations, holds_ended, hold_microseconds, releases_ended, release_microseconds) ON ((metric.minute >= windows.since)))
           GROUP BY windows.time_window) total;
 
 
@@ -6867,7 +8622,7 @@ COMMENT ON COLUMN monitoring.reservation_success_rate.time_window IS 'How far ba
 -- Name: COLUMN reservation_success_rate.total_attempts; Type: COMMENT; Schema: monitoring; Owner: -
 --
 
-COMMENT ON COLUMN monitoring.reservation_success_rate.total_attempts IS 'Holds created and calls refused.';
+COMMENT ON COLUMN monitoring.reservation_success_rate.total_attempts IS 'Holds created, and attempts to reserve that were refused.';
 
 
 --
@@ -6881,14 +8636,14 @@ COMMENT ON COLUMN monitoring.reservation_success_rate.succeeded IS 'Holds create
 -- Name: COLUMN reservation_success_rate.race_conditions; Type: COMMENT; Schema: monitoring; Owner: -
 --
 
-COMMENT ON COLUMN monitoring.reservation_success_rate.race_conditions IS 'Calls refused because another customer was faster.';
+COMMENT ON COLUMN monitoring.reservation_success_rate.race_conditions IS 'Attempts refused because of another customer: the seats are taken, or being worked on.';
 
 
 --
 -- Name: COLUMN reservation_success_rate.system_errors; Type: COMMENT; Schema: monitoring; Owner: -
 --
 
-COMMENT ON COLUMN monitoring.reservation_success_rate.system_errors IS 'Calls refused for another reason.';
+COMMENT ON COLUMN monitoring.reservation_success_rate.system_errors IS 'Attempts refused for another reason.';
 
 
 --
@@ -7113,7 +8868,7 @@ COMMENT ON CONSTRAINT shows_time_zone_check ON public.shows IS 'A zone that the 
 --
 
 CREATE VIEW monitoring.revenue_today AS
- WITH settings AS (
+ WITH RECURSIVE settings AS (
          SELECT max(setting.business_time_zone) AS business_time_zone
            FROM public.ticketing_settings setting
         ), today AS (
@@ -7122,26 +8877,47 @@ CREATE VIEW monitoring.revenue_today AS
             (sum(metric.paid_orders))::bigint AS orders_paid,
             (sum(metric.tickets))::bigint AS tickets_sold
            FROM (settings
-             CROSS JOIN LATERAL public.order_metrics(public.window_start('26:00:00'::interval)) metric(minute, currency, orders, failed_orders, paid_orders, revenue_in_cents, tickets))
+             CROSS JOIN LATERAL public.order_metrics(public.window_start('26:00:00'::interval)) metric(minute, currency, orders, failed_orders, paid_orders, revenue_in_cents, tickets, payments))
           WHERE ((metric.minute < (now() + '2 days'::interval)) AND (((metric.minute AT TIME ZONE settings.business_time_zone))::date = ((now() AT TIME ZONE settings.business_time_zone))::date))
           GROUP BY metric.currency
+         HAVING ((sum(metric.paid_orders) <> (0)::numeric) OR (sum(metric.tickets) <> (0)::numeric))
+        ), given_back AS (
+         SELECT refund.currency,
+            (sum(refund.refunded_in_cents))::bigint AS refunded_cents
+           FROM (settings
+             CROSS JOIN LATERAL public.partial_refunds(public.window_start('26:00:00'::interval)) refund(ordered_at, currency, refunded_in_cents))
+          WHERE ((refund.ordered_at < (now() + '2 days'::interval)) AND (((refund.ordered_at AT TIME ZONE settings.business_time_zone))::date = ((now() AT TIME ZONE settings.business_time_zone))::date))
+          GROUP BY refund.currency
+        ), of_shows AS (
+         SELECT min(show.currency) AS currency
+           FROM public.shows show
+        UNION ALL
+         SELECT ( SELECT min(show.currency) AS min
+                   FROM public.shows show
+                  WHERE (show.currency > of_shows.currency)) AS min
+           FROM of_shows
+          WHERE (of_shows.currency IS NOT NULL)
         ), currencies AS (
          SELECT today_1.currency
            FROM today today_1
         UNION
-         SELECT show.currency
-           FROM public.shows show
+         SELECT of_shows.currency
+           FROM of_shows
+          WHERE (of_shows.currency IS NOT NULL)
         UNION
          SELECT 'none'::text AS currency
           WHERE (NOT (EXISTS ( SELECT
                    FROM public.shows)))
         )
  SELECT currencies.currency,
-    COALESCE(today.revenue_cents, (0)::bigint) AS revenue_cents,
+    (COALESCE(today.revenue_cents, (0)::bigint) - COALESCE(given_back.refunded_cents, (0)::bigint)) AS revenue_cents,
     COALESCE(today.orders_paid, (0)::bigint) AS orders_paid,
-    COALESCE(today.tickets_sold, (0)::bigint) AS tickets_sold
-   FROM (currencies
-     LEFT JOIN today ON ((today.currency = currencies.currency)));
+    COALESCE(today.tickets_sold, (0)::bigint) AS tickets_sold,
+    (((COALESCE(today.revenue_cents, (0)::bigint) - COALESCE(given_back.refunded_cents, (0)::bigint)))::double precision / power((10)::double precision, (COALESCE((unit.decimals)::integer, 2))::double precision)) AS revenue
+   FROM (((currencies
+     LEFT JOIN today ON ((today.currency = currencies.currency)))
+     LEFT JOIN given_back ON ((given_back.currency = currencies.currency)))
+     LEFT JOIN public.currencies unit ON ((unit.code = currencies.currency)));
 
 
 --
@@ -7162,7 +8938,7 @@ COMMENT ON COLUMN monitoring.revenue_today.currency IS 'ISO 4217 code; none whil
 -- Name: COLUMN revenue_today.revenue_cents; Type: COMMENT; Schema: monitoring; Owner: -
 --
 
-COMMENT ON COLUMN monitoring.revenue_today.revenue_cents IS 'Total of the orders created today that are paid, in hundredths of the currency.';
+COMMENT ON COLUMN monitoring.revenue_today.revenue_cents IS 'Total of the orders created today that are paid, less what was given back of them, in the minor unit of the currency: cents of EUR, yen of JPY.';
 
 
 --
@@ -7180,16 +8956,26 @@ COMMENT ON COLUMN monitoring.revenue_today.tickets_sold IS 'Tickets issued today
 
 
 --
+-- Name: COLUMN revenue_today.revenue; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.revenue_today.revenue IS 'The revenue in the major unit: euros of EUR, yen of JPY.';
+
+
+--
 -- Name: realtime_dashboard; Type: VIEW; Schema: monitoring; Owner: -
 --
 
 CREATE VIEW monitoring.realtime_dashboard AS
  WITH last_hour AS (
          SELECT (COALESCE(sum(metric.created), (0)::numeric))::bigint AS created
-           FROM public.reservation_metrics(public.window_start('01:00:00'::interval)) metric(minute, created, completed, expired, released, extended, failed, race_conditions, constraint_violations, holds_ended, hold_microseconds, releases_ended, release_microseconds)
+           FROM public.reservation_metrics(public.window_start('01:00:00'::interval)) metric(minute, created, completed, expired, released, extended, failed, failed_attempts, race_conditions, constraint_violations, holds_ended, hold_microseconds, releases_ended, release_microseconds)
         ), today AS (
          SELECT (sum(revenue.tickets_sold))::bigint AS tickets_sold,
-            (sum(revenue.revenue_cents))::bigint AS revenue_cents
+                CASE
+                    WHEN (count(*) FILTER (WHERE (revenue.revenue_cents <> 0)) <= 1) THEN (sum(revenue.revenue_cents))::bigint
+                    ELSE NULL::bigint
+                END AS revenue_cents
            FROM monitoring.revenue_today revenue
         )
  SELECT holds.active_reservations,
@@ -7198,9 +8984,10 @@ CREATE VIEW monitoring.realtime_dashboard AS
     today.revenue_cents AS revenue_today_cents,
     job.last_run_age_seconds AS last_cleanup_age_seconds,
     ((job.last_run_failed)::integer)::smallint AS last_cleanup_failed,
-    job.last_run_duration_seconds AS last_cleanup_duration_seconds
+    job.last_run_duration_seconds AS last_cleanup_duration_seconds,
+    ((job.has_run)::integer)::smallint AS cleanup_has_run
    FROM (((public.active_reservation_totals() holds(active_reservations, expiring_soon, total_seats_held)
-     CROSS JOIN public.cleanup_job_state() job(scheduler, last_run_age_seconds, last_run_duration_seconds, last_run_failed, failed_runs_24h, runs_24h, is_scheduled, scheduler_alive))
+     CROSS JOIN public.cleanup_job_state() job(scheduler, last_run_age_seconds, last_run_duration_seconds, last_run_failed, failed_runs_24h, runs_24h, is_scheduled, scheduler_alive, has_run, skipped_runs_24h, longest_run_seconds))
      CROSS JOIN last_hour)
      CROSS JOIN today);
 
@@ -7237,14 +9024,14 @@ COMMENT ON COLUMN monitoring.realtime_dashboard.tickets_sold_today IS 'Tickets i
 -- Name: COLUMN realtime_dashboard.revenue_today_cents; Type: COMMENT; Schema: monitoring; Owner: -
 --
 
-COMMENT ON COLUMN monitoring.realtime_dashboard.revenue_today_cents IS 'Total of the orders created today that are paid, in hundredths; all currencies added up. By currency: revenue_today.';
+COMMENT ON COLUMN monitoring.realtime_dashboard.revenue_today_cents IS 'Total of the orders created today that are paid, less what was given back of them, in the minor unit of their currency; NULL where there are several currencies: see revenue_today.';
 
 
 --
 -- Name: COLUMN realtime_dashboard.last_cleanup_age_seconds; Type: COMMENT; Schema: monitoring; Owner: -
 --
 
-COMMENT ON COLUMN monitoring.realtime_dashboard.last_cleanup_age_seconds IS 'Seconds since the last run of the cleanup began; since 1970 if there was none.';
+COMMENT ON COLUMN monitoring.realtime_dashboard.last_cleanup_age_seconds IS 'Seconds since the last run of the cleanup began; NULL if there was none.';
 
 
 --
@@ -7258,7 +9045,14 @@ COMMENT ON COLUMN monitoring.realtime_dashboard.last_cleanup_failed IS '1 if it 
 -- Name: COLUMN realtime_dashboard.last_cleanup_duration_seconds; Type: COMMENT; Schema: monitoring; Owner: -
 --
 
-COMMENT ON COLUMN monitoring.realtime_dashboard.last_cleanup_duration_seconds IS 'How long it took, in seconds.';
+COMMENT ON COLUMN monitoring.realtime_dashboard.last_cleanup_duration_seconds IS 'How long it took, in seconds; NULL if there was none.';
+
+
+--
+-- Name: COLUMN realtime_dashboard.cleanup_has_run; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.realtime_dashboard.cleanup_has_run IS '0 if there was none.';
 
 
 --
@@ -7291,8 +9085,9 @@ CREATE VIEW monitoring.system_health AS
     api.requests AS requests_last_hour,
     (((100.0)::double precision * (api.errors)::double precision) / (NULLIF(api.requests, 0))::double precision) AS error_rate_pct,
     (api.milliseconds / (NULLIF(api.requests, 0))::double precision) AS avg_milliseconds,
-    rollup.age_seconds AS rollup_age_seconds
-   FROM ((((public.cleanup_job_state() job(scheduler, last_run_age_seconds, last_run_duration_seconds, last_run_failed, failed_runs_24h, runs_24h, is_scheduled, scheduler_alive)
+    rollup.age_seconds AS rollup_age_seconds,
+    ((job.has_run)::integer)::smallint AS cleanup_has_run
+   FROM ((((public.cleanup_job_state() job(scheduler, last_run_age_seconds, last_run_duration_seconds, last_run_failed, failed_runs_24h, runs_24h, is_scheduled, scheduler_alive, has_run, skipped_runs_24h, longest_run_seconds)
      CROSS JOIN public.overdue_hold_totals() holds(overdue_holds, oldest_overdue_seconds))
      CROSS JOIN pool)
      CROSS JOIN api)
@@ -7310,7 +9105,7 @@ COMMENT ON VIEW monitoring.system_health IS 'State of the machinery: one row.';
 -- Name: COLUMN system_health.last_cleanup_age_seconds; Type: COMMENT; Schema: monitoring; Owner: -
 --
 
-COMMENT ON COLUMN monitoring.system_health.last_cleanup_age_seconds IS 'Seconds since the last run of the cleanup began; since 1970 if there was none.';
+COMMENT ON COLUMN monitoring.system_health.last_cleanup_age_seconds IS 'Seconds since the last run of the cleanup began; NULL if there was none.';
 
 
 --
@@ -7324,7 +9119,7 @@ COMMENT ON COLUMN monitoring.system_health.last_cleanup_failed IS '1 if it faile
 -- Name: COLUMN system_health.last_cleanup_duration_seconds; Type: COMMENT; Schema: monitoring; Owner: -
 --
 
-COMMENT ON COLUMN monitoring.system_health.last_cleanup_duration_seconds IS 'How long it took, in seconds.';
+COMMENT ON COLUMN monitoring.system_health.last_cleanup_duration_seconds IS 'How long it took, in seconds; NULL if there was none.';
 
 
 --
@@ -7388,6 +9183,13 @@ COMMENT ON COLUMN monitoring.system_health.avg_milliseconds IS 'Their average du
 --
 
 COMMENT ON COLUMN monitoring.system_health.rollup_age_seconds IS 'Seconds since the logs were last rolled up.';
+
+
+--
+-- Name: COLUMN system_health.cleanup_has_run; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.system_health.cleanup_has_run IS '0 if the cleanup has never run.';
 
 
 --
@@ -7705,50 +9507,183 @@ COMMENT ON CONSTRAINT api_request_minutes_minute_check ON public.api_request_min
 
 
 --
--- Name: currencies; Type: TABLE; Schema: public; Owner: -
+-- Name: change_log; Type: TABLE; Schema: public; Owner: -
 --
 
-CREATE TABLE public.currencies (
-    code text NOT NULL,
-    decimals smallint NOT NULL,
-    CONSTRAINT currencies_code_check CHECK ((code ~ '^[A-Z]{3}$'::text)),
-    CONSTRAINT currencies_decimals_check CHECK ((decimals = ANY (ARRAY[0, 2, 3])))
+CREATE TABLE public.change_log (
+    id bigint NOT NULL,
+    table_name text NOT NULL,
+    operation text NOT NULL,
+    row_key jsonb NOT NULL,
+    rows_changed bigint DEFAULT 1 NOT NULL,
+    old_values jsonb,
+    new_values jsonb,
+    session_role text DEFAULT SESSION_USER NOT NULL,
+    acting_role text DEFAULT COALESCE(NULLIF(current_setting('role'::text), 'none'::text), (SESSION_USER)::text) NOT NULL,
+    application_name text DEFAULT current_setting('application_name'::text) NOT NULL,
+    xact_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT change_log_created_at_check CHECK (isfinite(created_at)),
+    CONSTRAINT change_log_operation_check CHECK ((operation = ANY (ARRAY['insert'::text, 'update'::text, 'delete'::text]))),
+    CONSTRAINT change_log_rows_changed_check CHECK ((rows_changed > 0))
+)
+PARTITION BY RANGE (created_at);
+
+
+--
+-- Name: TABLE change_log; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.change_log IS 'Append-only log of changes by hand, one month a partition: who changed which row of shows, seats, holds, orders, tickets, settings or alert rules, from what to what. It outlives the erasure of personal data: such values are only said to have changed.';
+
+
+--
+-- Name: COLUMN change_log.id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.change_log.id IS 'Number of the row; gaps after a rollback are normal.';
+
+
+--
+-- Name: COLUMN change_log.table_name; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.change_log.table_name IS 'The table, without its schema.';
+
+
+--
+-- Name: COLUMN change_log.operation; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.change_log.operation IS 'insert, update or delete.';
+
+
+--
+-- Name: COLUMN change_log.row_key; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.change_log.row_key IS 'The key of the row, before an update: its columns by name. The show alone where seats were added.';
+
+
+--
+-- Name: COLUMN change_log.rows_changed; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.change_log.rows_changed IS 'How many rows the line is about: 1, or how many seats one statement added to a show.';
+
+
+--
+-- Name: COLUMN change_log.old_values; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.change_log.old_values IS 'What an update replaced or a delete removed, by column; *** for what is personal or secret.';
+
+
+--
+-- Name: COLUMN change_log.new_values; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.change_log.new_values IS 'What an update or an insert put there, by column; *** for what is personal or secret.';
+
+
+--
+-- Name: COLUMN change_log.session_role; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.change_log.session_role IS 'The role that logged in.';
+
+
+--
+-- Name: COLUMN change_log.acting_role; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.change_log.acting_role IS 'The role that it had taken with SET ROLE, or the same.';
+
+
+--
+-- Name: COLUMN change_log.application_name; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.change_log.application_name IS 'What the client called itself, such as psql.';
+
+
+--
+-- Name: COLUMN change_log.xact_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.change_log.xact_id IS 'The transaction: changes made together bear the same number.';
+
+
+--
+-- Name: COLUMN change_log.created_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.change_log.created_at IS 'Start of the transaction that made the change; the partition key.';
+
+
+--
+-- Name: CONSTRAINT change_log_created_at_check ON change_log; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT change_log_created_at_check ON public.change_log IS 'Finite.';
+
+
+--
+-- Name: CONSTRAINT change_log_operation_check ON change_log; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT change_log_operation_check ON public.change_log IS 'The operations there are; TRUNCATE is refused.';
+
+
+--
+-- Name: CONSTRAINT change_log_rows_changed_check ON change_log; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT change_log_rows_changed_check ON public.change_log IS 'A line is about something.';
+
+
+--
+-- Name: change_log_default; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.change_log_default (
+    id bigint NOT NULL,
+    table_name text NOT NULL,
+    operation text NOT NULL,
+    row_key jsonb NOT NULL,
+    rows_changed bigint DEFAULT 1 NOT NULL,
+    old_values jsonb,
+    new_values jsonb,
+    session_role text DEFAULT SESSION_USER NOT NULL,
+    acting_role text DEFAULT COALESCE(NULLIF(current_setting('role'::text), 'none'::text), (SESSION_USER)::text) NOT NULL,
+    application_name text DEFAULT current_setting('application_name'::text) NOT NULL,
+    xact_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT change_log_created_at_check CHECK (isfinite(created_at)),
+    CONSTRAINT change_log_operation_check CHECK ((operation = ANY (ARRAY['insert'::text, 'update'::text, 'delete'::text]))),
+    CONSTRAINT change_log_rows_changed_check CHECK ((rows_changed > 0))
 );
 
 
 --
--- Name: TABLE currencies; Type: COMMENT; Schema: public; Owner: -
+-- Name: TABLE change_log_default; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON TABLE public.currencies IS 'Currencies that a show can be sold in (ISO 4217), and how to read amounts of them.';
-
-
---
--- Name: COLUMN currencies.code; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.currencies.code IS 'ISO 4217 code.';
+COMMENT ON TABLE public.change_log_default IS 'Rows of change_log that no month has a partition for: no event is ever lost.';
 
 
 --
--- Name: COLUMN currencies.decimals; Type: COMMENT; Schema: public; Owner: -
+-- Name: change_log_id_seq; Type: SEQUENCE; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.currencies.decimals IS 'Decimals of the currency: an amount is divided by ten to the power of this to show it to people. 0: JPY; 2: EUR; 3: KWD.';
-
-
---
--- Name: CONSTRAINT currencies_code_check ON currencies; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON CONSTRAINT currencies_code_check ON public.currencies IS 'Three capital letters.';
-
-
---
--- Name: CONSTRAINT currencies_decimals_check ON currencies; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON CONSTRAINT currencies_decimals_check ON public.currencies IS 'As many decimals as currencies have that providers charge in.';
+ALTER TABLE public.change_log ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.change_log_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 
 --
@@ -8039,6 +9974,7 @@ CREATE TABLE public.order_minutes (
     paid_orders bigint NOT NULL,
     revenue_in_cents bigint NOT NULL,
     tickets bigint NOT NULL,
+    payments bigint NOT NULL,
     CONSTRAINT order_minutes_minute_check CHECK (isfinite(minute))
 )
 WITH (fillfactor='80');
@@ -8062,7 +9998,7 @@ COMMENT ON COLUMN public.order_minutes.minute IS 'The minute.';
 -- Name: COLUMN order_minutes.currency; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.order_minutes.currency IS 'ISO 4217 code.';
+COMMENT ON COLUMN public.order_minutes.currency IS 'ISO 4217 code; none where a refused call named no order.';
 
 
 --
@@ -8090,7 +10026,7 @@ COMMENT ON COLUMN public.order_minutes.paid_orders IS 'Those of them that are pa
 -- Name: COLUMN order_minutes.revenue_in_cents; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.order_minutes.revenue_in_cents IS 'What those that are paid brought, in hundredths of the currency.';
+COMMENT ON COLUMN public.order_minutes.revenue_in_cents IS 'What those that are paid brought, in the minor unit of the currency.';
 
 
 --
@@ -8098,6 +10034,13 @@ COMMENT ON COLUMN public.order_minutes.revenue_in_cents IS 'What those that are 
 --
 
 COMMENT ON COLUMN public.order_minutes.tickets IS 'Tickets issued in this minute, whenever they were ordered.';
+
+
+--
+-- Name: COLUMN order_minutes.payments; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.order_minutes.payments IS 'What payment providers reported in this minute: payments, failures, and what was refused of them.';
 
 
 --
@@ -8511,9 +10454,8 @@ CREATE VIEW public.reservation_cleanup_job_status AS
     run.end_time,
     (EXTRACT(epoch FROM (run.end_time - run.start_time)))::double precision AS duration_seconds,
     run.scheduler
-   FROM public.reservation_cleanup_job_runs() run(jobname, schedule, active, command, status, return_message, start_time, end_time, scheduler)
-  ORDER BY run.start_time DESC NULLS LAST
- LIMIT 10;
+   FROM public.reservation_cleanup_job_runs() WITH ORDINALITY run(jobname, schedule, active, command, status, return_message, start_time, end_time, scheduler, ordinality)
+  ORDER BY run.ordinality;
 
 
 --
@@ -8555,7 +10497,7 @@ COMMENT ON COLUMN public.reservation_cleanup_job_status.command IS 'What it runs
 -- Name: COLUMN reservation_cleanup_job_status.status; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.reservation_cleanup_job_status.status IS 'running, succeeded or failed; pg_cron also knows starting, connecting and sending.';
+COMMENT ON COLUMN public.reservation_cleanup_job_status.status IS 'running, succeeded, failed, or skipped: another run was at work; pg_cron also knows starting, connecting and sending.';
 
 
 --
@@ -8569,7 +10511,7 @@ COMMENT ON COLUMN public.reservation_cleanup_job_status.return_message IS 'What 
 -- Name: COLUMN reservation_cleanup_job_status.start_time; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.reservation_cleanup_job_status.start_time IS 'When it began; NULL while pg_cron has not started it.';
+COMMENT ON COLUMN public.reservation_cleanup_job_status.start_time IS 'When it began; NULL while pg_cron has not started it, or where it could not.';
 
 
 --
@@ -8594,6 +10536,37 @@ COMMENT ON COLUMN public.reservation_cleanup_job_status.scheduler IS 'Who starte
 
 
 --
+-- Name: reservation_cleanup_lock; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.reservation_cleanup_lock (
+    singleton boolean DEFAULT true NOT NULL,
+    CONSTRAINT reservation_cleanup_lock_singleton_check CHECK (singleton)
+);
+
+
+--
+-- Name: TABLE reservation_cleanup_lock; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.reservation_cleanup_lock IS 'One row, locked by the run of the cleanup that is at work. Nobody but the owner has any right on it.';
+
+
+--
+-- Name: COLUMN reservation_cleanup_lock.singleton; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_cleanup_lock.singleton IS 'Always true: there is one row.';
+
+
+--
+-- Name: CONSTRAINT reservation_cleanup_lock_singleton_check ON reservation_cleanup_lock; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT reservation_cleanup_lock_singleton_check ON public.reservation_cleanup_lock IS 'One row only.';
+
+
+--
 -- Name: reservation_cleanup_runs; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -8606,13 +10579,15 @@ CREATE TABLE public.reservation_cleanup_runs (
     status text DEFAULT 'running'::text NOT NULL,
     reservations_expired integer DEFAULT 0 NOT NULL,
     seats_released integer DEFAULT 0 NOT NULL,
+    orders_cancelled integer DEFAULT 0 NOT NULL,
     error_message text,
     CONSTRAINT reservation_cleanup_runs_finished_at_check CHECK ((((status = 'running'::text) = (finished_at IS NULL)) AND isfinite(finished_at))),
+    CONSTRAINT reservation_cleanup_runs_orders_cancelled_check CHECK ((orders_cancelled >= 0)),
     CONSTRAINT reservation_cleanup_runs_reservations_expired_check CHECK ((reservations_expired >= 0)),
     CONSTRAINT reservation_cleanup_runs_scheduler_check CHECK (((length(scheduler) >= 1) AND (length(scheduler) <= 100))),
     CONSTRAINT reservation_cleanup_runs_seats_released_check CHECK ((seats_released >= 0)),
     CONSTRAINT reservation_cleanup_runs_started_at_check CHECK (isfinite(started_at)),
-    CONSTRAINT reservation_cleanup_runs_status_check CHECK ((status = ANY (ARRAY['running'::text, 'succeeded'::text, 'failed'::text])))
+    CONSTRAINT reservation_cleanup_runs_status_check CHECK ((status = ANY (ARRAY['running'::text, 'succeeded'::text, 'failed'::text, 'skipped'::text])))
 );
 
 
@@ -8662,7 +10637,7 @@ COMMENT ON COLUMN public.reservation_cleanup_runs.finished_at IS 'When it ended;
 -- Name: COLUMN reservation_cleanup_runs.status; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.reservation_cleanup_runs.status IS 'running, succeeded or failed.';
+COMMENT ON COLUMN public.reservation_cleanup_runs.status IS 'running, succeeded, failed, or skipped: another run was at work.';
 
 
 --
@@ -8680,10 +10655,17 @@ COMMENT ON COLUMN public.reservation_cleanup_runs.seats_released IS 'How many se
 
 
 --
+-- Name: COLUMN reservation_cleanup_runs.orders_cancelled; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_cleanup_runs.orders_cancelled IS 'How many orders it has cancelled so far whose hold had expired.';
+
+
+--
 -- Name: COLUMN reservation_cleanup_runs.error_message; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.reservation_cleanup_runs.error_message IS 'Why it failed.';
+COMMENT ON COLUMN public.reservation_cleanup_runs.error_message IS 'Why it failed or was skipped.';
 
 
 --
@@ -8691,6 +10673,13 @@ COMMENT ON COLUMN public.reservation_cleanup_runs.error_message IS 'Why it faile
 --
 
 COMMENT ON CONSTRAINT reservation_cleanup_runs_finished_at_check ON public.reservation_cleanup_runs IS 'Set exactly when it has ended.';
+
+
+--
+-- Name: CONSTRAINT reservation_cleanup_runs_orders_cancelled_check ON reservation_cleanup_runs; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT reservation_cleanup_runs_orders_cancelled_check ON public.reservation_cleanup_runs IS 'Not negative.';
 
 
 --
@@ -8754,6 +10743,7 @@ CREATE TABLE public.reservation_minutes (
     released bigint NOT NULL,
     extended bigint NOT NULL,
     failed bigint NOT NULL,
+    failed_attempts bigint NOT NULL,
     race_conditions bigint NOT NULL,
     constraint_violations bigint NOT NULL,
     holds_ended bigint NOT NULL,
@@ -8822,10 +10812,17 @@ COMMENT ON COLUMN public.reservation_minutes.failed IS 'Refused calls.';
 
 
 --
+-- Name: COLUMN reservation_minutes.failed_attempts; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_minutes.failed_attempts IS 'Those of them that were to reserve seats.';
+
+
+--
 -- Name: COLUMN reservation_minutes.race_conditions; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.reservation_minutes.race_conditions IS 'Refused calls that lost the seats to another customer.';
+COMMENT ON COLUMN public.reservation_minutes.race_conditions IS 'Refused attempts to reserve that met another customer: seats taken, or busy.';
 
 
 --
@@ -8970,6 +10967,7 @@ CREATE TABLE public.reservation_show_minutes (
     released bigint NOT NULL,
     extended bigint NOT NULL,
     failed bigint NOT NULL,
+    failed_attempts bigint NOT NULL,
     race_conditions bigint NOT NULL,
     constraint_violations bigint NOT NULL,
     holds_ended bigint NOT NULL,
@@ -9045,10 +11043,17 @@ COMMENT ON COLUMN public.reservation_show_minutes.failed IS 'Refused calls.';
 
 
 --
+-- Name: COLUMN reservation_show_minutes.failed_attempts; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reservation_show_minutes.failed_attempts IS 'Those of them that were to reserve seats.';
+
+
+--
 -- Name: COLUMN reservation_show_minutes.race_conditions; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.reservation_show_minutes.race_conditions IS 'Refused calls that lost the seats to another customer.';
+COMMENT ON COLUMN public.reservation_show_minutes.race_conditions IS 'Refused attempts to reserve that met another customer: seats taken, or busy.';
 
 
 --
@@ -9927,6 +11932,13 @@ ALTER TABLE ONLY public.api_request_log ATTACH PARTITION public.api_request_log_
 
 
 --
+-- Name: change_log_default; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.change_log ATTACH PARTITION public.change_log_default DEFAULT;
+
+
+--
 -- Name: seat_reservation_audit_log_default; Type: TABLE ATTACH; Schema: public; Owner: -
 --
 
@@ -10006,6 +12018,29 @@ ALTER TABLE ONLY public.api_request_minutes
 --
 
 COMMENT ON CONSTRAINT api_request_minutes_pkey ON public.api_request_minutes IS 'Rows are told apart.';
+
+
+--
+-- Name: change_log change_log_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.change_log
+    ADD CONSTRAINT change_log_pkey PRIMARY KEY (id, created_at);
+
+
+--
+-- Name: CONSTRAINT change_log_pkey ON change_log; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT change_log_pkey ON public.change_log IS 'Rows are told apart.';
+
+
+--
+-- Name: change_log_default change_log_default_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.change_log_default
+    ADD CONSTRAINT change_log_default_pkey PRIMARY KEY (id, created_at);
 
 
 --
@@ -10171,6 +12206,21 @@ ALTER TABLE ONLY public.refunds
 --
 
 COMMENT ON CONSTRAINT refunds_pkey ON public.refunds IS 'The id leads and serves look-ups by id alone; the show makes references across shows impossible.';
+
+
+--
+-- Name: reservation_cleanup_lock reservation_cleanup_lock_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.reservation_cleanup_lock
+    ADD CONSTRAINT reservation_cleanup_lock_pkey PRIMARY KEY (singleton);
+
+
+--
+-- Name: CONSTRAINT reservation_cleanup_lock_pkey ON reservation_cleanup_lock; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON CONSTRAINT reservation_cleanup_lock_pkey ON public.reservation_cleanup_lock IS 'One row only.';
 
 
 --
@@ -10517,6 +12567,27 @@ CREATE INDEX api_request_log_default_xact_id_idx ON public.api_request_log_defau
 
 
 --
+-- Name: change_log_created_at_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX change_log_created_at_idx ON ONLY public.change_log USING brin (created_at) WITH (autosummarize='on');
+
+
+--
+-- Name: INDEX change_log_created_at_idx; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.change_log_created_at_idx IS 'Serves windows of time.';
+
+
+--
+-- Name: change_log_default_created_at_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX change_log_default_created_at_idx ON public.change_log_default USING brin (created_at) WITH (autosummarize='on');
+
+
+--
 -- Name: error_minutes_message_sha256_idx; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -10601,6 +12672,34 @@ COMMENT ON INDEX public.refunds_reason_currency_created_at_idx IS 'Serves what i
 
 
 --
+-- Name: reservation_cleanup_runs_finished_at_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX reservation_cleanup_runs_finished_at_idx ON public.reservation_cleanup_runs USING btree (finished_at);
+
+
+--
+-- Name: INDEX reservation_cleanup_runs_finished_at_idx; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.reservation_cleanup_runs_finished_at_idx IS 'Serves the runs of a window, those that have not ended, and the purge.';
+
+
+--
+-- Name: reservation_cleanup_runs_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX reservation_cleanup_runs_id_idx ON public.reservation_cleanup_runs USING btree (id) WHERE (status = ANY (ARRAY['succeeded'::text, 'failed'::text]));
+
+
+--
+-- Name: INDEX reservation_cleanup_runs_id_idx; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.reservation_cleanup_runs_id_idx IS 'Serves the last run that did something, however many were skipped since.';
+
+
+--
 -- Name: reservation_seats_no_double_booking; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -10657,6 +12756,20 @@ CREATE INDEX seat_reservation_audit_log_default_xact_id_idx ON public.seat_reser
 
 
 --
+-- Name: seat_reservations_ended_at_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX seat_reservations_ended_at_idx ON public.seat_reservations USING btree (ended_at) WHERE ((ended_at IS NOT NULL) AND ((user_id IS NOT NULL) OR (email IS NOT NULL) OR (user_agent IS NOT NULL) OR (ip_address IS NOT NULL)));
+
+
+--
+-- Name: INDEX seat_reservations_ended_at_idx; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.seat_reservations_ended_at_idx IS 'Serves the purge of personal data: holds that have ended and still have any.';
+
+
+--
 -- Name: seat_reservations_expires_at_id_idx; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -10682,6 +12795,20 @@ CREATE UNIQUE INDEX seat_reservations_one_active_per_session ON public.seat_rese
 --
 
 COMMENT ON INDEX public.seat_reservations_one_active_per_session IS 'At most one active hold per show and session.';
+
+
+--
+-- Name: shows_currency_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX shows_currency_idx ON public.shows USING btree (currency);
+
+
+--
+-- Name: INDEX shows_currency_idx; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.shows_currency_idx IS 'Serves the dashboards, which ask what currencies there are, and the deletion of one.';
 
 
 --
@@ -10727,17 +12854,31 @@ CREATE INDEX ticket_order_audit_log_default_xact_id_idx ON public.ticket_order_a
 
 
 --
--- Name: ticket_order_keys_order_id_show_id_idx; Type: INDEX; Schema: public; Owner: -
+-- Name: ticket_order_keys_order_id_idx; Type: INDEX; Schema: public; Owner: -
 --
 
-CREATE INDEX ticket_order_keys_order_id_show_id_idx ON public.ticket_order_keys USING btree (order_id, show_id);
+CREATE INDEX ticket_order_keys_order_id_idx ON public.ticket_order_keys USING btree (order_id);
 
 
 --
--- Name: INDEX ticket_order_keys_order_id_show_id_idx; Type: COMMENT; Schema: public; Owner: -
+-- Name: INDEX ticket_order_keys_order_id_idx; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON INDEX public.ticket_order_keys_order_id_show_id_idx IS 'Serves the keys of an order.';
+COMMENT ON INDEX public.ticket_order_keys_order_id_idx IS 'Serves the keys of an order.';
+
+
+--
+-- Name: ticket_orders_created_at_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX ticket_orders_created_at_id_idx ON public.ticket_orders USING btree (created_at, id) WHERE (status = 'pending'::text);
+
+
+--
+-- Name: INDEX ticket_orders_created_at_id_idx; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.ticket_orders_created_at_id_idx IS 'Serves the cleanup: orders that wait for a payment.';
 
 
 --
@@ -10752,6 +12893,34 @@ CREATE INDEX ticket_orders_created_at_idx ON public.ticket_orders USING btree (c
 --
 
 COMMENT ON INDEX public.ticket_orders_created_at_idx IS 'Serves payment metrics of the last hours.';
+
+
+--
+-- Name: ticket_orders_created_at_refunded_amount_in_cents_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX ticket_orders_created_at_refunded_amount_in_cents_idx ON public.ticket_orders USING btree (created_at, refunded_amount_in_cents) WHERE ((status = 'paid'::text) AND (refunded_amount_in_cents > 0));
+
+
+--
+-- Name: INDEX ticket_orders_created_at_refunded_amount_in_cents_idx; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.ticket_orders_created_at_refunded_amount_in_cents_idx IS 'Serves the revenue of a day, less what was given back.';
+
+
+--
+-- Name: ticket_orders_created_at_show_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX ticket_orders_created_at_show_id_idx ON public.ticket_orders USING btree (created_at, show_id) WHERE (error_message IS NOT NULL);
+
+
+--
+-- Name: INDEX ticket_orders_created_at_show_id_idx; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.ticket_orders_created_at_show_id_idx IS 'Serves the purge of personal data: orders with words of a provider.';
 
 
 --
@@ -10846,6 +13015,20 @@ ALTER INDEX public.api_request_log_xact_id_idx ATTACH PARTITION public.api_reque
 
 
 --
+-- Name: change_log_default_created_at_idx; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.change_log_created_at_idx ATTACH PARTITION public.change_log_default_created_at_idx;
+
+
+--
+-- Name: change_log_default_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.change_log_pkey ATTACH PARTITION public.change_log_default_pkey;
+
+
+--
 -- Name: seat_reservation_audit_log_default_created_at_idx; Type: INDEX ATTACH; Schema: public; Owner: -
 --
 
@@ -10885,6 +13068,54 @@ ALTER INDEX public.ticket_order_audit_log_pkey ATTACH PARTITION public.ticket_or
 --
 
 ALTER INDEX public.ticket_order_audit_log_xact_id_idx ATTACH PARTITION public.ticket_order_audit_log_default_xact_id_idx;
+
+
+--
+-- Name: alert_rules alert_rules_change_log_delete; Type: TRIGGER; Schema: monitoring; Owner: -
+--
+
+CREATE TRIGGER alert_rules_change_log_delete AFTER DELETE ON monitoring.alert_rules FOR EACH ROW EXECUTE FUNCTION public.log_change('alert_name');
+
+ALTER TABLE monitoring.alert_rules ENABLE ALWAYS TRIGGER alert_rules_change_log_delete;
+
+
+--
+-- Name: TRIGGER alert_rules_change_log_delete ON alert_rules; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON TRIGGER alert_rules_change_log_delete ON monitoring.alert_rules IS 'Logs each rule that is deleted.';
+
+
+--
+-- Name: alert_rules alert_rules_change_log_insert; Type: TRIGGER; Schema: monitoring; Owner: -
+--
+
+CREATE TRIGGER alert_rules_change_log_insert AFTER INSERT ON monitoring.alert_rules FOR EACH ROW EXECUTE FUNCTION public.log_change('alert_name');
+
+ALTER TABLE monitoring.alert_rules ENABLE ALWAYS TRIGGER alert_rules_change_log_insert;
+
+
+--
+-- Name: TRIGGER alert_rules_change_log_insert ON alert_rules; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON TRIGGER alert_rules_change_log_insert ON monitoring.alert_rules IS 'Logs each rule that is added by hand.';
+
+
+--
+-- Name: alert_rules alert_rules_change_log_update; Type: TRIGGER; Schema: monitoring; Owner: -
+--
+
+CREATE TRIGGER alert_rules_change_log_update AFTER UPDATE ON monitoring.alert_rules FOR EACH ROW EXECUTE FUNCTION public.log_change('alert_name');
+
+ALTER TABLE monitoring.alert_rules ENABLE ALWAYS TRIGGER alert_rules_change_log_update;
+
+
+--
+-- Name: TRIGGER alert_rules_change_log_update ON alert_rules; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON TRIGGER alert_rules_change_log_update ON monitoring.alert_rules IS 'Logs each change of a rule.';
 
 
 --
@@ -10929,6 +13160,95 @@ ALTER TABLE public.api_request_log_default ENABLE ALWAYS TRIGGER api_request_log
 
 
 --
+-- Name: change_log change_log_append_only; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER change_log_append_only BEFORE DELETE OR UPDATE ON public.change_log FOR EACH ROW EXECUTE FUNCTION public.refuse_change('The log is append-only: add a row that corrects it.');
+
+ALTER TABLE public.change_log ENABLE ALWAYS TRIGGER change_log_append_only;
+
+
+--
+-- Name: TRIGGER change_log_append_only ON change_log; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER change_log_append_only ON public.change_log IS 'Refuses UPDATE and DELETE.';
+
+
+--
+-- Name: change_log change_log_no_truncate; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER change_log_no_truncate BEFORE TRUNCATE ON public.change_log FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change('purge_history() drops what is past retention.');
+
+ALTER TABLE public.change_log ENABLE ALWAYS TRIGGER change_log_no_truncate;
+
+
+--
+-- Name: TRIGGER change_log_no_truncate ON change_log; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER change_log_no_truncate ON public.change_log IS 'Refuses TRUNCATE.';
+
+
+--
+-- Name: change_log_default change_log_no_truncate; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER change_log_no_truncate BEFORE TRUNCATE ON public.change_log_default FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change('purge_history() drops what is past retention.');
+
+ALTER TABLE public.change_log_default ENABLE ALWAYS TRIGGER change_log_no_truncate;
+
+
+--
+-- Name: currencies currencies_change_log_delete; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER currencies_change_log_delete AFTER DELETE ON public.currencies FOR EACH ROW EXECUTE FUNCTION public.log_change('code');
+
+ALTER TABLE public.currencies ENABLE ALWAYS TRIGGER currencies_change_log_delete;
+
+
+--
+-- Name: TRIGGER currencies_change_log_delete ON currencies; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER currencies_change_log_delete ON public.currencies IS 'Logs each currency that is deleted.';
+
+
+--
+-- Name: currencies currencies_change_log_insert; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER currencies_change_log_insert AFTER INSERT ON public.currencies FOR EACH ROW EXECUTE FUNCTION public.log_change('code');
+
+ALTER TABLE public.currencies ENABLE ALWAYS TRIGGER currencies_change_log_insert;
+
+
+--
+-- Name: TRIGGER currencies_change_log_insert ON currencies; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER currencies_change_log_insert ON public.currencies IS 'Logs each currency that is added by hand.';
+
+
+--
+-- Name: currencies currencies_change_log_update; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER currencies_change_log_update AFTER UPDATE ON public.currencies FOR EACH ROW EXECUTE FUNCTION public.log_change('code');
+
+ALTER TABLE public.currencies ENABLE ALWAYS TRIGGER currencies_change_log_update;
+
+
+--
+-- Name: TRIGGER currencies_change_log_update ON currencies; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER currencies_change_log_update ON public.currencies IS 'Logs each change of a currency.';
+
+
+--
 -- Name: payment_events payment_events_append_only; Type: TRIGGER; Schema: public; Owner: -
 --
 
@@ -10945,6 +13265,22 @@ COMMENT ON TRIGGER payment_events_append_only ON public.payment_events IS 'Refus
 
 
 --
+-- Name: payment_events payment_events_change_log_insert; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER payment_events_change_log_insert AFTER INSERT ON public.payment_events FOR EACH ROW WHEN ((current_setting('commit_siblings'::text) <> '997'::text)) EXECUTE FUNCTION public.log_change('provider,event_id,kind,order_id,show_id', 'error_message');
+
+ALTER TABLE public.payment_events ENABLE ALWAYS TRIGGER payment_events_change_log_insert;
+
+
+--
+-- Name: TRIGGER payment_events_change_log_insert ON payment_events; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER payment_events_change_log_insert ON public.payment_events IS 'Logs each event that is added by hand.';
+
+
+--
 -- Name: payment_events payment_events_no_truncate; Type: TRIGGER; Schema: public; Owner: -
 --
 
@@ -10958,6 +13294,196 @@ ALTER TABLE public.payment_events ENABLE ALWAYS TRIGGER payment_events_no_trunca
 --
 
 COMMENT ON TRIGGER payment_events_no_truncate ON public.payment_events IS 'Refuses TRUNCATE.';
+
+
+--
+-- Name: payment_intents payment_intents_change_log_insert; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER payment_intents_change_log_insert AFTER INSERT ON public.payment_intents FOR EACH ROW WHEN ((current_setting('commit_siblings'::text) <> '997'::text)) EXECUTE FUNCTION public.log_change('payment_intent_id,payment_provider,order_id,show_id');
+
+ALTER TABLE public.payment_intents ENABLE ALWAYS TRIGGER payment_intents_change_log_insert;
+
+
+--
+-- Name: TRIGGER payment_intents_change_log_insert ON payment_intents; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER payment_intents_change_log_insert ON public.payment_intents IS 'Logs each payment that is added by hand.';
+
+
+--
+-- Name: payment_intents payment_intents_change_log_update; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER payment_intents_change_log_update AFTER UPDATE ON public.payment_intents FOR EACH ROW EXECUTE FUNCTION public.log_change('payment_intent_id,payment_provider,order_id,show_id');
+
+ALTER TABLE public.payment_intents ENABLE ALWAYS TRIGGER payment_intents_change_log_update;
+
+
+--
+-- Name: TRIGGER payment_intents_change_log_update ON payment_intents; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER payment_intents_change_log_update ON public.payment_intents IS 'Logs each change of a payment.';
+
+
+--
+-- Name: payment_intents payment_intents_keep_rows; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER payment_intents_keep_rows BEFORE DELETE OR TRUNCATE ON public.payment_intents FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change('Money may still come from it.');
+
+ALTER TABLE public.payment_intents ENABLE ALWAYS TRIGGER payment_intents_keep_rows;
+
+
+--
+-- Name: TRIGGER payment_intents_keep_rows ON payment_intents; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER payment_intents_keep_rows ON public.payment_intents IS 'Refuses DELETE and TRUNCATE.';
+
+
+--
+-- Name: refunds refunds_change_log_insert; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER refunds_change_log_insert AFTER INSERT ON public.refunds FOR EACH ROW WHEN ((current_setting('commit_siblings'::text) <> '997'::text)) EXECUTE FUNCTION public.log_change('id,show_id');
+
+ALTER TABLE public.refunds ENABLE ALWAYS TRIGGER refunds_change_log_insert;
+
+
+--
+-- Name: TRIGGER refunds_change_log_insert ON refunds; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER refunds_change_log_insert ON public.refunds IS 'Logs each refund that is added by hand.';
+
+
+--
+-- Name: refunds refunds_change_log_update; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER refunds_change_log_update AFTER UPDATE OF id, show_id, order_id, ticket_ids, amount_in_cents, currency, reason, payment_provider, payment_event_id, created_at ON public.refunds FOR EACH ROW EXECUTE FUNCTION public.log_change('id,show_id');
+
+ALTER TABLE public.refunds ENABLE ALWAYS TRIGGER refunds_change_log_update;
+
+
+--
+-- Name: TRIGGER refunds_change_log_update ON refunds; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER refunds_change_log_update ON public.refunds IS 'Logs each change of what a refund was made of.';
+
+
+--
+-- Name: refunds refunds_change_log_update_by_hand; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER refunds_change_log_update_by_hand AFTER UPDATE OF status, done_at ON public.refunds FOR EACH ROW WHEN ((current_setting('commit_siblings'::text) <> '997'::text)) EXECUTE FUNCTION public.log_change('id,show_id');
+
+ALTER TABLE public.refunds ENABLE ALWAYS TRIGGER refunds_change_log_update_by_hand;
+
+
+--
+-- Name: TRIGGER refunds_change_log_update_by_hand ON refunds; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER refunds_change_log_update_by_hand ON public.refunds IS 'Logs each change of the state of a refund that none of our functions makes.';
+
+
+--
+-- Name: refunds refunds_keep_rows; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER refunds_keep_rows BEFORE DELETE OR TRUNCATE ON public.refunds FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change('A refund is done, never deleted.');
+
+ALTER TABLE public.refunds ENABLE ALWAYS TRIGGER refunds_keep_rows;
+
+
+--
+-- Name: TRIGGER refunds_keep_rows ON refunds; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER refunds_keep_rows ON public.refunds IS 'Refuses DELETE and TRUNCATE.';
+
+
+--
+-- Name: reservation_cleanup_lock reservation_cleanup_lock_keep_row; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER reservation_cleanup_lock_keep_row BEFORE DELETE OR TRUNCATE ON public.reservation_cleanup_lock FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change('The cleanup locks this row.');
+
+
+--
+-- Name: TRIGGER reservation_cleanup_lock_keep_row ON reservation_cleanup_lock; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER reservation_cleanup_lock_keep_row ON public.reservation_cleanup_lock IS 'Refuses DELETE and TRUNCATE.';
+
+
+--
+-- Name: reservation_seats reservation_seats_change_log_insert; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER reservation_seats_change_log_insert AFTER INSERT ON public.reservation_seats FOR EACH ROW WHEN ((current_setting('commit_siblings'::text) <> '997'::text)) EXECUTE FUNCTION public.log_change('reservation_id,show_seat_id,show_id');
+
+ALTER TABLE public.reservation_seats ENABLE ALWAYS TRIGGER reservation_seats_change_log_insert;
+
+
+--
+-- Name: TRIGGER reservation_seats_change_log_insert ON reservation_seats; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER reservation_seats_change_log_insert ON public.reservation_seats IS 'Logs each claim that is added by hand.';
+
+
+--
+-- Name: reservation_seats reservation_seats_change_log_update; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER reservation_seats_change_log_update AFTER UPDATE OF reservation_id, show_seat_id, show_id, price_in_cents, currency ON public.reservation_seats FOR EACH ROW EXECUTE FUNCTION public.log_change('reservation_id,show_seat_id,show_id');
+
+ALTER TABLE public.reservation_seats ENABLE ALWAYS TRIGGER reservation_seats_change_log_update;
+
+
+--
+-- Name: TRIGGER reservation_seats_change_log_update ON reservation_seats; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER reservation_seats_change_log_update ON public.reservation_seats IS 'Logs each change of what a claim was made of.';
+
+
+--
+-- Name: reservation_seats reservation_seats_change_log_update_by_hand; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER reservation_seats_change_log_update_by_hand AFTER UPDATE OF released_at ON public.reservation_seats FOR EACH ROW WHEN ((current_setting('commit_siblings'::text) <> '997'::text)) EXECUTE FUNCTION public.log_change('reservation_id,show_seat_id,show_id');
+
+ALTER TABLE public.reservation_seats ENABLE ALWAYS TRIGGER reservation_seats_change_log_update_by_hand;
+
+
+--
+-- Name: TRIGGER reservation_seats_change_log_update_by_hand ON reservation_seats; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER reservation_seats_change_log_update_by_hand ON public.reservation_seats IS 'Logs each change of the state of a claim that none of our functions makes.';
+
+
+--
+-- Name: reservation_seats reservation_seats_keep_rows; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER reservation_seats_keep_rows BEFORE DELETE OR TRUNCATE ON public.reservation_seats FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change('A claim is released, never deleted.');
+
+ALTER TABLE public.reservation_seats ENABLE ALWAYS TRIGGER reservation_seats_keep_rows;
+
+
+--
+-- Name: TRIGGER reservation_seats_keep_rows ON reservation_seats; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER reservation_seats_keep_rows ON public.reservation_seats IS 'Refuses DELETE and TRUNCATE.';
 
 
 --
@@ -11034,6 +13560,54 @@ COMMENT ON TRIGGER seat_reservations_audit_update ON public.seat_reservations IS
 
 
 --
+-- Name: seat_reservations seat_reservations_change_log_update; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER seat_reservations_change_log_update AFTER UPDATE OF id, show_id, reservation_token, created_at ON public.seat_reservations FOR EACH ROW EXECUTE FUNCTION public.log_change('id,show_id', 'reservation_token,session_id,user_id,email,user_agent,ip_address');
+
+ALTER TABLE public.seat_reservations ENABLE ALWAYS TRIGGER seat_reservations_change_log_update;
+
+
+--
+-- Name: TRIGGER seat_reservations_change_log_update ON seat_reservations; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER seat_reservations_change_log_update ON public.seat_reservations IS 'Logs each change of what a hold was made of.';
+
+
+--
+-- Name: seat_reservations seat_reservations_change_log_update_by_hand; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER seat_reservations_change_log_update_by_hand AFTER UPDATE OF session_id, user_id, email, user_agent, ip_address, status, expires_at, extension_count, ended_at ON public.seat_reservations FOR EACH ROW WHEN ((current_setting('commit_siblings'::text) <> '997'::text)) EXECUTE FUNCTION public.log_change('id,show_id', 'reservation_token,session_id,user_id,email,user_agent,ip_address');
+
+ALTER TABLE public.seat_reservations ENABLE ALWAYS TRIGGER seat_reservations_change_log_update_by_hand;
+
+
+--
+-- Name: TRIGGER seat_reservations_change_log_update_by_hand ON seat_reservations; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER seat_reservations_change_log_update_by_hand ON public.seat_reservations IS 'Logs each change of the state of a hold that none of our functions makes.';
+
+
+--
+-- Name: seat_reservations seat_reservations_keep_rows; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER seat_reservations_keep_rows BEFORE DELETE OR TRUNCATE ON public.seat_reservations FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change('A hold is released, never deleted; its personal columns may be emptied.');
+
+ALTER TABLE public.seat_reservations ENABLE ALWAYS TRIGGER seat_reservations_keep_rows;
+
+
+--
+-- Name: TRIGGER seat_reservations_keep_rows ON seat_reservations; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER seat_reservations_keep_rows ON public.seat_reservations IS 'Refuses DELETE and TRUNCATE.';
+
+
+--
 -- Name: seat_reservations seat_reservations_sync_reserved_until; Type: TRIGGER; Schema: public; Owner: -
 --
 
@@ -11047,6 +13621,150 @@ ALTER TABLE public.seat_reservations ENABLE ALWAYS TRIGGER seat_reservations_syn
 --
 
 COMMENT ON TRIGGER seat_reservations_sync_reserved_until ON public.seat_reservations IS 'Keeps show_seats.reserved_until equal to the expires_at of the hold.';
+
+
+--
+-- Name: show_seats show_seats_change_log_delete; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER show_seats_change_log_delete AFTER DELETE ON public.show_seats FOR EACH ROW EXECUTE FUNCTION public.log_change('id,show_id');
+
+ALTER TABLE public.show_seats ENABLE ALWAYS TRIGGER show_seats_change_log_delete;
+
+
+--
+-- Name: TRIGGER show_seats_change_log_delete ON show_seats; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER show_seats_change_log_delete ON public.show_seats IS 'Logs each seat that is deleted; one that anything refers to cannot be.';
+
+
+--
+-- Name: show_seats show_seats_change_log_insert; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER show_seats_change_log_insert AFTER INSERT ON public.show_seats REFERENCING NEW TABLE AS new_seats FOR EACH STATEMENT EXECUTE FUNCTION public.log_new_seats();
+
+ALTER TABLE public.show_seats ENABLE ALWAYS TRIGGER show_seats_change_log_insert;
+
+
+--
+-- Name: TRIGGER show_seats_change_log_insert ON show_seats; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER show_seats_change_log_insert ON public.show_seats IS 'Logs seats that are added, a line for each statement and show.';
+
+
+--
+-- Name: show_seats show_seats_change_log_update; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER show_seats_change_log_update AFTER UPDATE OF id, show_id, section, row_label, seat_number, price_in_cents ON public.show_seats FOR EACH ROW EXECUTE FUNCTION public.log_change('id,show_id');
+
+ALTER TABLE public.show_seats ENABLE ALWAYS TRIGGER show_seats_change_log_update;
+
+
+--
+-- Name: TRIGGER show_seats_change_log_update ON show_seats; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER show_seats_change_log_update ON public.show_seats IS 'Logs each change of the place or the price of a seat.';
+
+
+--
+-- Name: show_seats show_seats_change_log_update_by_hand; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER show_seats_change_log_update_by_hand AFTER UPDATE OF status, reserved_by, reserved_until ON public.show_seats FOR EACH ROW WHEN ((current_setting('commit_siblings'::text) <> '997'::text)) EXECUTE FUNCTION public.log_change('id,show_id');
+
+ALTER TABLE public.show_seats ENABLE ALWAYS TRIGGER show_seats_change_log_update_by_hand;
+
+
+--
+-- Name: TRIGGER show_seats_change_log_update_by_hand ON show_seats; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER show_seats_change_log_update_by_hand ON public.show_seats IS 'Logs each change of the state of a seat that none of our functions makes.';
+
+
+--
+-- Name: show_seats show_seats_keep_rows; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER show_seats_keep_rows BEFORE TRUNCATE ON public.show_seats FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change('Delete what nothing refers to with DELETE, which is logged.');
+
+ALTER TABLE public.show_seats ENABLE ALWAYS TRIGGER show_seats_keep_rows;
+
+
+--
+-- Name: TRIGGER show_seats_keep_rows ON show_seats; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER show_seats_keep_rows ON public.show_seats IS 'Refuses TRUNCATE.';
+
+
+--
+-- Name: shows shows_change_log_delete; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER shows_change_log_delete AFTER DELETE ON public.shows FOR EACH ROW EXECUTE FUNCTION public.log_change('id');
+
+ALTER TABLE public.shows ENABLE ALWAYS TRIGGER shows_change_log_delete;
+
+
+--
+-- Name: TRIGGER shows_change_log_delete ON shows; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER shows_change_log_delete ON public.shows IS 'Logs each show that is deleted; one that anything refers to cannot be.';
+
+
+--
+-- Name: shows shows_change_log_insert; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER shows_change_log_insert AFTER INSERT ON public.shows FOR EACH ROW EXECUTE FUNCTION public.log_change('id');
+
+ALTER TABLE public.shows ENABLE ALWAYS TRIGGER shows_change_log_insert;
+
+
+--
+-- Name: TRIGGER shows_change_log_insert ON shows; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER shows_change_log_insert ON public.shows IS 'Logs each show that is added.';
+
+
+--
+-- Name: shows shows_change_log_update; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER shows_change_log_update AFTER UPDATE ON public.shows FOR EACH ROW EXECUTE FUNCTION public.log_change('id');
+
+ALTER TABLE public.shows ENABLE ALWAYS TRIGGER shows_change_log_update;
+
+
+--
+-- Name: TRIGGER shows_change_log_update ON shows; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER shows_change_log_update ON public.shows IS 'Logs each change of a show.';
+
+
+--
+-- Name: shows shows_keep_rows; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER shows_keep_rows BEFORE TRUNCATE ON public.shows FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change('Delete what nothing refers to with DELETE, which is logged.');
+
+ALTER TABLE public.shows ENABLE ALWAYS TRIGGER shows_keep_rows;
+
+
+--
+-- Name: TRIGGER shows_keep_rows ON shows; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER shows_keep_rows ON public.shows IS 'Refuses TRUNCATE.';
 
 
 --
@@ -11091,6 +13809,54 @@ ALTER TABLE public.ticket_order_audit_log_default ENABLE ALWAYS TRIGGER ticket_o
 
 
 --
+-- Name: ticket_order_keys ticket_order_keys_change_log_insert; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER ticket_order_keys_change_log_insert AFTER INSERT ON public.ticket_order_keys FOR EACH ROW WHEN ((current_setting('commit_siblings'::text) <> '997'::text)) EXECUTE FUNCTION public.log_change('idempotency_key,show_id');
+
+ALTER TABLE public.ticket_order_keys ENABLE ALWAYS TRIGGER ticket_order_keys_change_log_insert;
+
+
+--
+-- Name: TRIGGER ticket_order_keys_change_log_insert ON ticket_order_keys; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER ticket_order_keys_change_log_insert ON public.ticket_order_keys IS 'Logs each key that is added by hand.';
+
+
+--
+-- Name: ticket_order_keys ticket_order_keys_change_log_update; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER ticket_order_keys_change_log_update AFTER UPDATE ON public.ticket_order_keys FOR EACH ROW EXECUTE FUNCTION public.log_change('idempotency_key,show_id');
+
+ALTER TABLE public.ticket_order_keys ENABLE ALWAYS TRIGGER ticket_order_keys_change_log_update;
+
+
+--
+-- Name: TRIGGER ticket_order_keys_change_log_update ON ticket_order_keys; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER ticket_order_keys_change_log_update ON public.ticket_order_keys IS 'Logs each change of a key.';
+
+
+--
+-- Name: ticket_order_keys ticket_order_keys_keep_rows; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER ticket_order_keys_keep_rows BEFORE DELETE OR TRUNCATE ON public.ticket_order_keys FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change('A key names its order for ever.');
+
+ALTER TABLE public.ticket_order_keys ENABLE ALWAYS TRIGGER ticket_order_keys_keep_rows;
+
+
+--
+-- Name: TRIGGER ticket_order_keys_keep_rows ON ticket_order_keys; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER ticket_order_keys_keep_rows ON public.ticket_order_keys IS 'Refuses DELETE and TRUNCATE.';
+
+
+--
 -- Name: ticket_orders ticket_orders_audit_insert; Type: TRIGGER; Schema: public; Owner: -
 --
 
@@ -11123,10 +13889,108 @@ COMMENT ON TRIGGER ticket_orders_audit_update ON public.ticket_orders IS 'Logs e
 
 
 --
+-- Name: ticket_orders ticket_orders_change_log_insert; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER ticket_orders_change_log_insert AFTER INSERT ON public.ticket_orders FOR EACH ROW WHEN ((current_setting('commit_siblings'::text) <> '997'::text)) EXECUTE FUNCTION public.log_change('id,show_id', 'idempotency_key,error_message');
+
+ALTER TABLE public.ticket_orders ENABLE ALWAYS TRIGGER ticket_orders_change_log_insert;
+
+
+--
+-- Name: TRIGGER ticket_orders_change_log_insert ON ticket_orders; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER ticket_orders_change_log_insert ON public.ticket_orders IS 'Logs each order that is added by hand.';
+
+
+--
+-- Name: ticket_orders ticket_orders_change_log_update; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER ticket_orders_change_log_update AFTER UPDATE OF id, show_id, reservation_id, seat_ids, total_amount_in_cents, currency, created_at ON public.ticket_orders FOR EACH ROW EXECUTE FUNCTION public.log_change('id,show_id', 'idempotency_key,error_message');
+
+ALTER TABLE public.ticket_orders ENABLE ALWAYS TRIGGER ticket_orders_change_log_update;
+
+
+--
+-- Name: TRIGGER ticket_orders_change_log_update ON ticket_orders; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER ticket_orders_change_log_update ON public.ticket_orders IS 'Logs each change of what a order was made of.';
+
+
+--
+-- Name: ticket_orders ticket_orders_change_log_update_by_hand; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER ticket_orders_change_log_update_by_hand AFTER UPDATE OF status, idempotency_key, payment_provider, payment_intent_id, error_message, cancel_reason, refunded_amount_in_cents, paid_at ON public.ticket_orders FOR EACH ROW WHEN ((current_setting('commit_siblings'::text) <> '997'::text)) EXECUTE FUNCTION public.log_change('id,show_id', 'idempotency_key,error_message');
+
+ALTER TABLE public.ticket_orders ENABLE ALWAYS TRIGGER ticket_orders_change_log_update_by_hand;
+
+
+--
+-- Name: TRIGGER ticket_orders_change_log_update_by_hand ON ticket_orders; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER ticket_orders_change_log_update_by_hand ON public.ticket_orders IS 'Logs each change of the state of a order that none of our functions makes.';
+
+
+--
+-- Name: ticket_orders ticket_orders_keep_rows; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER ticket_orders_keep_rows BEFORE DELETE OR TRUNCATE ON public.ticket_orders FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change('An order is cancelled or refunded, never deleted.');
+
+ALTER TABLE public.ticket_orders ENABLE ALWAYS TRIGGER ticket_orders_keep_rows;
+
+
+--
+-- Name: TRIGGER ticket_orders_keep_rows ON ticket_orders; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER ticket_orders_keep_rows ON public.ticket_orders IS 'Refuses DELETE and TRUNCATE.';
+
+
+--
+-- Name: ticketing_settings ticketing_settings_change_log_insert; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER ticketing_settings_change_log_insert AFTER INSERT ON public.ticketing_settings FOR EACH ROW EXECUTE FUNCTION public.log_change('singleton');
+
+ALTER TABLE public.ticketing_settings ENABLE ALWAYS TRIGGER ticketing_settings_change_log_insert;
+
+
+--
+-- Name: TRIGGER ticketing_settings_change_log_insert ON ticketing_settings; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER ticketing_settings_change_log_insert ON public.ticketing_settings IS 'Logs each setting that is added by hand.';
+
+
+--
+-- Name: ticketing_settings ticketing_settings_change_log_update; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER ticketing_settings_change_log_update AFTER UPDATE ON public.ticketing_settings FOR EACH ROW EXECUTE FUNCTION public.log_change('singleton');
+
+ALTER TABLE public.ticketing_settings ENABLE ALWAYS TRIGGER ticketing_settings_change_log_update;
+
+
+--
+-- Name: TRIGGER ticketing_settings_change_log_update ON ticketing_settings; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER ticketing_settings_change_log_update ON public.ticketing_settings IS 'Logs each change of a setting.';
+
+
+--
 -- Name: ticketing_settings ticketing_settings_keep_row; Type: TRIGGER; Schema: public; Owner: -
 --
 
 CREATE TRIGGER ticketing_settings_keep_row BEFORE DELETE OR TRUNCATE ON public.ticketing_settings FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change('Change the row with UPDATE.');
+
+ALTER TABLE public.ticketing_settings ENABLE ALWAYS TRIGGER ticketing_settings_keep_row;
 
 
 --
@@ -11134,6 +13998,70 @@ CREATE TRIGGER ticketing_settings_keep_row BEFORE DELETE OR TRUNCATE ON public.t
 --
 
 COMMENT ON TRIGGER ticketing_settings_keep_row ON public.ticketing_settings IS 'Refuses DELETE and TRUNCATE.';
+
+
+--
+-- Name: tickets tickets_change_log_insert; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER tickets_change_log_insert AFTER INSERT ON public.tickets FOR EACH ROW WHEN ((current_setting('commit_siblings'::text) <> '997'::text)) EXECUTE FUNCTION public.log_change('id,show_id', 'ticket_code');
+
+ALTER TABLE public.tickets ENABLE ALWAYS TRIGGER tickets_change_log_insert;
+
+
+--
+-- Name: TRIGGER tickets_change_log_insert ON tickets; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER tickets_change_log_insert ON public.tickets IS 'Logs each ticket that is added by hand.';
+
+
+--
+-- Name: tickets tickets_change_log_update; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER tickets_change_log_update AFTER UPDATE OF id, show_id, order_id, show_seat_id, price_in_cents, currency, ticket_code, created_at ON public.tickets FOR EACH ROW EXECUTE FUNCTION public.log_change('id,show_id', 'ticket_code');
+
+ALTER TABLE public.tickets ENABLE ALWAYS TRIGGER tickets_change_log_update;
+
+
+--
+-- Name: TRIGGER tickets_change_log_update ON tickets; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER tickets_change_log_update ON public.tickets IS 'Logs each change of what a ticket was made of.';
+
+
+--
+-- Name: tickets tickets_change_log_update_by_hand; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER tickets_change_log_update_by_hand AFTER UPDATE OF status ON public.tickets FOR EACH ROW WHEN ((current_setting('commit_siblings'::text) <> '997'::text)) EXECUTE FUNCTION public.log_change('id,show_id', 'ticket_code');
+
+ALTER TABLE public.tickets ENABLE ALWAYS TRIGGER tickets_change_log_update_by_hand;
+
+
+--
+-- Name: TRIGGER tickets_change_log_update_by_hand ON tickets; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER tickets_change_log_update_by_hand ON public.tickets IS 'Logs each change of the state of a ticket that none of our functions makes.';
+
+
+--
+-- Name: tickets tickets_keep_rows; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER tickets_keep_rows BEFORE DELETE OR TRUNCATE ON public.tickets FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change('A ticket is cancelled or refunded, never deleted.');
+
+ALTER TABLE public.tickets ENABLE ALWAYS TRIGGER tickets_keep_rows;
+
+
+--
+-- Name: TRIGGER tickets_keep_rows ON tickets; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER tickets_keep_rows ON public.tickets IS 'Refuses DELETE and TRUNCATE.';
 
 
 --
@@ -11391,6 +14319,13 @@ REVOKE ALL ON FUNCTION public.can_use_pg_cron() FROM PUBLIC;
 
 
 --
+-- Name: FUNCTION cancel_dead_orders(p_limit integer); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.cancel_dead_orders(p_limit integer) FROM PUBLIC;
+
+
+--
 -- Name: FUNCTION check_invariants(); Type: ACL; Schema: public; Owner: -
 --
 
@@ -11405,11 +14340,27 @@ REVOKE ALL ON FUNCTION public.cleanup_expired_seat_reservations(p_batch_size int
 
 
 --
--- Name: FUNCTION cleanup_job_state(OUT scheduler text, OUT last_run_age_seconds double precision, OUT last_run_duration_seconds double precision, OUT last_run_failed boolean, OUT failed_runs_24h bigint, OUT runs_24h bigint, OUT is_scheduled boolean, OUT scheduler_alive boolean); Type: ACL; Schema: public; Owner: -
+-- Name: FUNCTION cleanup_job_problem(); Type: ACL; Schema: public; Owner: -
 --
 
-REVOKE ALL ON FUNCTION public.cleanup_job_state(OUT scheduler text, OUT last_run_age_seconds double precision, OUT last_run_duration_seconds double precision, OUT last_run_failed boolean, OUT failed_runs_24h bigint, OUT runs_24h bigint, OUT is_scheduled boolean, OUT scheduler_alive boolean) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.cleanup_job_state(OUT scheduler text, OUT last_run_age_seconds double precision, OUT last_run_duration_seconds double precision, OUT last_run_failed boolean, OUT failed_runs_24h bigint, OUT runs_24h bigint, OUT is_scheduled boolean, OUT scheduler_alive boolean) TO ticketdb_monitor;
+REVOKE ALL ON FUNCTION public.cleanup_job_problem() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.cleanup_job_problem() TO ticketdb_monitor;
+
+
+--
+-- Name: FUNCTION cleanup_job_state(OUT scheduler text, OUT last_run_age_seconds double precision, OUT last_run_duration_seconds double precision, OUT last_run_failed boolean, OUT failed_runs_24h bigint, OUT runs_24h bigint, OUT is_scheduled boolean, OUT scheduler_alive boolean, OUT has_run boolean, OUT skipped_runs_24h bigint, OUT longest_run_seconds double precision); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.cleanup_job_state(OUT scheduler text, OUT last_run_age_seconds double precision, OUT last_run_duration_seconds double precision, OUT last_run_failed boolean, OUT failed_runs_24h bigint, OUT runs_24h bigint, OUT is_scheduled boolean, OUT scheduler_alive boolean, OUT has_run boolean, OUT skipped_runs_24h bigint, OUT longest_run_seconds double precision) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.cleanup_job_state(OUT scheduler text, OUT last_run_age_seconds double precision, OUT last_run_duration_seconds double precision, OUT last_run_failed boolean, OUT failed_runs_24h bigint, OUT runs_24h bigint, OUT is_scheduled boolean, OUT scheduler_alive boolean, OUT has_run boolean, OUT skipped_runs_24h bigint, OUT longest_run_seconds double precision) TO ticketdb_monitor;
+
+
+--
+-- Name: FUNCTION cleanup_run_totals(p_since timestamp with time zone, OUT runs bigint, OUT failed_runs bigint, OUT skipped_runs bigint, OUT longest_run_seconds double precision); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.cleanup_run_totals(p_since timestamp with time zone, OUT runs bigint, OUT failed_runs bigint, OUT skipped_runs bigint, OUT longest_run_seconds double precision) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.cleanup_run_totals(p_since timestamp with time zone, OUT runs bigint, OUT failed_runs bigint, OUT skipped_runs bigint, OUT longest_run_seconds double precision) TO ticketdb_monitor;
 
 
 --
@@ -11459,6 +14410,21 @@ GRANT ALL ON FUNCTION public.create_ticket_order(p_reservation_token text, p_ses
 
 
 --
+-- Name: FUNCTION cron_cleanup_runs(p_limit integer, p_since timestamp with time zone); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.cron_cleanup_runs(p_limit integer, p_since timestamp with time zone) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION due_refunds(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.due_refunds() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.due_refunds() TO ticketdb_monitor;
+
+
+--
 -- Name: FUNCTION duration_bucket_growth(); Type: ACL; Schema: public; Owner: -
 --
 
@@ -11474,10 +14440,18 @@ REVOKE ALL ON FUNCTION public.end_holds(p_show_id uuid, p_reservation_ids uuid[]
 
 
 --
--- Name: FUNCTION end_overdue_holds(p_show_id uuid, p_reservation_ids uuid[], OUT ended_ids uuid[], OUT seats_released integer); Type: ACL; Schema: public; Owner: -
+-- Name: FUNCTION end_overdue_holds(p_show_id uuid, p_reservation_ids uuid[], OUT ended_ids uuid[], OUT seats_released integer, OUT error_code text, OUT error_message text); Type: ACL; Schema: public; Owner: -
 --
 
-REVOKE ALL ON FUNCTION public.end_overdue_holds(p_show_id uuid, p_reservation_ids uuid[], OUT ended_ids uuid[], OUT seats_released integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.end_overdue_holds(p_show_id uuid, p_reservation_ids uuid[], OUT ended_ids uuid[], OUT seats_released integer, OUT error_code text, OUT error_message text) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION endpoint_limit(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.endpoint_limit() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.endpoint_limit() TO ticketdb_monitor;
 
 
 --
@@ -11663,13 +14637,6 @@ GRANT SELECT(payment_provider) ON TABLE public.ticket_orders TO ticketdb_monitor
 
 
 --
--- Name: COLUMN ticket_orders.error_message; Type: ACL; Schema: public; Owner: -
---
-
-GRANT SELECT(error_message) ON TABLE public.ticket_orders TO ticketdb_monitor;
-
-
---
 -- Name: COLUMN ticket_orders.cancel_reason; Type: ACL; Schema: public; Owner: -
 --
 
@@ -11768,11 +14735,40 @@ REVOKE ALL ON FUNCTION public.lock_reservation(p_reservation_token text) FROM PU
 
 
 --
+-- Name: FUNCTION lock_wait_totals(OUT waiting_sessions bigint, OUT longest_wait_seconds double precision); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.lock_wait_totals(OUT waiting_sessions bigint, OUT longest_wait_seconds double precision) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.lock_wait_totals(OUT waiting_sessions bigint, OUT longest_wait_seconds double precision) TO ticketdb_monitor;
+
+
+--
 -- Name: FUNCTION log_api_request(p_endpoint text, p_method text, p_status_code integer, p_duration_ms double precision); Type: ACL; Schema: public; Owner: -
 --
 
 REVOKE ALL ON FUNCTION public.log_api_request(p_endpoint text, p_method text, p_status_code integer, p_duration_ms double precision) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.log_api_request(p_endpoint text, p_method text, p_status_code integer, p_duration_ms double precision) TO ticketdb_app;
+
+
+--
+-- Name: FUNCTION log_change(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.log_change() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION log_horizon(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.log_horizon() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION log_new_seats(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.log_new_seats() FROM PUBLIC;
 
 
 --
@@ -11812,6 +14808,21 @@ REVOKE ALL ON FUNCTION public.maintain_partitions() FROM PUBLIC;
 
 
 --
+-- Name: FUNCTION maintenance_backlog(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.maintenance_backlog() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.maintenance_backlog() TO ticketdb_monitor;
+
+
+--
+-- Name: FUNCTION merge_minor_endpoints(p_minutes timestamp with time zone[]); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.merge_minor_endpoints(p_minutes timestamp with time zone[]) FROM PUBLIC;
+
+
+--
 -- Name: FUNCTION next_xact_id(p_xact_id xid8); Type: ACL; Schema: public; Owner: -
 --
 
@@ -11823,6 +14834,14 @@ REVOKE ALL ON FUNCTION public.next_xact_id(p_xact_id xid8) FROM PUBLIC;
 --
 
 REVOKE ALL ON FUNCTION public.nth_xact_id(p_log text, p_from xid8, p_below xid8, p_after_id bigint, p_rows_before integer) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION open_transactions(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.open_transactions() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.open_transactions() TO ticketdb_monitor;
 
 
 --
@@ -11856,6 +14875,14 @@ REVOKE ALL ON FUNCTION public.overdue_holds(p_limit integer, p_portion_size inte
 
 
 --
+-- Name: FUNCTION partial_refunds(p_since timestamp with time zone); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.partial_refunds(p_since timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.partial_refunds(p_since timestamp with time zone) TO ticketdb_monitor;
+
+
+--
 -- Name: FUNCTION partitioned_logs(); Type: ACL; Schema: public; Owner: -
 --
 
@@ -11867,6 +14894,27 @@ REVOKE ALL ON FUNCTION public.partitioned_logs() FROM PUBLIC;
 --
 
 REVOKE ALL ON FUNCTION public.purge_history() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION purge_personal_data(p_limit integer); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.purge_personal_data(p_limit integer) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION purge_rollups(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.purge_rollups() FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION purge_run_history(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.purge_run_history() FROM PUBLIC;
 
 
 --
@@ -11900,11 +14948,11 @@ REVOKE ALL ON FUNCTION public.remember_payment_intent(p_order public.ticket_orde
 
 
 --
--- Name: FUNCTION reservation_cleanup_job_runs(p_limit integer); Type: ACL; Schema: public; Owner: -
+-- Name: FUNCTION reservation_cleanup_job_runs(p_limit integer, p_since timestamp with time zone); Type: ACL; Schema: public; Owner: -
 --
 
-REVOKE ALL ON FUNCTION public.reservation_cleanup_job_runs(p_limit integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.reservation_cleanup_job_runs(p_limit integer) TO ticketdb_monitor;
+REVOKE ALL ON FUNCTION public.reservation_cleanup_job_runs(p_limit integer, p_since timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.reservation_cleanup_job_runs(p_limit integer, p_since timestamp with time zone) TO ticketdb_monitor;
 
 
 --
@@ -11960,10 +15008,10 @@ GRANT ALL ON FUNCTION public.rollup_state() TO ticketdb_monitor;
 
 
 --
--- Name: PROCEDURE run_reservation_cleanup(IN p_scheduler text, IN p_batch_size integer); Type: ACL; Schema: public; Owner: -
+-- Name: PROCEDURE run_reservation_cleanup(IN p_scheduler text, IN p_batch_size integer, INOUT run_id bigint, INOUT status text, INOUT reservations_expired integer, INOUT seats_released integer, INOUT orders_cancelled integer); Type: ACL; Schema: public; Owner: -
 --
 
-REVOKE ALL ON PROCEDURE public.run_reservation_cleanup(IN p_scheduler text, IN p_batch_size integer) FROM PUBLIC;
+REVOKE ALL ON PROCEDURE public.run_reservation_cleanup(IN p_scheduler text, IN p_batch_size integer, INOUT run_id bigint, INOUT status text, INOUT reservations_expired integer, INOUT seats_released integer, INOUT orders_cancelled integer) FROM PUBLIC;
 
 
 --
@@ -12035,6 +15083,28 @@ GRANT SELECT ON TABLE monitoring.alert_rules TO ticketdb_monitor;
 --
 
 GRANT SELECT ON TABLE monitoring.cleanup_job_health TO ticketdb_monitor;
+
+
+--
+-- Name: TABLE lock_waits; Type: ACL; Schema: monitoring; Owner: -
+--
+
+GRANT SELECT ON TABLE monitoring.lock_waits TO ticketdb_monitor;
+
+
+--
+-- Name: TABLE currencies; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.currencies TO ticketdb_app;
+GRANT SELECT ON TABLE public.currencies TO ticketdb_monitor;
+
+
+--
+-- Name: TABLE refunds_due; Type: ACL; Schema: monitoring; Owner: -
+--
+
+GRANT SELECT ON TABLE monitoring.refunds_due TO ticketdb_monitor;
 
 
 --
@@ -12172,14 +15242,6 @@ GRANT SELECT ON TABLE public.api_request_log TO ticketdb_monitor;
 
 
 --
--- Name: TABLE currencies; Type: ACL; Schema: public; Owner: -
---
-
-GRANT SELECT ON TABLE public.currencies TO ticketdb_app;
-GRANT SELECT ON TABLE public.currencies TO ticketdb_monitor;
-
-
---
 -- Name: COLUMN payment_events.provider; Type: ACL; Schema: public; Owner: -
 --
 
@@ -12243,10 +15305,73 @@ GRANT SELECT(created_at) ON TABLE public.payment_events TO ticketdb_monitor;
 
 
 --
--- Name: TABLE refunds; Type: ACL; Schema: public; Owner: -
+-- Name: COLUMN refunds.id; Type: ACL; Schema: public; Owner: -
 --
 
-GRANT SELECT ON TABLE public.refunds TO ticketdb_monitor;
+GRANT SELECT(id) ON TABLE public.refunds TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN refunds.show_id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(show_id) ON TABLE public.refunds TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN refunds.order_id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(order_id) ON TABLE public.refunds TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN refunds.amount_in_cents; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(amount_in_cents) ON TABLE public.refunds TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN refunds.currency; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(currency) ON TABLE public.refunds TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN refunds.reason; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(reason) ON TABLE public.refunds TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN refunds.status; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(status) ON TABLE public.refunds TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN refunds.payment_provider; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(payment_provider) ON TABLE public.refunds TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN refunds.created_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(created_at) ON TABLE public.refunds TO ticketdb_monitor;
+
+
+--
+-- Name: COLUMN refunds.done_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(done_at) ON TABLE public.refunds TO ticketdb_monitor;
 
 
 --
@@ -12492,13 +15617,6 @@ GRANT SELECT(order_created_at) ON TABLE public.ticket_order_audit_log TO ticketd
 --
 
 GRANT SELECT(error_code) ON TABLE public.ticket_order_audit_log TO ticketdb_monitor;
-
-
---
--- Name: COLUMN ticket_order_audit_log.error_message; Type: ACL; Schema: public; Owner: -
---
-
-GRANT SELECT(error_message) ON TABLE public.ticket_order_audit_log TO ticketdb_monitor;
 
 
 --

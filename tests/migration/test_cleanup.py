@@ -86,13 +86,43 @@ def test_a_run_that_fails_is_told_and_the_next_one_tried(
     assert statuses == [("failed",), ("succeeded",)]
 
 
-def test_while_another_cleanup_runs_it_says_so(ticketdb: Program, database: Database) -> None:
+def test_while_another_cleanup_runs_it_says_so_and_not_what_the_other_did(
+    ticketdb: Program, database: Database, connect: Connect
+) -> None:
+    """Whoever started the other: it has a run of the same scheduler on record."""
+    first = ticketdb("cleanup", TICKETDB_DSN=database.dsn)
+    assert RAN.fullmatch(first.stdout)
     with psycopg.connect(database.dsn) as other:
-        other.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended('ticketdb cleanup public', 0))"
-        )
+        other.execute("SELECT FROM public.reservation_cleanup_lock FOR UPDATE")
         done = ticketdb("cleanup", TICKETDB_DSN=database.dsn)
     assert (done.returncode, done.stdout) == (0, "another cleanup is running\n")
+    statuses = (
+        connect()
+        .execute("SELECT status FROM public.reservation_cleanup_runs ORDER BY id")
+        .fetchall()
+    )
+    assert statuses == [("succeeded",), ("skipped",)]
+
+
+def test_it_reports_its_own_run_and_not_the_last_one(
+    ticketdb: Program, database: Database, connect: Connect
+) -> None:
+    session = connect()
+    session.execute(HOLD)
+    session.execute(OVER)
+    # As if another had run meanwhile.
+    session.execute(
+        "CREATE FUNCTION another() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " INSERT INTO public.reservation_cleanup_runs"
+        " (scheduler, finished_at, status, reservations_expired)"
+        " VALUES ('ticketdb', clock_timestamp(), 'succeeded', 77); RETURN NULL; END $$;"
+        "CREATE TRIGGER another AFTER UPDATE ON public.reservation_cleanup_runs FOR EACH ROW"
+        " WHEN (NEW.status = 'succeeded') EXECUTE FUNCTION another()"
+    )
+    done = ticketdb("cleanup", TICKETDB_DSN=database.dsn)
+    found = RAN.fullmatch(done.stdout)
+    assert found is not None
+    assert found.groups() == ("1", "1")
 
 
 def test_before_apply_it_says_what_is_missing(ticketdb: Program, empty_database: Database) -> None:

@@ -353,7 +353,7 @@ def append(tree: Tree, name: str, sql: str, *, outside: bool = False) -> str:
     section = f"-- alter: tables/shows.sql sha256={'0' * 64}\n{sql}\n"
     stem.with_suffix(".py").write_text(PYTHON_FILE.format(number=number, before=number - 1))
     stem.with_suffix(".up.sql").write_text(f"-- {number:04d}: {name}.\n{heading}\n{section}")
-    stem.with_suffix(".down.sql").write_text("")
+    stem.with_suffix(".down.sql").write_text("-- privileges\n")  # nobody goes back
     return stem.name
 
 

@@ -1,5 +1,6 @@
 """What holds data is altered by hand, and not believed before it was tried."""
 
+import hashlib
 import re
 
 import pytest
@@ -274,17 +275,20 @@ def test_what_replacing_leaves_undone_is_asked_for(workshop: Workshop) -> None:
     workshop.settle()
     workshop.edit(
         "roles/roles.sql",
-        "{{ monitor_role | literal }}, false, '4s'",
-        "{{ monitor_role | literal }}, false, '5s'",
+        "('statement_timeout', '4s')",
+        "('statement_timeout', '5s')",
     )
     revision = written(workshop.freeze())
-    setting = "ALTER ROLE {{{{ monitor_role }}}} SET statement_timeout = '{}';"
+    setting = "".join(
+        f"ALTER ROLE {{{{{{{{ {role} }}}}}}}} SET statement_timeout = '{{0}}';"
+        for role in ("dashboard_role", "datadog_role")
+    )
     for suffix, text, seconds in (
         (".up.sql", revision.up, "5s"),
         (".down.sql", revision.down, "4s"),
     ):
         (gap,) = gaps(text)
-        assert gap.startswith("what is left undone so: role {{ monitor_role }}: ")
+        assert gap.startswith("what is left undone so: role {{ dashboard_role }}: ")
         workshop.fill(revision, suffix, setting.format(seconds))
     assert wrong(workshop) == []
     assert workshop.freeze().changes == []
@@ -379,3 +383,77 @@ def test_a_difference_is_told_where_it_is() -> None:
     assert told(long, "a", "b") == f"index i: a has '…{'x' * 39} tail', b '…{'x' * 39} end'"
     endless = Difference("index", "i", "x" * 400, None)
     assert told(endless, "a", "b") == f"index i: a has '{'x' * 159}…', b nothing"
+
+
+# What a revision leads to is known when it is proven, and not when it is begun.
+
+
+def signature(revision: Revision) -> str:
+    """The hash in the marker of the ALTERs of the table."""
+    up = revision.python_file.with_suffix(".up.sql").read_text()
+    (sha256,) = re.findall(r"^-- alter: tables/places.sql(?: sha256=(\w+))?$", up, re.MULTILINE)
+    return str(sha256)
+
+
+def test_what_was_taken_out_while_its_revision_was_written_can_be_put_back(
+    workshop: Workshop,
+) -> None:
+    workshop.settle()
+    index = "CREATE INDEX places_id_idx ON {{ schema }}.places (id);\n"
+    workshop.write("tables/places.sql", TABLE + index)
+    begun = written(workshop.freeze())
+    assert signature(begun) == ""
+    workshop.write("tables/places.sql", TABLE)  # not now
+    for suffix in (".up.sql", ".down.sql"):
+        workshop.fill(begun, suffix, "SELECT 1;")
+    assert workshop.freeze().changes == []
+    assert wrong(workshop) == []
+    assert signature(begun) == hashlib.sha256(TABLE.encode()).hexdigest()
+
+    workshop.write("tables/places.sql", TABLE + index)  # now
+    put_back = written(workshop.freeze("the index"))
+    workshop.fill(put_back, ".up.sql", index)
+    workshop.fill(put_back, ".down.sql", "DROP INDEX {{ schema }}.places_id_idx;")
+    assert wrong(workshop) == []
+    assert workshop.freeze().changes == []
+
+
+def test_a_revision_that_is_not_right_yet_is_mended_and_not_followed_by_another(
+    workshop: Workshop,
+) -> None:
+    revision = alter_places(workshop)
+    workshop.fill(revision, ".up.sql", "SELECT 1;")
+    workshop.fill(revision, ".down.sql", "SELECT 1;")
+    assert len(wrong(workshop)) == 1
+    assert workshop.freeze().revision is None
+    up = revision.python_file.with_suffix(".up.sql")
+    up.write_text(up.read_text().replace("SELECT 1;", f"ALTER TABLE {PLACES} ADD name text;"))
+    down = revision.python_file.with_suffix(".down.sql")
+    down.write_text(down.read_text().replace("SELECT 1;", f"ALTER TABLE {PLACES} DROP name;"))
+    assert wrong(workshop) == []
+    assert signature(revision) != ""
+
+
+def test_a_proven_revision_is_never_written_again(workshop: Workshop) -> None:
+    revision = alter_places(workshop)
+    workshop.fill(revision, ".up.sql", f"ALTER TABLE {PLACES} ADD COLUMN name text;")
+    workshop.fill(revision, ".down.sql", f"ALTER TABLE {PLACES} DROP COLUMN name;")
+    assert wrong(workshop) == []
+    up = revision.python_file.with_suffix(".up.sql")
+    proven_text = up.read_text()
+    workshop.edit("tables/places.sql", "CREATE", "-- Better explained.\nCREATE")
+    assert workshop.freeze().text_only == ["tables/places.sql"]
+    assert wrong(workshop) == []
+    assert up.read_text() == proven_text
+
+
+def test_an_object_that_was_edited_in_its_revision_is_what_stands_there(
+    workshop: Workshop,
+) -> None:
+    """Its hash is that of another text: the text counts."""
+    workshop.settle()
+    workshop.edit("functions/answer.sql", "42", "43")
+    revision = written(workshop.freeze())
+    up = revision.python_file.with_suffix(".up.sql")
+    up.write_text(up.read_text().replace("SELECT 43", "SELECT 44"))
+    assert workshop.freeze("again").changes == ["replace functions/answer.sql"]
