@@ -256,6 +256,8 @@ def account(people: list[Buyer]) -> str:
 def look(connection: database.Connection, told: str) -> Look:
     """Read the dashboards as those do who only look at them, and compare every number."""
     with dashboards.one_snapshot(connection):
+        # The comparison reads tables as a person would who has this schema in his search path.
+        connection.execute("SET LOCAL search_path = public")
         connection.execute("SET LOCAL ROLE dashboard_reader")
         views = dashboards.read(connection, Variables())
         cursor = connection.cursor(row_factory=dict_row)

@@ -144,6 +144,8 @@ class Buyer:
         if code and is_hold:
             self.event("failed", show)
             self.account["error messages", answer["error_message"]] += 1
+        if code and function == "reserve_seats":
+            self.account["attempts to reserve refused", code] += 1
         return answer
 
     async def reserve(self, show: Show, seats: list[UUID]) -> Hold | None:

@@ -31,8 +31,8 @@ events AS (
     SELECT
         total.*,
         100 * expired / NULLIF(created, 0) AS expiration_rate_pct,
-        100 * created / NULLIF(created + failed, 0) AS raw_success_rate_pct,
-        100 * created / NULLIF(created + failed - conflicts, 0) AS success_rate_pct
+        100 * created / NULLIF(created + failed_attempts, 0) AS raw_success_rate_pct,
+        100 * created / NULLIF(created + failed_attempts - conflicts, 0) AS success_rate_pct
     FROM (
         SELECT
             COALESCE(sum(value) FILTER (WHERE of_what = 'all shows: created'), 0) AS created,
@@ -46,7 +46,17 @@ events AS (
                 ),
                 0
             ) AS holds_ended,
-            COALESCE(sum(value) FILTER (WHERE of_what = 'SEATS_UNAVAILABLE'), 0) AS conflicts,
+            COALESCE(
+                sum(value) FILTER (WHERE metric = 'attempts to reserve refused'), 0
+            ) AS failed_attempts,
+            COALESCE(
+                sum(value) FILTER (
+                    WHERE
+                    metric = 'attempts to reserve refused'
+                    AND of_what = 'SEATS_UNAVAILABLE'
+                ),
+                0
+            ) AS conflicts,
             COALESCE(sum(value) FILTER (WHERE metric = 'API requests'), 0) AS requests
         FROM told
     ) AS total
@@ -68,7 +78,11 @@ payments AS (
         count(*) AS orders,
         count(*) FILTER (WHERE status = 'failed') AS failed,
         100.0 * count(*) FILTER (WHERE status = 'failed') / NULLIF(count(*), 0) AS failure_rate_pct,
-        COALESCE(sum(amount) FILTER (WHERE is_paid), 0) AS revenue_cents,
+        -- Of several currencies there is no sum.
+        CASE
+            WHEN count(DISTINCT currency) FILTER (WHERE is_paid) <= 1
+                THEN COALESCE(sum(amount) FILTER (WHERE is_paid), 0)
+        END AS revenue_cents,
         COALESCE(sum(cardinality(tickets)), 0) AS tickets
     FROM ordered
 ),
@@ -159,10 +173,10 @@ expected AS (
     CROSS JOIN (VALUES ('1h'), ('24h')) AS time_window (name)
     CROSS JOIN LATERAL (
         VALUES
-        ('total_attempts', events.created + events.failed),
+        ('total_attempts', events.created + events.failed_attempts),
         ('succeeded', events.created),
         ('race_conditions', events.conflicts),
-        ('system_errors', events.failed - events.conflicts),
+        ('system_errors', events.failed_attempts - events.conflicts),
         ('success_rate_pct', events.success_rate_pct),
         ('raw_success_rate_pct', events.raw_success_rate_pct)
     ) AS figure (name, value)
@@ -312,7 +326,9 @@ shown AS (
 ),
 
 buyers_say AS (
-    SELECT metric, of_what, value FROM told WHERE metric <> 'error messages'
+    SELECT metric, of_what, value
+    FROM told
+    WHERE metric NOT IN ('error messages', 'attempts to reserve refused')
     UNION ALL
     SELECT 'reservations', status, count(*) FROM hold GROUP BY status
     UNION ALL

@@ -54,7 +54,8 @@ class Status:
         firing = [alert["alert_name"] for alert in self.views.get("alerts", []) if alert["firing"]]
         unwell = dashboards.unwell(self.views.get("health", []))
         quiet = "none, but see health" if unwell else "no alert"
-        facts = self.facts | {"firing": ", ".join(firing) or quiet, "health": unwell or "OK"}
+        well = "OK" if "health" in self.views else "not known"
+        facts = self.facts | {"firing": ", ".join(firing) or quiet, "health": unwell or well}
         parts: list[RenderableType] = [Text(f"{name:<10} {fact}") for name, fact in facts.items()]
         if self.missing_views:
             parts.append(

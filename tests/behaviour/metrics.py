@@ -183,7 +183,9 @@ METRICS = {
         f"""{COUNTED}
         SELECT created AS reservations_last_hour,
             (SELECT COALESCE(sum(seat_count), 0)::bigint FROM tickets) AS tickets_sold_today,
-            (SELECT COALESCE(sum(amount_in_cents), 0)::bigint FROM paid) AS revenue_today_cents
+            (SELECT CASE WHEN count(DISTINCT currency) FILTER (WHERE amount_in_cents > 0) <= 1
+                    THEN COALESCE(sum(amount_in_cents), 0)::bigint END
+                FROM paid) AS revenue_today_cents
         FROM counted WHERE time_window = '1h'""",
     ),
     "revenue_today": Metric(
@@ -194,7 +196,10 @@ METRICS = {
                 FROM paid WHERE paid.currency = known.currency) AS revenue_cents,
             (SELECT count(*) FROM paid WHERE paid.currency = known.currency) AS orders_paid,
             (SELECT COALESCE(sum(seat_count), 0)::bigint
-                FROM tickets WHERE tickets.currency = known.currency) AS tickets_sold
+                FROM tickets WHERE tickets.currency = known.currency) AS tickets_sold,
+            (SELECT COALESCE(sum(amount_in_cents), 0)
+                FROM paid WHERE paid.currency = known.currency)::float8
+                / CASE currency WHEN 'JPY' THEN 1 ELSE 100 END AS revenue
         FROM (
             SELECT currency FROM shows UNION SELECT currency FROM paid
             UNION SELECT currency FROM tickets

@@ -56,6 +56,8 @@ OTHERS = {
     "connection_pool",
     "health",
     "invariant_violations",
+    "lock_waits",
+    "refunds_due",
 }
 
 STAGES = 2

@@ -87,7 +87,9 @@ def people(connection: Connection) -> dict[str, str]:
     }
     hold = hall.hold(0, 1, session="sess_77e1", **told)
     order = hall.order(hold, "sess_77e1", **keys)
-    hall.fail(order, event="evt_first", message="card declined")
+    hall.fail(order, event="evt_first", message="declined for Anna Arkadyevna, card 4242")
+    unpaid = hall.order(hall.hold(4, session="sess_77e5", **told), "sess_77e5")
+    hall.fail(unpaid, event="evt_third", message="declined for Anna Arkadyevna, card 4242")
     ticket_id = hall.pay(order, event="evt_second").ticket_ids[0]
     ticket_code = value(connection, "SELECT ticket_code FROM tickets WHERE id = %s", ticket_id)
     assert not hall.reserve(0, session="sess_77e2", **told).success
@@ -100,6 +102,7 @@ def people(connection: Connection) -> dict[str, str]:
         "p_payment_intent_id": keys["p_payment_intent_id"],
         "session": "sess_77e",
         "event": "evt_second",
+        "words of the provider": "Anna Arkadyevna",
         "token": hold.reservation_token,
         "live token": live.reservation_token,
         "second half of the token": live.reservation_token[32:],

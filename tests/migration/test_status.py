@@ -48,7 +48,8 @@ def in_json(ticketdb: Program, dsn: str) -> Report:
 def views_of(report: Report) -> dict[str, list[dict[str, Any]]]:
     of_dashboards = (report["dashboards"][title].items() for title in TITLES)
     return {name: rows for views in of_dashboards for name, rows in views} | {
-        "alerts": report["alerts"]
+        "health": report["health"],
+        "alerts": report["alerts"],
     }
 
 
@@ -87,9 +88,14 @@ def test_json_has_every_row_of_the_views_of_the_dashboards(
 
     def steady(rows: list[dict[str, Any]]) -> list[str]:
         kept = (
-            {name: value for name, value in row.items() if not moving.search(name)}
+            {
+                name: value
+                for name, value in row.items()
+                if not moving.search(name) and not (name == "value" and "check_name" in row)
+            }
             for row in rows
-            if row.get("alert_name") not in ("cleanup_job_failed", "cleanup_job_silent")
+            if row.get("alert_name")
+            not in ("cleanup_job_failed", "cleanup_job_silent", "rollup_late")
         )
         return sorted(map(json.dumps, kept))
 
@@ -106,10 +112,12 @@ def test_people_see_the_three_dashboards_and_then_the_alerts(
     done = ticketdb("status", "--dsn", database.dsn)
     assert (done.returncode, done.stderr) == (0, "")
     assert re.search(rf"^revision +{HEAD}\nhead +{HEAD}$", done.stdout, re.MULTILINE)
-    places = [done.stdout.index(f"\n{title}\n") for title in (*TITLES, "Alerts")]
+    places = [done.stdout.index(f"\n{title}\n") for title in (*TITLES, "Health", "Alerts")]
     assert places == sorted(places)
     assert ONE_HOLD.search(done.stdout)
-    assert all(f"{view} " in done.stdout for view in dashboards.VIEWS if view != "alerts")
+    assert all(
+        f"{view} " in done.stdout for view in dashboards.VIEWS if view not in ("health", "alerts")
+    )
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
@@ -142,7 +150,7 @@ def test_firing_alerts_come_first_with_their_severity_and_what_to_do(
         ("quiet", "constraint_violation", "critical"),
     ]
     assert {state for state, *_ in states[2:]} == {"quiet"}
-    assert len(states) == 14
+    assert len(states) == len(in_json(ticketdb, database.dsn)["alerts"])
     assert re.search(
         r"^warning cleanup_job_silent: .+ Wake the stage manager\. See .+\.md$", noisy, re.M
     )
@@ -151,6 +159,30 @@ def test_firing_alerts_come_first_with_their_severity_and_what_to_do(
     assert "FIRING" not in quiet
     assert "stage manager" not in quiet
     assert re.search(r"^firing +no alert$", quiet, re.MULTILINE)
+    assert re.search(r"^health +OK$", quiet, re.MULTILINE)
+
+
+def test_no_alert_is_never_all_that_is_said_while_health_is_critical(
+    ticketdb: Program, database: Database, connect: Connect
+) -> None:
+    ticketdb("cleanup", "--dsn", database.dsn)
+    session = connect()
+    session.execute("UPDATE public.invariant_checks SET violations = 3")
+    said = ticketdb("status", "--dsn", database.dsn, COLUMNS="200").stdout
+    assert re.search(r"^firing +none, but see health$", said, re.MULTILINE)
+    assert re.search(r"^health +CRITICAL: invariants$", said, re.MULTILINE)
+    assert re.search(r"^CRITICAL +invariants +\w+ is broken", said, re.MULTILINE)
+    (worst, *_) = sorted(
+        in_json(ticketdb, database.dsn)["health"], key=lambda check: -check["severity"]
+    )
+    assert (worst["check_name"], worst["status"], worst["value"]) == ("invariants", "CRITICAL", 3)
+
+
+def test_what_has_never_happened_is_said_to_be_never(ticketdb: Program, database: Database) -> None:
+    said = ticketdb("status", "--dsn", database.dsn, COLUMNS="200").stdout
+    assert re.search(r"^last cleanup age s +never\b", said, re.MULTILINE)
+    assert re.search(r"^FIRING +cleanup_job_failed +critical +never +900", said, re.MULTILINE)
+    assert "1,7" not in said
 
 
 def test_everything_is_read_in_one_snapshot(
@@ -199,7 +231,7 @@ def test_before_apply_it_says_what_to_do(ticketdb: Program, empty_database: Data
     assert (done.returncode, done.stderr) == (0, "")
     assert re.search(rf"^revision +base\nhead +{HEAD}$", done.stdout, re.MULTILINE)
     assert re.search(
-        r"not there yet: realtime_dashboard, .* run `ticketdb\s+apply`", done.stdout, re.S
+        r"not there yet: realtime_dashboard, .* run\s+`ticketdb\s+apply`", done.stdout, re.S
     )
     assert not any(title in done.stdout for title in TITLES)
     assert in_json(ticketdb, empty_database.dsn)["missing_views"] == list(dashboards.VIEWS)
