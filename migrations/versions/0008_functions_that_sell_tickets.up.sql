@@ -231,7 +231,7 @@ $body$;
 COMMENT ON FUNCTION {{ schema }}.remember_payment_intent(uuid, uuid, text, text) IS
 'Keeps a payment that an order has named in payment_intents. Internal.';
 
--- object: functions/create_ticket_order.sql sha256=437f981996e0b175cf1aa0647f12ad1c648fb5f2d32a98e8795ab834040b4024
+-- object: functions/create_ticket_order.sql sha256=93321be8a980daa441b80e026898c76d9cae8c81754a2dde7822bf62f98ae112
 -- Turns a hold into an order to be paid. A reservation has one order at a time: asking again
 -- returns it. Locks the hold and changes it, so that whoever decides on it at the same moment
 -- waits, or, at REPEATABLE READ, fails and looks again.
@@ -274,6 +274,7 @@ DECLARE
     v_reservation_id uuid;
     v_is_new_key boolean;
     v_losses integer := 0;
+    v_constraint text;
     v_has_waited boolean := false;
     v_detail jsonb := '{}'::jsonb;
 BEGIN
@@ -335,7 +336,8 @@ BEGIN
                 WHERE
                     pending.reservation_id = v_hold.id
                     AND pending.show_id = v_hold.show_id
-                    AND pending.status = 'pending';
+                    -- Said so that the index of all pending ones does not apply.
+                    AND COALESCE(pending.status, '') = 'pending';
             END IF;
 
             IF v_order.id IS NULL THEN
@@ -427,7 +429,12 @@ BEGIN
                     v_losses := v_losses + 1;
                     CONTINUE WHEN v_losses = 1;
                 END IF;
-                error_code := 'INTERNAL_ERROR';
+                GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME;
+                error_code := CASE v_constraint
+                    -- A key that was written by hand.
+                    WHEN 'ticket_orders_idempotency_key_show_id_key' THEN 'IDEMPOTENCY_KEY_REUSED'
+                    ELSE 'INTERNAL_ERROR'
+                END;
                 v_detail := jsonb_build_object('sqlstate', SQLSTATE, 'detail', SQLERRM);
                 EXIT;
         END;
@@ -989,7 +996,7 @@ COMMENT ON FUNCTION {{ schema }}.fail_payment(uuid, uuid, text, text, text) IS
 GRANT EXECUTE ON FUNCTION {{ schema }}.fail_payment(uuid, uuid, text, text, text) TO {{ app_role }};
 {% endif %}
 
--- object: functions/refund_order.sql sha256=e8511c7e52232e7c2003a1eaa9239169042f398434c385de37033fc45e1f9d1d
+-- object: functions/refund_order.sql sha256=d77dd46ec314461173d9f55dca80b91c01fed018251077910a9745e433d765ec
 -- Records that the money was given back. Seats that were sold can be sold again.
 CREATE OR REPLACE FUNCTION {{ schema }}.refund_order(p_show_id uuid, p_order_id uuid)
 RETURNS TABLE (
@@ -1036,15 +1043,17 @@ BEGIN
             END;
             EXIT WHEN error_code IS NOT NULL;
 
+            -- An order that is refund_due has no tickets: its seats are somebody else's by now, and
+            -- nothing below finds a row.
             PERFORM
             FROM {{ schema }}.show_seats AS seat
             WHERE
-                seat.show_id = p_show_id
+                v_order.status = 'paid'
+                AND seat.show_id = p_show_id
                 AND seat.id = ANY(v_order.seat_ids)
             ORDER BY seat.id
             FOR UPDATE;
 
-            -- An order that is refund_due has no tickets, so nothing below finds a row.
             WITH returned AS (
                 UPDATE {{ schema }}.tickets
                 SET status = 'refunded'

@@ -454,7 +454,7 @@ COMMENT ON FUNCTION {{ schema }}.cleanup_expired_seat_reservations(integer) IS
 'locked, a hold or a seat, and what cannot be ended, with a warning. Returns how many holds and '
 'seats, and which holds.';
 
--- object: functions/run_reservation_cleanup.sql sha256=bdd1d7e229c19b020671566fad219cb399947094ceee70f7ab38333cacbf6f1b
+-- object: functions/run_reservation_cleanup.sql sha256=9195e1c7f4a09ee2304718d1475c69b6373cf8dc1fbd10499bb76934f392ae74
 -- The job. Ends a few holds, commits, and goes on: each commit waits for the disk, which leaves the
 -- processor to buyers, and nobody waits long for a hold that is being ended. It commits, so it can
 -- have neither a SET clause nor SECURITY DEFINER: each transaction begins with the path instead.
@@ -495,7 +495,8 @@ BEGIN
     orders_cancelled := 0;
 
     -- One run at a time. Locked by each transaction of the run rather than by the session: it can
-    -- never be left behind.
+    -- never be left behind. A restore without data comes without the row.
+    INSERT INTO {{ schema }}.reservation_cleanup_lock DEFAULT VALUES ON CONFLICT DO NOTHING;
     PERFORM FROM {{ schema }}.reservation_cleanup_lock AS baton FOR UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
         status := 'skipped';

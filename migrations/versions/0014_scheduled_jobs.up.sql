@@ -114,13 +114,15 @@ COMMENT ON FUNCTION {{ schema }}.purge_history() IS
 'past personal_data_retention_days. Leaves what somebody has locked for the next time, with a '
 'warning. Returns what was removed or emptied, and how many rows.';
 
--- object: functions/scheduled_jobs.sql sha256=71baddb9bc49080e2aedcd1157c6c83413b72618e0da174f6123e7756ff964b5
+-- object: functions/scheduled_jobs.sql sha256=6b5e41e8804c369e0fdd76b40e4c4101d76011ebdb99c931e7149cc9a477ab90
 -- The jobs, once: for scheduling them, unscheduling them, and seeing that they are there.
 CREATE OR REPLACE FUNCTION {{ schema }}.scheduled_jobs()
 RETURNS TABLE (job_name text, schedule text, command text, routine text)
 LANGUAGE sql
 IMMUTABLE
 SET search_path = pg_catalog, pg_temp
+-- Commands are compared: they are written the same whoever asks.
+SET quote_all_identifiers = off
 ROWS 5
 AS $body$
 VALUES

@@ -1567,6 +1567,7 @@ DECLARE
     v_reservation_id uuid;
     v_is_new_key boolean;
     v_losses integer := 0;
+    v_constraint text;
     v_has_waited boolean := false;
     v_detail jsonb := '{}'::jsonb;
 BEGIN
@@ -1628,7 +1629,8 @@ BEGIN
                 WHERE
                     pending.reservation_id = v_hold.id
                     AND pending.show_id = v_hold.show_id
-                    AND pending.status = 'pending';
+                    -- Said so that the index of all pending ones does not apply.
+                    AND COALESCE(pending.status, '') = 'pending';
             END IF;
 
             IF v_order.id IS NULL THEN
@@ -1720,7 +1722,12 @@ BEGIN
                     v_losses := v_losses + 1;
                     CONTINUE WHEN v_losses = 1;
                 END IF;
-                error_code := 'INTERNAL_ERROR';
+                GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME;
+                error_code := CASE v_constraint
+                    -- A key that was written by hand.
+                    WHEN 'ticket_orders_idempotency_key_show_id_key' THEN 'IDEMPOTENCY_KEY_REUSED'
+                    ELSE 'INTERNAL_ERROR'
+                END;
                 v_detail := jsonb_build_object('sqlstate', SQLSTATE, 'detail', SQLERRM);
                 EXIT;
         END;
@@ -4982,15 +4989,17 @@ BEGIN
             END;
             EXIT WHEN error_code IS NOT NULL;
 
+            -- An order that is refund_due has no tickets: its seats are somebody else's by now, and
+            -- nothing below finds a row.
             PERFORM
             FROM "public".show_seats AS seat
             WHERE
-                seat.show_id = p_show_id
+                v_order.status = 'paid'
+                AND seat.show_id = p_show_id
                 AND seat.id = ANY(v_order.seat_ids)
             ORDER BY seat.id
             FOR UPDATE;
 
-            -- An order that is refund_due has no tickets, so nothing below finds a row.
             WITH returned AS (
                 UPDATE "public".tickets
                 SET status = 'refunded'
@@ -6238,7 +6247,8 @@ BEGIN
     orders_cancelled := 0;
 
     -- One run at a time. Locked by each transaction of the run rather than by the session: it can
-    -- never be left behind.
+    -- never be left behind. A restore without data comes without the row.
+    INSERT INTO "public".reservation_cleanup_lock DEFAULT VALUES ON CONFLICT DO NOTHING;
     PERFORM FROM "public".reservation_cleanup_lock AS baton FOR UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
         status := 'skipped';
@@ -6521,6 +6531,7 @@ COMMENT ON FUNCTION public.schedule_jobs() IS 'Schedules the jobs of scheduled_j
 CREATE FUNCTION public.scheduled_jobs() RETURNS TABLE(job_name text, schedule text, command text, routine text)
     LANGUAGE sql IMMUTABLE ROWS 5
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET quote_all_identifiers TO 'off'
     AS $$
 VALUES
 (
