@@ -16,6 +16,8 @@ LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+-- Its estimates are guesses: to compile takes longer than to run.
+SET jit = off
 SET enable_seqscan = off
 AS $body$
 DECLARE

@@ -12,6 +12,8 @@ LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+-- Its estimates are guesses: to compile takes longer than to run.
+SET jit = off
 AS $body$
 BEGIN
     SELECT

@@ -24,6 +24,8 @@ LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+-- Its estimates are guesses: to compile takes longer than to run.
+SET jit = off
 SET plan_cache_mode = 'force_custom_plan'
 SET enable_seqscan = off
 SET enable_nestloop = off
