@@ -772,7 +772,7 @@ COMMENT ON FUNCTION {{ schema }}.cron_cleanup_runs(integer, timestamptz) IS
 'ended at or after p_since; NULL for no bound. seen_at is the latest at which it can have begun. '
 'Internal.';
 
--- object: functions/reservation_cleanup_job_runs.sql sha256=384553d3cee6ad26bb3e8461cc5f93b4e11a2dc7f93d1dd0204f41d45f423edd
+-- object: functions/reservation_cleanup_job_runs.sql sha256=1878ebdf2bdb38e1d94184bcf99c27df696f64ac86a50f45a5567d7837c14b78
 -- For the view of nearly the same name, and for the totals. pg_cron shows each role only its own
 -- rows, and its schema must stay closed to those who monitor, since cron.schedule is for everybody
 -- there: so this runs as the owner of the job.
@@ -799,6 +799,8 @@ LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+-- Its estimates are guesses: to compile takes longer than to run.
+SET jit = off
 SET plan_cache_mode = 'force_custom_plan'
 SET enable_seqscan = off
 SET enable_nestloop = off
@@ -963,7 +965,7 @@ GRANT EXECUTE ON FUNCTION {{ schema }}.reservation_cleanup_job_runs(integer, tim
 TO {{ monitor_role }};
 {% endif %}
 
--- object: functions/cleanup_run_totals.sql sha256=ecb87ae16820469e86fa5557628122f5671c0c05cb07d84c46a979ae960c99d5
+-- object: functions/cleanup_run_totals.sql sha256=a4f1e0914128d5d9561ce3d79737bf264dbc38e9fe192343eade4532d21b4c47
 -- For cleanup_job_health and the alerts. Of a window, and not of so many runs: those that are
 -- skipped or queued behind a long one would push it out of sight.
 CREATE OR REPLACE FUNCTION {{ schema }}.cleanup_run_totals(
@@ -978,6 +980,8 @@ LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+-- Its estimates are guesses: to compile takes longer than to run.
+SET jit = off
 AS $body$
 BEGIN
     SELECT

@@ -84,7 +84,7 @@ COMMENT ON FUNCTION {{ schema }}.overdue_hold_totals() IS
 GRANT EXECUTE ON FUNCTION {{ schema }}.overdue_hold_totals() TO {{ monitor_role }};
 {% endif %}
 
--- object: functions/cleanup_job_state.sql sha256=9dd569bb4502a9bf4d22635278f3176549e613caae67763499eae4d06eb2d4cb
+-- object: functions/cleanup_job_state.sql sha256=719c5227d2001fd41b73091394f094da33da5c12aabe4674e8bf4110cd36cc1a
 -- For cleanup_job_health. What never happened is NULL, and has_run says so.
 CREATE OR REPLACE FUNCTION {{ schema }}.cleanup_job_state(
     OUT scheduler text,
@@ -103,6 +103,8 @@ LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+-- Its estimates are guesses: to compile takes longer than to run.
+SET jit = off
 SET enable_seqscan = off
 AS $body$
 DECLARE

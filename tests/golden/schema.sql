@@ -668,6 +668,7 @@ COMMENT ON FUNCTION public.cleanup_job_problem() IS 'Why the cleanup does not ru
 CREATE FUNCTION public.cleanup_job_state(OUT scheduler text, OUT last_run_age_seconds double precision, OUT last_run_duration_seconds double precision, OUT last_run_failed boolean, OUT failed_runs_24h bigint, OUT runs_24h bigint, OUT is_scheduled boolean, OUT scheduler_alive boolean, OUT has_run boolean, OUT skipped_runs_24h bigint, OUT longest_run_seconds double precision) RETURNS record
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     AS $_$
 DECLARE
@@ -784,6 +785,7 @@ COMMENT ON FUNCTION public.cleanup_job_state(OUT scheduler text, OUT last_run_ag
 CREATE FUNCTION public.cleanup_run_totals(p_since timestamp with time zone, OUT runs bigint, OUT failed_runs bigint, OUT skipped_runs bigint, OUT longest_run_seconds double precision, OUT last_start_time timestamp with time zone) RETURNS record
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     AS $$
 BEGIN
     SELECT
@@ -5336,6 +5338,7 @@ COMMENT ON FUNCTION public.remember_payment_intent(p_show_id uuid, p_order_id uu
 CREATE FUNCTION public.reservation_cleanup_job_runs(p_limit integer DEFAULT 10, p_since timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS TABLE(jobname text, schedule text, active boolean, command text, status text, return_message text, start_time timestamp with time zone, end_time timestamp with time zone, scheduler text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 20
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET plan_cache_mode TO 'force_custom_plan'
     SET enable_seqscan TO 'off'
     SET enable_nestloop TO 'off'
