@@ -218,7 +218,12 @@ def changes(
 
     def up(variables: Variables, source: Tree | None = None) -> None:
         migrate.apply(
-            dsn, variables, lock_timeout=LOCK_TIMEOUT_SECONDS, progress=on_step, tree=source
+            dsn,
+            variables,
+            lock_timeout=LOCK_TIMEOUT_SECONDS,
+            progress=on_step,
+            tree=source,
+            beside=variables == ASIDE,
         )
 
     def down(variables: Variables, to: str, source: Tree | None = None) -> None:
