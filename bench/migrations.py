@@ -19,7 +19,7 @@ from bench.harness import BASE, EMPTY, Bench, Connection, Ratio, alternate
 from bench.holds import OURS, SPREAD
 from bench.report import Fact, Result, Row
 from ticketdb import migrate
-from ticketdb.config import Variables
+from ticketdb.config import JOBS, Variables, parse_variables
 from ticketdb.migrate import OUTSIDE
 from ticketdb.resources import Tree, shipped_tree
 from ticketdb.revision import parse_sections, read_chain
@@ -37,7 +37,14 @@ CALLED = {
         *("create_ticket_order", "confirm_payment", "fail_payment", "refund_order"),
     )
 }
-ASIDE = Variables(schema="bench_aside", monitoring_schema="bench_dials", manage_roles=False)
+ASIDE = parse_variables(
+    {
+        "variables": {"schema": "bench_aside", "monitoring_schema": "bench_dials"}
+        | {"manage_roles": False}
+        | {name: f"bench-aside {name}" for name in JOBS}
+    },
+    __name__,
+)
 
 
 def installs(bench: Bench) -> Iterator[Result]:

@@ -45,8 +45,8 @@ PERSONAL = {
         "ip_address",
     },
     "seat_reservation_audit_log": {"session_id", "user_agent", "ip_address", "metadata"},
-    "ticket_order_audit_log": {"session_id", "metadata"},
-    "ticket_orders": {"idempotency_key", "payment_intent_id"},
+    "ticket_order_audit_log": {"session_id", "metadata", "error_message"},
+    "ticket_orders": {"idempotency_key", "payment_intent_id", "error_message"},
     "tickets": {"ticket_code"},
     "payment_events": {"event_id", "ticket_ids"},
     "refunds": {"payment_event_id", "ticket_ids"},
@@ -65,7 +65,7 @@ NUMBERS = {
         "created_at",
     },
     "ticket_order_audit_log": {"order_id", "old_status", "new_status", "amount_in_cents"},
-    "ticket_orders": {"status", "total_amount_in_cents", "currency", "error_message", "created_at"},
+    "ticket_orders": {"status", "total_amount_in_cents", "currency", "created_at"},
     "tickets": {"price_in_cents", "status", "created_at"},
     "show_seats": {"status", "reserved_until"},
     "reservation_seats": {"reservation_id", "released_at"},
@@ -289,10 +289,12 @@ def test_every_column_is_either_personal_or_may_be_read_by_dashboards(
         [quoted(NAMES.schema), NAMES.dashboard_role],
     ).fetchall()
     assert len(readable) > 50
+    personal = set().union(*PERSONAL.values()) | {"variables", "applied_by"}
     suspicious = {
         (row.table, row.column)
         for row in readable
-        if row.column in set().union(*PERSONAL.values()) | {"variables", "applied_by"}
+        # A name that is personal somewhere is so everywhere, unless it is a number's by contract.
+        if row.column in personal - NUMBERS.get(row.table, set())
         or row.table.startswith("ticketdb_")
         or "_p20" in row.table
         or row.table.endswith("_default")

@@ -21,7 +21,7 @@ import ticketdb_demo
 from tests.behaviour.racing import await_true
 from tests.behaviour.test_private_cluster import is_running
 from tests.conftest import Connect, Database
-from ticketdb.config import Variables
+from ticketdb.config import JOBS, Variables, parse_variables
 from ticketdb.migrate import apply, revert
 from ticketdb.resources import shipped_tree
 from ticketdb.revision import read_chain
@@ -174,12 +174,14 @@ def test_buyers_do_not_notice_that_revisions_come_and_go(
     """What they call stays: up to there, revisions come and go in schemas beside theirs."""
     over = threading.Event()
     monkeypatch.setattr(Sale, "seconds_left", property(lambda _: 0.0 if over.is_set() else 60.0))
-    beside = Variables(schema="beside", monitoring_schema="dials_beside", manage_roles=False)
+    names = {"schema": "beside", "monitoring_schema": "dials_beside", "manage_roles": False}
+    names |= {name: f"beside {name}" for name in JOBS}
+    beside = parse_variables({"variables": names}, __name__)
     chain = read_chain(shipped_tree())
     needed = max(r.revision for r in chain if "functions/roll_up_metrics.sql" in r.up)
 
     def up(variables: Variables) -> list[str]:
-        result = apply(database.dsn, variables, lock_timeout=0.2)
+        result = apply(database.dsn, variables, lock_timeout=0.2, beside=variables == beside)
         return [step.revision for step in result.applied]
 
     def down(variables: Variables, to: str) -> list[str]:
