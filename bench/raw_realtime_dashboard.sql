@@ -1,4 +1,4 @@
--- the guide's real-time query, without cron.job
+-- the guide's real-time query, without cron.job, and without a sum of several currencies
 SELECT
     (
         SELECT COUNT(*)
@@ -16,7 +16,7 @@ SELECT
         WHERE created_at > CURRENT_DATE
     ) AS tickets_sold_today,
     (
-        SELECT ROUND(SUM(total_amount_in_cents) / 100.0, 2)
+        SELECT CASE WHEN MIN(currency) = MAX(currency) THEN ROUND(SUM(total_amount_in_cents) / 100.0, 2) END
         FROM ticket_orders
         WHERE status = 'paid' AND created_at > CURRENT_DATE
     ) AS revenue_today

@@ -64,10 +64,21 @@ BEGIN
     END IF;
 
     IF v_last.status = 'failed' THEN
-        RETURN CASE
-            WHEN v_last.start_time IS NULL THEN 'the last run could not be begun: '
-            ELSE 'the last run failed: '
-        END || left(split_part(v_last.return_message, chr(10), 1), 200);
+        RETURN concat_ws(
+            ': ',
+            CASE
+                WHEN v_last.start_time IS NULL THEN 'the last run could not be begun'
+                ELSE 'the last run failed'
+            END,
+            -- Numbers and ids are other ones with every run, and say nothing here.
+            left(
+                regexp_replace(
+                    split_part(v_last.return_message, chr(10), 1),
+                    '[[:alnum:]_-]*[0-9][[:alnum:]_-]*', '#', 'g'
+                ),
+                200
+            )
+        );
     END IF;
     RETURN NULL;
 END;

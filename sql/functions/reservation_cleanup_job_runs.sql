@@ -136,11 +136,15 @@ BEGIN
             COALESCE(
                 CASE WHEN known.status = 'failed' THEN known.return_message END,
                 known.error_message,
-                format(
-                    '%s reservations expired, %s seats released',
-                    known.reservations_expired,
-                    known.seats_released
-                )
+                -- What it did is no reason why it failed.
+                CASE
+                    WHEN known.status <> 'failed'
+                        THEN format(
+                            '%s reservations expired, %s seats released',
+                            known.reservations_expired,
+                            known.seats_released
+                        )
+                END
             ) AS return_message,
             known.started_at AS start_time,
             known.finished_at AS end_time,

@@ -26,7 +26,7 @@ COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.status IS
 'running, succeeded, failed, or skipped: another run was at work; pg_cron also knows starting, '
 'connecting and sending.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.return_message IS
-'What it did, or why it failed.';
+'What it did, or why it failed; NULL where it failed without a word.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.start_time IS
 'When it began; NULL while pg_cron has not started it, or where it could not.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.end_time IS

@@ -179,7 +179,6 @@ class Refunds:
 
     count: int = 1
     hours_ago: float = 1
-    reason: str = "late_payment"
     currency: str = "EUR"
     amount: int = 1000
 
@@ -205,14 +204,23 @@ class Refunds:
                         %(currency)s, %(at)s, %(at)s
                     FROM hold
                     RETURNING id, show_id
+                ),
+                payment AS (
+                    INSERT INTO payment_events (provider, event_id, show_id, order_id, kind,
+                        amount_in_cents, success, order_status, ticket_ids, created_at)
+                    SELECT 'stripe', 'evt_' || id, show_id, id, 'payment', %(amount)s, true,
+                        'refund_due', '{}', %(at)s
+                    FROM late
+                    RETURNING provider, event_id, show_id, order_id
                 )
-                INSERT INTO refunds
-                    (show_id, order_id, amount_in_cents, currency, reason, created_at)
-                SELECT show_id, id, %(amount)s, %(currency)s, %(reason)s, %(at)s FROM late
+                INSERT INTO refunds (show_id, order_id, amount_in_cents, currency, reason,
+                    payment_provider, payment_event_id, created_at)
+                SELECT show_id, order_id, %(amount)s, %(currency)s, 'late_payment', provider,
+                    event_id, %(at)s
+                FROM payment
                 """,
                 {
                     "at": now - timedelta(hours=self.hours_ago),
-                    "reason": self.reason,
                     "currency": self.currency,
                     "amount": self.amount,
                 },
@@ -221,14 +229,17 @@ class Refunds:
 
 @dataclass(frozen=True)
 class AllIsGivenBack:
-    """Every refund that is due is done."""
+    """Every refund that is due is done: with the order, or by hand where that is refunded not."""
 
     def write(self, connection: Connection, now: datetime) -> None:
+        answers = connection.execute(
+            "SELECT answer.* FROM ticket_orders AS late"
+            " CROSS JOIN LATERAL refund_order(late.show_id, late.id) AS answer"
+            " WHERE late.status = 'refund_due'"
+        ).fetchall()
+        assert all(answer.success for answer in answers), answers
         connection.execute(
             "UPDATE refunds SET status = 'done', done_at = %s WHERE status = 'due'", [now]
-        )
-        connection.execute(
-            "UPDATE ticket_orders SET status = 'refunded' WHERE status = 'refund_due'"
         )
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -212,6 +213,33 @@ def test_a_message_stays_the_same_while_its_number_grows(well: Connection) -> No
     assert len(seen) == 1
 
 
+def test_the_error_of_a_run_is_told_without_what_is_another_with_every_run(
+    well: Connection,
+) -> None:
+    seen = set()
+    for process, hold in ((4711, uuid4()), (12, uuid4())):
+        with well.transaction(force_rollback=True):
+            write(well, Run(seconds_ago=5, status="failed"))
+            well.execute(
+                "UPDATE reservation_cleanup_runs SET error_message = %s WHERE status = 'failed'",
+                [f"process {process} has hold {hold} locked{' indeed' * 100}\nCONTEXT: a line"],
+            )
+            seen.add(checks(well)["cleanup"].message)
+    (message,) = seen
+    assert "the last run failed: process # has hold # locked indeed" in message
+    assert "CONTEXT" not in message
+    assert len(message) < 300
+
+
+def test_a_run_that_failed_without_a_word_is_given_no_reason(well: Connection) -> None:
+    write(well, Run(seconds_ago=5, status="failed"))
+    said = value(well, "SELECT return_message FROM reservation_cleanup_job_status LIMIT 1")
+    assert said is None
+    assert checks(well)["cleanup"].message == (
+        "the last run failed; the last run, by external, failed"
+    )
+
+
 # rollup
 
 
@@ -298,6 +326,10 @@ def test_months_that_run_out_are_a_warning_a_month_before(well: Connection, log:
         "SELECT date_trunc('month', now(), 'UTC') + interval '2 months'"
         " <= now() + interval '31 days'",
     )
+    # That they have been due for long is found whenever the last one ends.
+    assert statuses(well) == {"alerts": "WARNING", "partitions": "WARNING"}
+    assert f"behind: partitions of {log}" in checks(well)["partitions"].message
+    well.execute("UPDATE alert_rules SET enabled = false WHERE alert_name = 'maintenance_behind'")
     assert statuses(well) == ({"partitions": "WARNING"} if ends_soon else {})
     drop_month(well, log, 1)
     assert statuses(well) == {"partitions": "WARNING"}

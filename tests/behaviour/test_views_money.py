@@ -83,8 +83,9 @@ def test_what_is_due_is_told_by_reason_and_currency(connection: Connection) -> N
         Refunds(2, hours_ago=3),
         Refunds(currency="JPY"),
         Refunds(currency="KWD"),
-        Refunds(reason="double_payment"),
     )
+    hall = make_hall(connection)
+    assert hall.pay(hall.sell(0), event="evt_again").error_code == "ORDER_NOT_PAYABLE"
     assert due(connection) == {
         ("late_payment", "EUR"): (2, 20.0),
         ("late_payment", "JPY"): (1, 1000.0),

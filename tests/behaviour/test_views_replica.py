@@ -35,8 +35,16 @@ DATABASE = "shop"
 OWN = {"connection_pool", "system_health"}
 
 
-# Columns that have grown by the time that the second server is asked.
+# Columns that have grown by the time that the second server is asked, and alerts whose value has.
 AGES = ("age_seconds", "overdue_seconds")
+AGEING = {
+    "cleanup_job_failed",
+    "cleanup_job_silent",
+    "maintenance_behind",
+    "overdue_holds",
+    "refunds_overdue",
+    "rollup_late",
+}
 
 
 @dataclass(frozen=True)
@@ -133,6 +141,11 @@ def catch_up(primary: Connection, replica: Connection) -> None:
     )
 
 
+def has_grown(view: str, row: Row) -> bool:
+    """Whether the value of this row of alerts or health is an age."""
+    return row.alert_name in AGEING if view == "alerts" else row.unit == "s"
+
+
 def told(connection: Connection) -> dict[str, list[Row]]:
     """What the views and the statistics say, but for what is another moment later: ages."""
     found = {}
@@ -142,15 +155,12 @@ def told(connection: Connection) -> dict[str, list[Row]]:
         assert rows, view
         if view in OWN:
             continue
-        passing = [n for n, name in enumerate(rows[0]._fields) if name.endswith(AGES)]
-        passing += [rows[0]._fields.index("message")] if view == "health" else []
-        ages = [rows[0]._fields.index("value")] if view == "alerts" else []
         found[view] = [
-            tuple(
-                field
-                for n, field in enumerate(row)
-                if n not in passing and not (n in ages and row[0].startswith("cleanup_job"))
-            )
+            {
+                name: field
+                for name, field in row._asdict().items()
+                if not name.endswith(AGES) and not (name == "value" and has_grown(view, row))
+            }
             for row in rows
             if row[0] != "connections"
         ]
