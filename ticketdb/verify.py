@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import psycopg
 from psycopg import IsolationLevel
 
 from ticketdb.catalog import (
@@ -93,22 +94,39 @@ def examine(connection: Connection, variables: Variables, tree: Tree) -> list[Ch
             checks.append(Check(name, tuple(map(str, found)), found))
         found_there = strangers(connection, variables)
         checks.append(Check("strangers", found_there.traps, warnings=found_there.creators))
-        wrong = query(
-            connection,
-            "verify.sql",
-            variables,
-            has_pg_cron=state.has_pg_cron and state.has_jobs,
-            sees_pg_cron=state.sees_pg_cron,
-            has_invariants=state.has_invariants,
-            has_rollups=state.has_rollups,
-        )
-        scheduler = "pg_cron" if state.has_pg_cron else "run by an external scheduler"
-        notes = {"jobs": scheduler}
-        return checks + [_check(name, wrong, notes.get(name, "")) for name in DATA_CHECKS]
+        facts = {
+            "has_pg_cron": state.has_pg_cron and state.has_jobs,
+            "sees_pg_cron": state.sees_pg_cron,
+            "has_invariants": state.has_invariants,
+            "has_rollups": state.has_rollups,
+        }
+        notes = {"jobs": "pg_cron" if state.has_pg_cron else "run by an external scheduler"}
+        for name in DATA_CHECKS:
+            details = _asked(connection, variables, name, facts)
+            checks.append(Check(name, details, note=notes.get(name, "")))
+        return checks
 
 
-def _check(name: str, wrong: list[tuple[str, str]], note: str = "") -> Check:
-    return Check(name, tuple(detail for check, detail in wrong if check == name), note=note)
+def _asked(
+    connection: Connection, variables: Variables, name: str, facts: dict[str, bool]
+) -> tuple[str, ...]:
+    """What a check of the data finds wrong; or that what it needs is not as it should be.
+
+    What is missing is told among the differences of the catalog, which were looked at before.
+    """
+    try:
+        with connection.transaction():
+            asked = {f"is_{check}": check == name for check in DATA_CHECKS}
+            rows = query(connection, "verify.sql", variables, **asked, **facts)
+    except psycopg.errors.InsufficientPrivilege:
+        raise
+    except (psycopg.ProgrammingError, psycopg.DataError) as error:
+        return (f"could not be checked: {error.diag.message_primary or error}",)
+    return tuple(detail for (detail,) in rows)
+
+
+def _check(name: str, wrong: list[tuple[str, str]]) -> Check:
+    return Check(name, tuple(detail for check, detail in wrong if check == name))
 
 
 def junit(checks: list[Check]) -> str:

@@ -1,37 +1,26 @@
--- What is wrong beyond the catalog, as (check, detail) rows: none when all is well.
-{% if has_rollups %}
+-- What is wrong beyond the catalog, as details: none when all is well. One check at a time, so that what it needs may
+-- be missing and the others still answer.
+{% if is_rollups and has_rollups %}
 SELECT
-    'rollups' AS "check",
     format('%I was restored from another server: run roll_up_metrics(), or new events may be missing', m.log) AS detail
 FROM {{ schema }}.metric_watermarks AS m
 WHERE {{ schema }}.is_restored_log(m.log)
-{% else %}
+{% elif is_rollups %}
 SELECT
-    'rollups' AS "check",
     'table metric_watermarks or function is_restored_log is missing' AS detail
-{% endif %}
-{% if has_invariants %}
-UNION ALL
+{% elif is_invariants and has_invariants %}
 SELECT
-    'invariants',
-    format('%s: %s violations', v.invariant, v.violations)
+    format('%s: %s violations', v.invariant, v.violations) AS detail
 FROM {{ monitoring_schema }}.invariant_violations AS v
 WHERE v.violations <> 0
-{% else %}
-UNION ALL
+{% elif is_invariants %}
 SELECT
-    'invariants',
-    'view invariant_violations is missing'
-{% endif %}
-{% if has_pg_cron and not sees_pg_cron %}
-UNION ALL
+    'view invariant_violations is missing' AS detail
+{% elif has_pg_cron and not sees_pg_cron %}
 SELECT
-    'jobs',
-    format('role %I may not look into schema cron', current_user)
+    format('role %I may not look into schema cron', current_user) AS detail
 {% elif has_pg_cron %}
-UNION ALL
 SELECT
-    'jobs',
     CASE
         WHEN j.jobid IS NULL THEN format('job %s is missing', w.job_name)
         WHEN count(*) OVER (PARTITION BY w.job_name) > 1
@@ -49,7 +38,7 @@ SELECT
                     )
             END
         )
-    END
+    END AS detail
 FROM {{ schema }}.scheduled_jobs() AS w
 LEFT JOIN cron.job AS j ON j.jobname = w.job_name AND j.database = current_database()
 -- Where pg_cron would run a new job. Its host is for superusers and the like to read: others see the port only.
@@ -68,7 +57,9 @@ WHERE
         false
     )
     OR (SELECT count(*) FROM cron.job AS o WHERE o.jobname = j.jobname AND o.database = j.database) > 1
+{% else %}
+SELECT
+    'never' AS detail
+WHERE false
 {% endif %}
-ORDER BY
-    1,
-    2
+ORDER BY 1

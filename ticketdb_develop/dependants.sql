@@ -1,5 +1,6 @@
 -- What hangs on the objects of each file, to any depth. Tables lead no further: what hangs on those
 -- is altered by hand. Parts of a table (`holds_data`) belong to the file of the table.
+-- `trigger_columns`: those that a trigger names, in UPDATE OF or WHEN. Their types are fixed while it is there.
 WITH RECURSIVE found AS (
     SELECT o.path AS needed, o.class_id, o.object_id, false AS by_row_type, true AS leads_on
     FROM pg_temp.owned AS o
@@ -30,6 +31,17 @@ placed AS (
         f.needed,
         f.by_row_type,
         pg_describe_object(f.class_id, f.object_id, 0) AS what,
+        ARRAY(
+            SELECT format('%I.%I.%I', n.nspname, k.relname, b.attname)
+            FROM pg_depend AS d
+            INNER JOIN pg_attribute AS b ON b.attrelid = d.refobjid AND b.attnum = d.refobjsubid
+            INNER JOIN pg_class AS k ON k.oid = b.attrelid
+            INNER JOIN pg_namespace AS n ON n.oid = k.relnamespace
+            WHERE
+                d.classid = 'pg_trigger'::regclass AND d.objid = t.oid
+                AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0
+            ORDER BY b.attnum
+        ) AS trigger_columns,
         own.path AS own_path,
         home.path AS home_path,
         r.oid IS NOT NULL AND r.relkind NOT IN ('v', 'm')
@@ -59,7 +71,7 @@ homed AS (
     FROM placed AS p
 )
 
-SELECT DISTINCT h.needed, h.path, h.what, h.holds_data, h.by_row_type
+SELECT DISTINCT h.needed, h.path, h.what, h.holds_data, h.by_row_type, h.trigger_columns
 FROM homed AS h
 WHERE h.path <> h.needed
 ORDER BY h.needed, h.what

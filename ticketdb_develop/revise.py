@@ -56,6 +56,8 @@ UNDOING: Mapping[Verb, Verb] = {
 PRIVILEGES = Section("privileges", "", "", "SELECT {{ schema }}.revoke_default_privileges();")
 # Statements whose whole effect is in the catalog.
 DEFINITION = re.compile(r"(?i)(create|comment|grant|revoke|alter|drop)\b")
+# The type of a column, in its definition.
+TYPE = re.compile(r"\d+ (.+?)(?: NOT NULL)? default ")
 COMMENT_ON = {"routine": "ROUTINE", "relation": "VIEW", "column": "COLUMN"}
 CONCURRENTLY = re.compile(r"(?i)\bconcurrently\b")
 # It becomes a comment of SQL, a docstring of Python, and part of a template.
@@ -76,9 +78,13 @@ class Replacing:
 
 @dataclass(frozen=True)
 class Trial:
-    """What an edit of an object comes to. `differences`: what it changes in the catalog."""
+    """What an edit of an object comes to. `differences`: what it changes in the catalog.
+
+    `retyped`: the columns of which it changes the type.
+    """
 
     differences: tuple[str, ...] = ()
+    retyped: frozenset[str] = frozenset()
     up: Replacing = Replacing()
     down: Replacing = Replacing()
 
@@ -384,7 +390,7 @@ def compare_catalogs(
             if not more:
                 break
             edits.verbs.update(dict.fromkeys(more, "replace"))
-            again = Trial((), Replacing(works=False), Replacing(works=False))
+            again = Trial(up=Replacing(works=False), down=Replacing(works=False))
             edits.trials.update(dict.fromkeys(more, again))
         with connect(built.dsn) as connection:
             arrange = arranging(connection, built)
@@ -431,13 +437,22 @@ def tried(
         before = made(basis, previous)
     after = made(basis, today)
     if before is None or after is None:
-        return Trial((), Replacing(None), Replacing(None))
-    lines = tuple(told(d, "sql/", "the chain") for d in differences(after, before))
+        return Trial(up=Replacing(None), down=Replacing(None))
+    different = differences(after, before)
+    lines = tuple(told(d, "sql/", "the chain") for d in different)
     if not lines and not does_more(database, "".join(previous), source):
         return None
     if holds_data:
-        return Trial(lines)
-    return Trial(lines, replacing(previous, today, after), replacing(today, previous, before))
+        return Trial(lines, frozenset(d.identity for d in different if changes_type(d)))
+    up, down = replacing(previous, today, after), replacing(today, previous, before)
+    return Trial(lines, up=up, down=down)
+
+
+def changes_type(difference: Difference) -> bool:
+    """Whether a column is there before and after, with another type."""
+    both = [TYPE.match(text or "") for text in (difference.wanted, difference.found)]
+    types = {found and found[1] for found in both}
+    return difference.kind == "column" and difference.change == "changed" and len(types) > 1
 
 
 def strip(left: Iterable[Difference]) -> str:
@@ -565,6 +580,9 @@ def dropped_first(here: Side, there: Side, edits: Edits) -> set[str]:
         must = works is False if verb == "replace" else here.drops.get(path) in created
         if verb in ("replace", "drop") and (must or (should and not here.holders(path))):
             first.add(path)
+        # PostgreSQL alters no type of a column that a trigger names.
+        retyped = edits.trials.get(path, Trial()).retyped
+        first |= {d.path for d in here.followers(path) if retyped & {*d.trigger_columns}}
     gone = {path for path, verb in edits.verbs.items() if verb == "drop"}
     while more := hanging(here, first, gone) - first:
         first |= more

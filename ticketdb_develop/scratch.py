@@ -75,6 +75,7 @@ class Dependant:
     """What hangs on the object of the file `needed`. `what` is PostgreSQL's description of it.
 
     What holds data cannot be dropped and made again. By its row type only: altering does not mind.
+    `trigger_columns`: if it is a trigger, those that it names; their types cannot be altered.
     """
 
     needed: str
@@ -82,6 +83,7 @@ class Dependant:
     what: str
     holds_data: bool
     by_row_type: bool
+    trigger_columns: list[str]
 
 
 @dataclass(frozen=True)
@@ -184,7 +186,11 @@ def observe(database: Scratch, templates: Mapping[str, Iterable[str]]) -> Observ
         connection.execute(OWNED, [paths, texts])
         cursor = connection.cursor(row_factory=class_row(Dependant))
         for dependant in cursor.execute((HERE / "dependants.sql").read_bytes()):
-            told = replace(dependant, what=told_as_template(dependant.what))
+            told = replace(
+                dependant,
+                what=told_as_template(dependant.what),
+                trigger_columns=[told_as_template(name) for name in dependant.trigger_columns],
+            )
             dependants[dependant.needed].append(told)
         makers = {path for (path,) in connection.execute("SELECT path FROM pg_temp.owned")}
         named = connection.execute(OWNED_NAMES).fetchall()

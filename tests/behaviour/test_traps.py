@@ -27,6 +27,9 @@ from ticketdb.cluster import Cluster
 from ticketdb.resources import PACKAGE
 from ticketdb.verify import verify
 
+# Its landlord is a role, of the whole server; and the traps are planted once.
+pytestmark = pytest.mark.xdist_group("traps")
+
 LANDLORD = "landlord_of_traps"
 
 # What a polymorphic or a text argument is tried as, so that the trap fits better than the original.

@@ -7,6 +7,8 @@ from tests.migration.workshop import (
     ANSWERS,
     DROP_TRIGGER,
     FUNCTION,
+    PLACES,
+    TABLE,
     TRIGGER,
     TRIGGER_FUNCTION,
     VIEW,
@@ -204,6 +206,63 @@ def test_a_trigger_that_may_be_made_again_is(workshop: Workshop) -> None:
         "privileges",
     ]
     assert sections(proven(workshop).up) == made_again
+
+
+@pytest.mark.parametrize(
+    "trigger",
+    [
+        TRIGGER.replace("BEFORE INSERT", "AFTER UPDATE OF price"),
+        TRIGGER.replace("BEFORE INSERT", "BEFORE INSERT OR UPDATE OF price"),
+        TRIGGER.replace("FOR EACH ROW", "FOR EACH ROW WHEN (NEW.price > 0)"),
+    ],
+    ids=["UPDATE OF", "several events", "WHEN"],
+)
+def test_a_trigger_that_names_a_column_makes_room_while_its_type_is_altered(
+    trigger: str, workshop: Workshop
+) -> None:
+    """As the logs of changes do. PostgreSQL would refuse the ALTER that people write."""
+    table = TABLE.replace(");", ", price integer);")
+    workshop.write("tables/places.sql", table)
+    workshop.write("functions/look.sql", TRIGGER_FUNCTION, "replaceable")
+    workshop.write("triggers/places_look.sql", trigger, "replaceable", DROP_TRIGGER)
+    workshop.settle()
+    workshop.edit("tables/places.sql", "price integer", "price numeric NOT NULL")
+    frozen = workshop.freeze()
+    assert frozen.changes == ["alter tables/places.sql", "recreate triggers/places_look.sql"]
+    revision = written(frozen)
+    for suffix, text, type_, null in (
+        (".up.sql", revision.up, "numeric", "SET"),
+        (".down.sql", revision.down, "integer", "DROP"),
+    ):
+        assert sections(text)[:3] == [
+            "drop: triggers/places_look.sql",
+            "alter: tables/places.sql",
+            "object: triggers/places_look.sql",
+        ]
+        alter = f"ALTER COLUMN price TYPE {type_}, ALTER COLUMN price {null} NOT NULL"
+        workshop.fill(revision, suffix, f"ALTER TABLE {PLACES} {alter};")
+    assert wrong(workshop) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("price integer", "price integer DEFAULT 1"),
+        ("price integer", "price integer NOT NULL"),
+        ("id integer", "id bigint"),
+        (");", ", note text);"),
+    ],
+)
+def test_a_trigger_stays_that_is_not_in_the_way(
+    before: str, after: str, workshop: Workshop
+) -> None:
+    workshop.write("tables/places.sql", TABLE.replace(");", ", price integer);"))
+    workshop.write("functions/look.sql", TRIGGER_FUNCTION, "replaceable")
+    trigger = TRIGGER.replace("BEFORE INSERT", "AFTER UPDATE OF price")
+    workshop.write("triggers/places_look.sql", trigger, "replaceable", DROP_TRIGGER)
+    workshop.settle()
+    workshop.edit("tables/places.sql", before, after)
+    assert workshop.freeze().changes == ["alter tables/places.sql"]
 
 
 def test_several_changes_at_once(workshop: Workshop) -> None:

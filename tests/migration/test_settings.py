@@ -173,6 +173,9 @@ def test_adopt_takes_it_for_what_it_is(database: Database) -> None:
 
 def test_plan_and_status_say_the_same(database: Database, ticketdb: Program) -> None:
     revert(database.dsn, NAMES, BEFORE)
+    with psycopg.connect(database.dsn, autocommit=True) as session:
+        # plan tells sizes as they are: they are to be the same twice, whatever vacuum is at.
+        session.execute("VACUUM ANALYZE public.ticketdb_migrations")
     plan = ("plan", "--json", "--dsn", database.dsn)
     before = json.loads(ticketdb(*plan).stdout)
     assert before["statements"]
@@ -182,7 +185,10 @@ def test_plan_and_status_say_the_same(database: Database, ticketdb: Program) -> 
         limits = [name for name in hostile_settings(database.cluster) if "timeout" in name]
         for limit in limits:
             session.execute(f'ALTER DATABASE "{database.name}" RESET {limit}'.encode())
-    assert json.loads(ticketdb(*plan).stdout) == before
+    after = json.loads(ticketdb(*plan).stdout)
+    for was, is_now in zip(before.pop("statements"), after.pop("statements"), strict=True):
+        assert is_now == was
+    assert after == before
     status = ticketdb("status", "--json", "--dsn", database.dsn)
     assert (status.returncode, json.loads(status.stdout)["revision"]) == (0, BEFORE)
 

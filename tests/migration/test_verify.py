@@ -18,8 +18,14 @@ from ticketdb.config import Variables
 from ticketdb.migrate import apply, revert
 from ticketdb.resources import shipped_tree
 from ticketdb.revision import read_chain
-from ticketdb.verify import examine, verify
+from ticketdb.verify import DATA_CHECKS, examine, verify
 
+# All that have files of their own.
+TABLES = {
+    f"{'monitoring' if '{{ monitoring_schema }}.' + file.stem in file.read_text() else 'public'}"
+    f".{file.stem}"
+    for file in (shipped_tree().sql / "tables").glob("*.sql")
+} | {"public.ticketdb_alembic_version"}
 CHAIN = read_chain(shipped_tree())
 
 
@@ -65,7 +71,7 @@ TAMPERING = [
     # columns
     ("ALTER TABLE shows ADD COLUMN x text", "columns", "column public.shows.x is not ours: '"),
     ("ALTER TABLE shows ALTER name DROP NOT NULL", "columns", "instead of '2 text NOT NULL"),
-    ("ALTER TABLE show_seats ALTER section TYPE varchar(9)", "columns", "character varying(9)"),
+    ("ALTER TABLE shows ALTER venue TYPE varchar(9)", "columns", "character varying(9)"),
     ("ALTER TABLE shows ALTER status SET DEFAULT 'x'", "columns", "'x'::text"),
     ("ALTER TABLE shows ALTER id DROP DEFAULT", "columns", "default public.uuid_v7()"),
     ("ALTER TABLE shows RENAME name TO title", "columns", "column public.shows.name is missing"),
@@ -362,6 +368,64 @@ def test_tampering_is_found_and_named(
     details = examined(session)
     session.rollback()
     assert any(told in detail for detail in details.get(check, ())), details
+
+
+@pytest.mark.parametrize("table", sorted(TABLES))
+def test_whatever_table_is_gone_is_told(table: str, session: psycopg.Connection) -> None:
+    """Also one that the checks themselves read: those say so, in one line, and others go on."""
+    session.rollback()
+    session.execute("SET LOCAL client_min_messages = error")
+    session.execute(f"DROP TABLE {table} CASCADE".encode())
+    if table == "public.ticketdb_alembic_version":  # then nothing is known about the database
+        assert examined(session).keys() == {"revision", "checksums"}
+    else:
+        told = examined(session)
+        assert any(
+            detail.startswith(f"relation {table} is missing")
+            for detail in told.get("schemas and tables", ())
+        ), told
+        assert all(len(told.get(check, ())) <= 1 for check in DATA_CHECKS)
+    session.rollback()
+
+
+@pytest.mark.parametrize(
+    ("damage", "check", "told"),
+    [
+        (
+            "DROP TABLE public.payment_events CASCADE",
+            "invariants",
+            'could not be checked: relation "public.payment_events" does not exist',
+        ),
+        (
+            "ALTER TABLE public.tickets RENAME COLUMN status TO x",
+            "invariants",
+            "could not be checked: column ticket.status does not exist",
+        ),
+        (
+            "DROP ROUTINE public.system_identifier() CASCADE",
+            "rollups",
+            "could not be checked: function public.system_identifier() does not exist",
+        ),
+        (
+            "ALTER TABLE public.metric_watermarks RENAME COLUMN log TO x",
+            "rollups",
+            "could not be checked: column m.log does not exist",
+        ),
+    ],
+)
+def test_a_check_whose_ground_is_gone_says_so_and_others_go_on(
+    damage: str, check: str, told: str, session: psycopg.Connection
+) -> None:
+    session.rollback()
+    session.execute("SET LOCAL client_min_messages = error")
+    session.execute(damage.encode())
+    names = [check.name for check in examine(session, Variables(), shipped_tree())]
+    found = examined(session)
+    session.rollback()
+    assert names[-3:] == DATA_CHECKS
+    assert found[check] == (told,)
+    assert found.keys() & set(DATA_CHECKS) == {check}
+    assert found.keys() - {check}  # what is gone is told, too
 
 
 @pytest.mark.parametrize("manage_roles", [True, False])
