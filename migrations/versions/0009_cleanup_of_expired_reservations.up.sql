@@ -772,7 +772,7 @@ COMMENT ON FUNCTION {{ schema }}.cron_cleanup_runs(integer, timestamptz) IS
 'ended at or after p_since; NULL for no bound. seen_at is the latest at which it can have begun. '
 'Internal.';
 
--- object: functions/reservation_cleanup_job_runs.sql sha256=1878ebdf2bdb38e1d94184bcf99c27df696f64ac86a50f45a5567d7837c14b78
+-- object: functions/reservation_cleanup_job_runs.sql sha256=e7a264ccd3d71372c99a72e57a4099262ec15237806a5864c5aead3b4714369f
 -- For the view of nearly the same name, and for the totals. pg_cron shows each role only its own
 -- rows, and its schema must stay closed to those who monitor, since cron.schedule is for everybody
 -- there: so this runs as the owner of the job.
@@ -911,11 +911,15 @@ BEGIN
             COALESCE(
                 CASE WHEN known.status = 'failed' THEN known.return_message END,
                 known.error_message,
-                format(
-                    '%s reservations expired, %s seats released',
-                    known.reservations_expired,
-                    known.seats_released
-                )
+                -- What it did is no reason why it failed.
+                CASE
+                    WHEN known.status <> 'failed'
+                        THEN format(
+                            '%s reservations expired, %s seats released',
+                            known.reservations_expired,
+                            known.seats_released
+                        )
+                END
             ) AS return_message,
             known.started_at AS start_time,
             known.finished_at AS end_time,
@@ -1015,7 +1019,7 @@ COMMENT ON FUNCTION {{ schema }}.cleanup_run_totals(timestamptz) IS
 GRANT EXECUTE ON FUNCTION {{ schema }}.cleanup_run_totals(timestamptz) TO {{ monitor_role }};
 {% endif %}
 
--- object: views/reservation_cleanup_job_status.sql sha256=5b59ed6b282d2ee4ece6e43af46302043060ea8c5b232ce04f8fbac3b3d3f1c0
+-- object: views/reservation_cleanup_job_status.sql sha256=662201d6222eba17b3dbfb1d09f14a68eeef4d00ce9e9f1260b8d2f9014e46a6
 -- The view that the guide asks for. The same columns with pg_cron and without.
 CREATE OR REPLACE VIEW {{ schema }}.reservation_cleanup_job_status AS
 SELECT
@@ -1044,7 +1048,7 @@ COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.status IS
 'running, succeeded, failed, or skipped: another run was at work; pg_cron also knows starting, '
 'connecting and sending.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.return_message IS
-'What it did, or why it failed.';
+'What it did, or why it failed; NULL where it failed without a word.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.start_time IS
 'When it began; NULL while pg_cron has not started it, or where it could not.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.end_time IS

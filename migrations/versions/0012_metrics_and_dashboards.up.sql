@@ -213,7 +213,7 @@ COMMENT ON FUNCTION {{ schema }}.cleanup_job_state() IS
 GRANT EXECUTE ON FUNCTION {{ schema }}.cleanup_job_state() TO {{ monitor_role }};
 {% endif %}
 
--- object: functions/cleanup_job_problem.sql sha256=da528ec384f52da05e5992954c731e43c098594193603fa0808aaa1447202db3
+-- object: functions/cleanup_job_problem.sql sha256=e34c5b706114c09c5160760ddf9d86c4cbb65e07f1c3b7ed7344b21ea7f7e53d
 -- For the view health: pg_cron says that a connection failed, and not why. What follows a renamed
 -- database, a dropped role or a new port can be seen from here. Few values: no ages, no numbers.
 CREATE OR REPLACE FUNCTION {{ schema }}.cleanup_job_problem()
@@ -280,10 +280,21 @@ BEGIN
     END IF;
 
     IF v_last.status = 'failed' THEN
-        RETURN CASE
-            WHEN v_last.start_time IS NULL THEN 'the last run could not be begun: '
-            ELSE 'the last run failed: '
-        END || left(split_part(v_last.return_message, chr(10), 1), 200);
+        RETURN concat_ws(
+            ': ',
+            CASE
+                WHEN v_last.start_time IS NULL THEN 'the last run could not be begun'
+                ELSE 'the last run failed'
+            END,
+            -- Numbers and ids are other ones with every run, and say nothing here.
+            left(
+                regexp_replace(
+                    split_part(v_last.return_message, chr(10), 1),
+                    '[[:alnum:]_-]*[0-9][[:alnum:]_-]*', '#', 'g'
+                ),
+                200
+            )
+        );
     END IF;
     RETURN NULL;
 END;

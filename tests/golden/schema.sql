@@ -644,10 +644,21 @@ BEGIN
     END IF;
 
     IF v_last.status = 'failed' THEN
-        RETURN CASE
-            WHEN v_last.start_time IS NULL THEN 'the last run could not be begun: '
-            ELSE 'the last run failed: '
-        END || left(split_part(v_last.return_message, chr(10), 1), 200);
+        RETURN concat_ws(
+            ': ',
+            CASE
+                WHEN v_last.start_time IS NULL THEN 'the last run could not be begun'
+                ELSE 'the last run failed'
+            END,
+            -- Numbers and ids are other ones with every run, and say nothing here.
+            left(
+                regexp_replace(
+                    split_part(v_last.return_message, chr(10), 1),
+                    '[[:alnum:]_-]*[0-9][[:alnum:]_-]*', '#', 'g'
+                ),
+                200
+            )
+        );
     END IF;
     RETURN NULL;
 END;
@@ -5448,11 +5459,15 @@ BEGIN
             COALESCE(
                 CASE WHEN known.status = 'failed' THEN known.return_message END,
                 known.error_message,
-                format(
-                    '%s reservations expired, %s seats released',
-                    known.reservations_expired,
-                    known.seats_released
-                )
+                -- What it did is no reason why it failed.
+                CASE
+                    WHEN known.status <> 'failed'
+                        THEN format(
+                            '%s reservations expired, %s seats released',
+                            known.reservations_expired,
+                            known.seats_released
+                        )
+                END
             ) AS return_message,
             known.started_at AS start_time,
             known.finished_at AS end_time,
@@ -10552,7 +10567,7 @@ COMMENT ON COLUMN public.reservation_cleanup_job_status.status IS 'running, succ
 -- Name: COLUMN reservation_cleanup_job_status.return_message; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.reservation_cleanup_job_status.return_message IS 'What it did, or why it failed.';
+COMMENT ON COLUMN public.reservation_cleanup_job_status.return_message IS 'What it did, or why it failed; NULL where it failed without a word.';
 
 
 --
