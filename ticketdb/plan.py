@@ -120,6 +120,7 @@ def _measure(target: Connection, state: State, variables: Variables, result: Pla
     told = query(target, "plan_told.sql", variables, **measured)
     for lock, row in zip(locks, told, strict=True):
         lock |= row._asdict()
+        del lock["oid"]  # of the copy: it says nothing about the database
     warned = ((s.revision, lock["warning"]) for s in statements for lock in s.locks)
     result.warnings += [f"{name}: {what}" for name, what in dict.fromkeys(warned) if what]
 

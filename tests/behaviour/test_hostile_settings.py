@@ -6,6 +6,7 @@ answered under the defaults, but for keys, tokens and times.
 """
 
 import re
+import time
 import uuid
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -127,7 +128,7 @@ UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 # What is different each time.
 UNLIKE = re.compile(
     r"(_seconds|_microseconds|_age|_id|^id|xact_id|watermark|pid|port|value|last_|hold_minutes|checked_at)$"
-    r"|^(message|connections|max_connections|utilisation_pct|used_pct)$"
+    r"|^(message|connections|connections_used_pct|max_connections|utilisation_pct|used_pct)$"
 )
 
 Tale = Callable[[Connection], None]
@@ -241,6 +242,7 @@ def tell_all(connection: Connection) -> None:
         ).format(our("seat_reservation_audit_log")),
         [show.show_id],
     )
+    all_is_final(connection)
     for function in (
         "roll_up_metrics",
         "maintain_partitions",
@@ -257,6 +259,22 @@ def tell_all(connection: Connection) -> None:
         answers(connection, "SELECT * FROM {}", table)
     for view in VIEWS:
         answers(connection, "SELECT * FROM {}", view, schema=NAMES.monitoring_schema)
+
+
+def all_is_final(connection: Connection) -> None:
+    """Wait until all of it can be rolled up: open transactions anywhere on the server forbid it."""
+    last = connection.execute("SELECT pg_catalog.pg_current_xact_id()::text").fetchone()
+    assert last is not None
+    query = (
+        "SELECT pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())"
+        " OPERATOR(pg_catalog.>) %s::pg_catalog.text::pg_catalog.xid8"
+    )
+    for _ in range(1200):
+        found = connection.execute(query, [last[0]]).fetchone()
+        if found is not None and found[0]:
+            return
+        time.sleep(0.1)
+    raise AssertionError("a transaction has been open for two minutes")
 
 
 def answers(
