@@ -463,7 +463,10 @@ class TicketMachine(RuleBasedStateMachine):
             change = f"{line['old_status']} to {line['new_status']}"
             self.count("order", change)
             if line["old_status"] != self.told.get(line["order_id"]):
-                raise DisagreementError(f"order {line['order_id']} cannot go from {change}")
+                was = self.told.get(line["order_id"])
+                raise DisagreementError(
+                    f"order {line['order_id']} was {was}, and went from {change}"
+                )
             self.told[line["order_id"]] = line["new_status"]
         compare_lines(self.model.hold_log, holds, "seat_reservation_audit_log")
         compare_lines(self.model.order_log, orders, "ticket_order_audit_log")

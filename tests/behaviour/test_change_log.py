@@ -156,7 +156,7 @@ def writers(connection: Connection) -> list[Row]:
     return connection.execute(
         "SELECT proname::text AS name, proconfig @> ARRAY['commit_siblings=997'] AS on_record"
         " FROM pg_proc WHERE pronamespace = ANY(%s::regnamespace[])"
-        " AND prosrc ~ format('(INSERT INTO|UPDATE|DELETE FROM|MERGE INTO)\\s+[^\\s]*\\.(%%s)\\M',"
+        " AND prosrc ~ format('(INSERT INTO|UPDATE|DELETE FROM|MERGE INTO)\\s+[^.;]+\\.(%%s)\\M',"
         " array_to_string(%s::text[], '|')) ORDER BY 1",
         [SCHEMAS, list(LOGGED)],
     ).fetchall()

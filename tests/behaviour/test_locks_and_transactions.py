@@ -12,7 +12,7 @@ from psycopg.rows import namedtuple_row
 from tests.behaviour.conftest import NAMES, ORDER_LOG, Connection, Row, acting_as, enter, value
 from tests.behaviour.monitoring import Run, clocked_database, one, roll_up_all, set_clock, write
 from tests.behaviour.racing import await_true
-from tests.conftest import Database
+from tests.conftest import Database, quoted
 from ticketdb import migrate
 from ticketdb.cluster import Cluster, private_cluster
 
@@ -234,6 +234,7 @@ def test_an_owner_who_may_not_see_other_sessions_says_so(house: Database) -> Non
     with session(house) as connection, connection.transaction(force_rollback=True):
         set_clock(connection, value(connection, "SELECT clock_timestamp()"))
         connection.execute(f"CREATE ROLE {NAME_OF_NOBODY}")
+        connection.execute(f"GRANT USAGE ON SCHEMA {quoted(NAMES.schema)} TO {NAME_OF_NOBODY}")
         for function in ("open_transactions", "connections_by_state"):
             connection.execute(f"ALTER FUNCTION {function}() OWNER TO {NAME_OF_NOBODY}")
         with session(house) as another, another.transaction():

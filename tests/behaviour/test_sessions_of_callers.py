@@ -6,8 +6,9 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
-from tests.behaviour.conftest import Hall, Row, acting_as, enter, make_hall, tables
+from tests.behaviour.conftest import NAMES, Hall, Row, acting_as, enter, make_hall, tables
 from tests.conftest import Connect
 
 HOSTILE_SETTINGS = [
@@ -120,6 +121,11 @@ def test_in_a_read_only_transaction_every_call_raises(connect: Connect) -> None:
 def test_whoever_has_no_right_to_a_function_gets_the_error_of_the_server(hall: Hall) -> None:
     hold = hall.hold(0, 1)
     hall.connection.execute("CREATE ROLE visitor_without_rights")
+    hall.connection.execute(
+        sql.SQL("GRANT USAGE ON SCHEMA {} TO visitor_without_rights").format(
+            sql.Identifier(NAMES.schema)
+        )
+    )
     before = tables(hall.connection)
     for call in calls(hall, hold):
         with (

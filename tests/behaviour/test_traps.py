@@ -249,7 +249,7 @@ def minefield(cluster: Cluster, template_database: str) -> Iterator[Minefield]:
                 sql.SQL("ALTER DATABASE {} OWNER TO {}").format(name, sql.Identifier(LANDLORD))
             )
             for schema in schemas():
-                connection.execute(f"GRANT CREATE ON SCHEMA {schema} TO {LANDLORD}".encode())
+                connection.execute(f"GRANT USAGE, CREATE ON SCHEMA {schema} TO {LANDLORD}".encode())
             text = ours(connection)
             words = sorted(set(re.findall(r"\w+", text)))
             symbols = sorted({*re.findall(r"[-+*/<>=~!@#%^&|`?]+", text), *IMPLIED})
