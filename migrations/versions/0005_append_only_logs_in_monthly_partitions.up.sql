@@ -628,7 +628,7 @@ GRANT EXECUTE ON FUNCTION {{ schema }}.log_api_request(text, text, integer, doub
 TO {{ app_role }};
 {% endif %}
 
--- object: functions/purge_rollups.sql sha256=8de4bebfe9637f2bc704603438dfb0f5940a9050297952625dea82e491b61013
+-- object: functions/purge_rollups.sql sha256=2650111f8d64a84fca731100e238ce7193e61725e3894c775a7ca2071e5990c1
 -- For purge_history(): minutes that no view reads any more, and words that no minute uses.
 CREATE OR REPLACE FUNCTION {{ schema }}.purge_rollups()
 RETURNS TABLE (object text, rows_removed bigint)
@@ -656,15 +656,15 @@ BEGIN
             -- As long as the months of the log, of which the last day counts.
             (
                 'reservation_show_minutes', 'minute',
-                make_interval(days => v_settings.audit_retention_days + 31)
+                make_interval(hours => 24 * (v_settings.audit_retention_days + 31))
             ),
-            ('order_minutes', 'minute', make_interval(days => v_settings.audit_retention_days)),
+            ('order_minutes', 'minute', make_interval(hours => 24 * v_settings.audit_retention_days)),
             -- Beyond the longest window in which a view reads them.
-            ('error_minutes', 'minute', interval '2 days'),
-            ('api_request_minutes', 'minute', interval '2 days'),
-            ('api_duration_minutes', 'minute', interval '2 days'),
-            ('extension_quarters', 'quarter', interval '10 days'),
-            ('extended_reservations', 'quarter', interval '10 days')
+            ('error_minutes', 'minute', interval '48 hours'),
+            ('api_request_minutes', 'minute', interval '48 hours'),
+            ('api_duration_minutes', 'minute', interval '48 hours'),
+            ('extension_quarters', 'quarter', interval '240 hours'),
+            ('extended_reservations', 'quarter', interval '240 hours')
         ) AS rollups (name, at, kept)
     LOOP
         EXECUTE format(
@@ -697,7 +697,7 @@ COMMENT ON FUNCTION {{ schema }}.purge_rollups() IS
 'Deletes rollups that no view reads any more, and returns from which tables and how many rows. '
 'Internal.';
 
--- object: functions/purge_run_history.sql sha256=119028482a05b6c3c239a6bcbaafe5f85aea5f20e4a1c321d27cc06e6b9d7693
+-- object: functions/purge_run_history.sql sha256=08834f627be9a1a386484df4c19b01ffabfa330919bd145d10beb7276c6fc0bc
 -- For purge_history(): runs of jobs, ours and those that pg_cron has on record.
 CREATE OR REPLACE FUNCTION {{ schema }}.purge_run_history()
 RETURNS TABLE (object text, rows_removed bigint)
@@ -708,7 +708,7 @@ DECLARE
     v_before timestamptz;
     v_last timestamptz;
 BEGIN
-    SELECT now() - make_interval(days => settings.run_history_days)
+    SELECT now() - make_interval(hours => 24 * settings.run_history_days)
     INTO v_before
     FROM {{ schema }}.ticketing_settings AS settings;
 
@@ -766,7 +766,7 @@ COMMENT ON FUNCTION {{ schema }}.purge_run_history() IS
 'Deletes runs of jobs past run_history_days, and returns from which tables and how many rows. '
 'Internal.';
 
--- object: functions/purge_personal_data.sql sha256=b632acef583bcf83db399934b1b8db01ebbf7e4db27d38e096cc4ebace3a1d08
+-- object: functions/purge_personal_data.sql sha256=b68f231435ee1afda809e95372e724e8beb993183a9f6576eb8aa3f05aa6b405
 -- For purge_history(). Rows that are emptied leave the index that they are found by, so that it
 -- holds what there is to do and no day's work is done twice.
 CREATE OR REPLACE FUNCTION {{ schema }}.purge_personal_data(p_limit integer)
@@ -780,7 +780,7 @@ AS $body$
 DECLARE
     v_before timestamptz;
 BEGIN
-    SELECT now() - make_interval(days => settings.personal_data_retention_days)
+    SELECT now() - make_interval(hours => 24 * settings.personal_data_retention_days)
     INTO v_before
     FROM {{ schema }}.ticketing_settings AS settings;
 

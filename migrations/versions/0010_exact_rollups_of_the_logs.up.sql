@@ -1785,7 +1785,7 @@ COMMENT ON FUNCTION {{ schema }}.error_metrics(timestamptz, integer) IS
 GRANT EXECUTE ON FUNCTION {{ schema }}.error_metrics(timestamptz, integer) TO {{ monitor_role }};
 {% endif %}
 
--- object: functions/extension_metrics.sql sha256=cebe37d64c8f5aba1c5d535b6760eec2e1a4d8d56046e911f41ef0fbe3425c21
+-- object: functions/extension_metrics.sql sha256=22d676dced362eb2b3d56c67c268789d620ef4c22b5d7a0a35fdaee361664dc0
 -- What the views of extensions read: minutes that are rolled up, and the rest of the log, in one
 -- snapshot.
 CREATE OR REPLACE FUNCTION {{ schema }}.extension_metrics(p_days integer)
@@ -1829,7 +1829,7 @@ BEGIN
             sum(metric.extended)::bigint AS extensions
         FROM {{ schema }}.ticketing_settings AS settings
         CROSS JOIN LATERAL {{ schema }}.reservation_metrics(
-            now() - make_interval(days => p_days + 1)
+            now() - make_interval(hours => 24 * (p_days + 1))
         ) AS metric
         -- A clock that was wrong may have written of days that have no date in other zones.
         WHERE metric.minute < now() + interval '2 days'
@@ -1846,7 +1846,7 @@ BEGIN
             tail.from_xact_id, tail.below_xact_id, tail.after_id
         ) AS recent
         WHERE
-            recent.quarter >= now() - make_interval(days => p_days + 1)
+            recent.quarter >= now() - make_interval(hours => 24 * (p_days + 1))
             AND recent.quarter < now() + interval '2 days'
     ),
 

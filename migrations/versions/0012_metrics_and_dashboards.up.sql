@@ -628,7 +628,7 @@ COMMENT ON FUNCTION {{ schema }}.log_partitions() IS
 GRANT EXECUTE ON FUNCTION {{ schema }}.log_partitions() TO {{ monitor_role }};
 {% endif %}
 
--- object: functions/maintenance_backlog.sql sha256=d0b88890f3b8f8406d52bb6455bf007d3565609ccfcba68a9115789b6d2dbcf7
+-- object: functions/maintenance_backlog.sql sha256=61659441b4db380b40a9e6e03ddd5264d068792ebb819f90641c9a9b062748eb
 -- For the view health and an alert: what the jobs gave up behind somebody's lock, or never came to.
 CREATE OR REPLACE FUNCTION {{ schema }}.maintenance_backlog()
 RETURNS TABLE (task text, behind_seconds double precision)
@@ -665,7 +665,7 @@ BEGIN
         UNION ALL
         SELECT
             'purge of ' || log.log AS task,
-            log.oldest_ends_at + make_interval(days => v_settings.audit_retention_days) AS since
+            log.oldest_ends_at + make_interval(hours => 24 * v_settings.audit_retention_days) AS since
         FROM logs AS log
         UNION ALL
         SELECT
@@ -688,7 +688,7 @@ BEGIN
                     FROM {{ schema }}.ticket_orders AS failed
                     WHERE failed.error_message IS NOT NULL
                 )
-            ) + make_interval(days => v_settings.personal_data_retention_days) AS since
+            ) + make_interval(hours => 24 * v_settings.personal_data_retention_days) AS since
     ) AS due;
 END;
 $body$;

@@ -495,7 +495,7 @@ COMMENT ON FUNCTION {{ schema }}.check_invariants() IS
 'Reads the view invariant_violations and keeps what it says for the view health; returns those '
 'that are broken.';
 
--- object: views/health.sql sha256=330b6b4a0d15daaf9e8ba8774027d98e2099f0c1736b83e839294206dfbaf8f8
+-- object: views/health.sql sha256=ecf71b8fba0b68e833ffc8c723fd5a79233eea423bcc9de70a77e9eccb3713cf
 -- What somebody on call wants to know first: one row a check, always, the worst of its findings.
 -- Thresholds are those of alert_rules, where there is a rule. A message is one of a few, and the
 -- number that goes with it has a column of its own: a message with a number in it would be another
@@ -692,12 +692,12 @@ findings (check_name, severity, message, value, unit) AS (
         'partitions' AS check_name,
         CASE
             WHEN partitions.ends_at <= now() THEN 2
-            WHEN partitions.ends_at <= now() + interval '31 days' THEN 1
+            WHEN partitions.ends_at <= now() + interval '744 hours' THEN 1
             WHEN partitions.has_strays THEN 1
             ELSE 0
         END,
         CASE
-            WHEN partitions.ends_at <= now() + interval '31 days'
+            WHEN partitions.ends_at <= now() + interval '744 hours'
                 THEN format('%s runs out of partitions: run maintain_partitions()', partitions.log)
             WHEN partitions.has_strays
                 THEN format(

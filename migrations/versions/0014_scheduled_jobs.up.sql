@@ -1,7 +1,7 @@
 -- 0014: Scheduled jobs.
 -- A template, frozen by `ticketdb revision`.
 
--- object: functions/purge_history.sql sha256=81d18754af15a32db0cb8abc65feb7a4e868f889f63258e9cfeadeee31f1e571
+-- object: functions/purge_history.sql sha256=582e78726ddadc7a077c3914a0bb7e8ead47f9cc221a17e1814f2e0a7a8ff3da
 -- Scheduled hourly, for what was locked or too much the last time. What has passed its retention
 -- goes: months of the logs as whole partitions, runs of jobs as rows, personal data as values.
 -- What somebody has locked is left for the next time, and nothing else is.
@@ -58,7 +58,7 @@ BEGIN
         ) AS upper_bound (value)
         WHERE
             upper_bound.value::timestamptz
-            <= now() - make_interval(days => v_settings.audit_retention_days)
+            <= now() - make_interval(hours => 24 * v_settings.audit_retention_days)
             AND {{ schema }}.is_restored_log(logs.name) IS NOT TRUE
         ORDER BY child.relname
     LOOP

@@ -41,7 +41,7 @@ BEGIN
             sum(metric.extended)::bigint AS extensions
         FROM {{ schema }}.ticketing_settings AS settings
         CROSS JOIN LATERAL {{ schema }}.reservation_metrics(
-            now() - make_interval(days => p_days + 1)
+            now() - make_interval(hours => 24 * (p_days + 1))
         ) AS metric
         -- A clock that was wrong may have written of days that have no date in other zones.
         WHERE metric.minute < now() + interval '2 days'
@@ -58,7 +58,7 @@ BEGIN
             tail.from_xact_id, tail.below_xact_id, tail.after_id
         ) AS recent
         WHERE
-            recent.quarter >= now() - make_interval(days => p_days + 1)
+            recent.quarter >= now() - make_interval(hours => 24 * (p_days + 1))
             AND recent.quarter < now() + interval '2 days'
     ),
 

@@ -34,7 +34,7 @@ BEGIN
         UNION ALL
         SELECT
             'purge of ' || log.log AS task,
-            log.oldest_ends_at + make_interval(days => v_settings.audit_retention_days) AS since
+            log.oldest_ends_at + make_interval(hours => 24 * v_settings.audit_retention_days) AS since
         FROM logs AS log
         UNION ALL
         SELECT
@@ -57,7 +57,7 @@ BEGIN
                     FROM {{ schema }}.ticket_orders AS failed
                     WHERE failed.error_message IS NOT NULL
                 )
-            ) + make_interval(days => v_settings.personal_data_retention_days) AS since
+            ) + make_interval(hours => 24 * v_settings.personal_data_retention_days) AS since
     ) AS due;
 END;
 $body$;

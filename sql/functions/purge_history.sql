@@ -54,7 +54,7 @@ BEGIN
         ) AS upper_bound (value)
         WHERE
             upper_bound.value::timestamptz
-            <= now() - make_interval(days => v_settings.audit_retention_days)
+            <= now() - make_interval(hours => 24 * v_settings.audit_retention_days)
             AND {{ schema }}.is_restored_log(logs.name) IS NOT TRUE
         ORDER BY child.relname
     LOOP

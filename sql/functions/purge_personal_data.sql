@@ -11,7 +11,7 @@ AS $body$
 DECLARE
     v_before timestamptz;
 BEGIN
-    SELECT now() - make_interval(days => settings.personal_data_retention_days)
+    SELECT now() - make_interval(hours => 24 * settings.personal_data_retention_days)
     INTO v_before
     FROM {{ schema }}.ticketing_settings AS settings;
 

@@ -25,15 +25,15 @@ BEGIN
             -- As long as the months of the log, of which the last day counts.
             (
                 'reservation_show_minutes', 'minute',
-                make_interval(days => v_settings.audit_retention_days + 31)
+                make_interval(hours => 24 * (v_settings.audit_retention_days + 31))
             ),
-            ('order_minutes', 'minute', make_interval(days => v_settings.audit_retention_days)),
+            ('order_minutes', 'minute', make_interval(hours => 24 * v_settings.audit_retention_days)),
             -- Beyond the longest window in which a view reads them.
-            ('error_minutes', 'minute', interval '2 days'),
-            ('api_request_minutes', 'minute', interval '2 days'),
-            ('api_duration_minutes', 'minute', interval '2 days'),
-            ('extension_quarters', 'quarter', interval '10 days'),
-            ('extended_reservations', 'quarter', interval '10 days')
+            ('error_minutes', 'minute', interval '48 hours'),
+            ('api_request_minutes', 'minute', interval '48 hours'),
+            ('api_duration_minutes', 'minute', interval '48 hours'),
+            ('extension_quarters', 'quarter', interval '240 hours'),
+            ('extended_reservations', 'quarter', interval '240 hours')
         ) AS rollups (name, at, kept)
     LOOP
         EXECUTE format(

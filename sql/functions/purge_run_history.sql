@@ -8,7 +8,7 @@ DECLARE
     v_before timestamptz;
     v_last timestamptz;
 BEGIN
-    SELECT now() - make_interval(days => settings.run_history_days)
+    SELECT now() - make_interval(hours => 24 * settings.run_history_days)
     INTO v_before
     FROM {{ schema }}.ticketing_settings AS settings;
 

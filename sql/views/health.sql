@@ -194,12 +194,12 @@ findings (check_name, severity, message, value, unit) AS (
         'partitions' AS check_name,
         CASE
             WHEN partitions.ends_at <= now() THEN 2
-            WHEN partitions.ends_at <= now() + interval '31 days' THEN 1
+            WHEN partitions.ends_at <= now() + interval '744 hours' THEN 1
             WHEN partitions.has_strays THEN 1
             ELSE 0
         END,
         CASE
-            WHEN partitions.ends_at <= now() + interval '31 days'
+            WHEN partitions.ends_at <= now() + interval '744 hours'
                 THEN format('%s runs out of partitions: run maintain_partitions()', partitions.log)
             WHEN partitions.has_strays
                 THEN format(

@@ -388,8 +388,8 @@ def test_the_default_partition_is_never_purged(connection: Connection) -> None:
 def test_old_runs_of_the_cleanup_are_purged_and_running_ones_kept(connection: Connection) -> None:
     connection.execute(
         "INSERT INTO reservation_cleanup_runs (scheduler, started_at, finished_at, status)"
-        " SELECT 'external', now() - days * interval '1 day',"
-        " CASE WHEN days <> 30 THEN now() - days * interval '1 day' END,"
+        " SELECT 'external', now() - days * interval '24 hours',"
+        " CASE WHEN days <> 30 THEN now() - days * interval '24 hours' END,"
         " CASE WHEN days <> 30 THEN 'succeeded' ELSE 'running' END"
         " FROM unnest(ARRAY[1, 13, 15, 16, 30]) AS days"
     )
@@ -406,7 +406,8 @@ def test_the_last_run_that_did_something_is_kept_whatever_its_age(connection: Co
     """Or it would look as if the cleanup had never run."""
     connection.execute(
         "INSERT INTO reservation_cleanup_runs (scheduler, started_at, finished_at, status)"
-        " SELECT 'external', now() - days * interval '1 day', now() - days * interval '1 day',"
+        " SELECT 'external', now() - days * interval '24 hours',"
+        " now() - days * interval '24 hours',"
         " CASE WHEN days < 40 THEN 'skipped' ELSE 'succeeded' END"
         " FROM unnest(ARRAY[60, 50, 30, 1]) AS days"
     )
@@ -488,7 +489,7 @@ def test_a_month_past_retention_has_been_due_since_its_last_event_was(
     maintain(connection)
     due = value(
         connection,
-        "SELECT extract(EPOCH FROM now() - %s::timestamptz - interval '90 days')::float8",
+        "SELECT extract(EPOCH FROM now() - %s::timestamptz - interval '2160 hours')::float8",
         first_instant(month(connection, -11)),
     )
     assert backlog(connection) == {f"purge of {ORDER_LOG}": pytest.approx(due)}
@@ -531,7 +532,7 @@ def test_personal_columns_of_holds_are_emptied_when_they_are_past_their_retentio
         hall.let_run_out(hold)
         hall.clean_up()
         connection.execute(
-            "UPDATE seat_reservations SET ended_at = now() - make_interval(days => %s)"
+            "UPDATE seat_reservations SET ended_at = now() - make_interval(hours => 24 * %s)"
             " WHERE id = %s",
             [days, hold.reservation_id],
         )
@@ -559,7 +560,8 @@ def test_a_providers_words_are_emptied_when_they_are_past_their_retention(
         order = hall.order(hall.hold(seat, session=f"session {seat}"), session=f"session {seat}")
         hall.fail(order, event=f"evt_{seat}")
         connection.execute(
-            "UPDATE ticket_orders SET created_at = now() - make_interval(days => %s) WHERE id = %s",
+            "UPDATE ticket_orders SET created_at = now() - make_interval(hours => 24 * %s)"
+            " WHERE id = %s",
             [days, order.order_id],
         )
         orders.append(order)

@@ -2473,7 +2473,7 @@ BEGIN
             sum(metric.extended)::bigint AS extensions
         FROM "public".ticketing_settings AS settings
         CROSS JOIN LATERAL "public".reservation_metrics(
-            now() - make_interval(days => p_days + 1)
+            now() - make_interval(hours => 24 * (p_days + 1))
         ) AS metric
         -- A clock that was wrong may have written of days that have no date in other zones.
         WHERE metric.minute < now() + interval '2 days'
@@ -2490,7 +2490,7 @@ BEGIN
             tail.from_xact_id, tail.below_xact_id, tail.after_id
         ) AS recent
         WHERE
-            recent.quarter >= now() - make_interval(days => p_days + 1)
+            recent.quarter >= now() - make_interval(hours => 24 * (p_days + 1))
             AND recent.quarter < now() + interval '2 days'
     ),
 
@@ -4111,7 +4111,7 @@ BEGIN
         UNION ALL
         SELECT
             'purge of ' || log.log AS task,
-            log.oldest_ends_at + make_interval(days => v_settings.audit_retention_days) AS since
+            log.oldest_ends_at + make_interval(hours => 24 * v_settings.audit_retention_days) AS since
         FROM logs AS log
         UNION ALL
         SELECT
@@ -4134,7 +4134,7 @@ BEGIN
                     FROM "public".ticket_orders AS failed
                     WHERE failed.error_message IS NOT NULL
                 )
-            ) + make_interval(days => v_settings.personal_data_retention_days) AS since
+            ) + make_interval(hours => 24 * v_settings.personal_data_retention_days) AS since
     ) AS due;
 END;
 $$;
@@ -4677,7 +4677,7 @@ BEGIN
         ) AS upper_bound (value)
         WHERE
             upper_bound.value::timestamptz
-            <= now() - make_interval(days => v_settings.audit_retention_days)
+            <= now() - make_interval(hours => 24 * v_settings.audit_retention_days)
             AND "public".is_restored_log(logs.name) IS NOT TRUE
         ORDER BY child.relname
     LOOP
@@ -4748,7 +4748,7 @@ CREATE FUNCTION public.purge_personal_data(p_limit integer) RETURNS TABLE(object
 DECLARE
     v_before timestamptz;
 BEGIN
-    SELECT now() - make_interval(days => settings.personal_data_retention_days)
+    SELECT now() - make_interval(hours => 24 * settings.personal_data_retention_days)
     INTO v_before
     FROM "public".ticketing_settings AS settings;
 
@@ -4845,15 +4845,15 @@ BEGIN
             -- As long as the months of the log, of which the last day counts.
             (
                 'reservation_show_minutes', 'minute',
-                make_interval(days => v_settings.audit_retention_days + 31)
+                make_interval(hours => 24 * (v_settings.audit_retention_days + 31))
             ),
-            ('order_minutes', 'minute', make_interval(days => v_settings.audit_retention_days)),
+            ('order_minutes', 'minute', make_interval(hours => 24 * v_settings.audit_retention_days)),
             -- Beyond the longest window in which a view reads them.
-            ('error_minutes', 'minute', interval '2 days'),
-            ('api_request_minutes', 'minute', interval '2 days'),
-            ('api_duration_minutes', 'minute', interval '2 days'),
-            ('extension_quarters', 'quarter', interval '10 days'),
-            ('extended_reservations', 'quarter', interval '10 days')
+            ('error_minutes', 'minute', interval '48 hours'),
+            ('api_request_minutes', 'minute', interval '48 hours'),
+            ('api_duration_minutes', 'minute', interval '48 hours'),
+            ('extension_quarters', 'quarter', interval '240 hours'),
+            ('extended_reservations', 'quarter', interval '240 hours')
         ) AS rollups (name, at, kept)
     LOOP
         EXECUTE format(
@@ -4902,7 +4902,7 @@ DECLARE
     v_before timestamptz;
     v_last timestamptz;
 BEGIN
-    SELECT now() - make_interval(days => settings.run_history_days)
+    SELECT now() - make_interval(hours => 24 * settings.run_history_days)
     INTO v_before
     FROM "public".ticketing_settings AS settings;
 
@@ -8206,12 +8206,12 @@ CREATE VIEW monitoring.health AS
          SELECT 'partitions'::text AS check_name,
                 CASE
                     WHEN (partitions.ends_at <= now()) THEN 2
-                    WHEN (partitions.ends_at <= (now() + '31 days'::interval)) THEN 1
+                    WHEN (partitions.ends_at <= (now() + '744:00:00'::interval)) THEN 1
                     WHEN partitions.has_strays THEN 1
                     ELSE 0
                 END AS "case",
                 CASE
-                    WHEN (partitions.ends_at <= (now() + '31 days'::interval)) THEN format('%s runs out of partitions: run maintain_partitions()'::text, partitions.log)
+                    WHEN (partitions.ends_at <= (now() + '744:00:00'::interval)) THEN format('%s runs out of partitions: run maintain_partitions()'::text, partitions.log)
                     WHEN partitions.has_strays THEN format('%s has rows outside its months: run maintain_partitions()'::text, partitions.log)
                     ELSE 'partitions are there for the months to come'::text
                 END AS "case",
