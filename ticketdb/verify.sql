@@ -15,13 +15,13 @@ UNION ALL
 SELECT
     'invariants',
     format('%s: %s violations', v.invariant, v.violations)
-FROM {{ monitoring_schema }}.invariant_violations AS v
+FROM {{ schema }}.count_violations() AS v
 WHERE v.violations <> 0
 {% else %}
 UNION ALL
 SELECT
     'invariants',
-    'view invariant_violations is missing'
+    'function count_violations is missing'
 {% endif %}
 {% if has_pg_cron and not sees_pg_cron %}
 UNION ALL

@@ -315,6 +315,11 @@ TAMPERING = [
         "invariants",
         "sold_seats_have_a_ticket: 1",
     ),
+    (
+        "DROP FUNCTION count_violations()",
+        "invariants",
+        "function count_violations is missing",
+    ),
 ]
 
 
@@ -362,6 +367,16 @@ def test_tampering_is_found_and_named(
     details = examined(session)
     session.rollback()
     assert any(told in detail for detail in details.get(check, ())), details
+
+
+def test_what_the_last_check_of_the_invariants_found_is_not_asked(
+    session: psycopg.Connection,
+) -> None:
+    """They are counted anew: a check is up to ten minutes old."""
+    session.rollback()
+    session.execute("UPDATE public.invariant_checks SET violations = 3")
+    assert examined(session) == {}
+    session.rollback()
 
 
 @pytest.mark.parametrize("manage_roles", [True, False])
