@@ -6,12 +6,7 @@ SELECT
     current_user::text AS role,
     pg_get_userbyid(v.relowner)::text AS owner,
     to_regprocedure(format('%I.schedule_jobs()', {{ schema | literal }})) IS NOT NULL AS has_jobs,
-    EXISTS (
-        SELECT
-        FROM pg_class AS c
-        INNER JOIN pg_namespace AS n ON n.oid = c.relnamespace
-        WHERE n.nspname = {{ monitoring_schema | literal }} AND c.relname = 'invariant_violations'
-    ) AS has_invariants,
+    to_regprocedure(format('%I.count_violations()', {{ schema | literal }})) IS NOT NULL AS has_invariants,
     to_regprocedure(format('%I.is_restored_log(text)', {{ schema | literal }})) IS NOT NULL
     AND to_regclass(format('%I.metric_watermarks', {{ schema | literal }})) IS NOT NULL
         AS has_rollups,

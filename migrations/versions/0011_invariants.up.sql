@@ -1,15 +1,15 @@
 -- 0011: Invariants.
 -- A template, frozen by `ticketdb revision`.
 
--- object: functions/count_violations.sql sha256=717505e3971b321f0d7e90302edd121510b27f74086f0d415facd3be0648b101
--- What must hold whatever happens, each as a count of what breaks it. For the view
--- invariant_violations. Every table is read once and hashed, in the order written here: with the
--- statistics of a quiet night the planner would compare every hold with every seat.
+-- object: functions/count_violations.sql sha256=d243e159ed43242a7797df0181723cbfa6448d73550e6dd6127148b2c8b1b90f
+-- What must hold whatever happens, each as a count of what breaks it. Read by check_invariants(),
+-- by verify, by the demo and by the tests. Every table is read once and hashed, in the order
+-- written here: with the statistics of a quiet night the planner would compare every hold with
+-- every seat.
 CREATE OR REPLACE FUNCTION {{ schema }}.count_violations()
 RETURNS TABLE (invariant text, violations bigint, description text)
 LANGUAGE plpgsql
 STABLE
-SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET enable_nestloop = off
 SET enable_mergejoin = off
@@ -250,30 +250,106 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.count_violations() IS
-'Invariants and how many things break each. For the view invariant_violations.';
+'Invariants and how many things break each, counted now: reads all seats and reservations.';
 
-{% if manage_roles %}
-GRANT EXECUTE ON FUNCTION {{ schema }}.count_violations() TO {{ monitor_role }};
-{% endif %}
+-- object: tables/invariant_checks.sql sha256=5a8d4ac56464ba9828f5eb291c3457b01605e3fb995b860e46d6b8e5a1d6cf39
+-- What check_invariants() found last. Counting reads all seats and reservations, which is not for a
+-- view that somebody polls.
+CREATE TABLE {{ schema }}.invariant_checks (
+    invariant text NOT NULL,
+    violations bigint NOT NULL,
+    description text NOT NULL,
+    checked_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT invariant_checks_pkey PRIMARY KEY (invariant),
+    CONSTRAINT invariant_checks_checked_at_check CHECK (isfinite(checked_at))
+);
 
--- object: views/invariant_violations.sql sha256=7af3df8e42cf628b95d6bcb61fbbb70c7915d6acef4416792e29f24a5b78cb14
--- What must hold whatever happens, each as a count of what breaks it. Read by verify, by the demo
--- and by the tests.
+COMMENT ON TABLE {{ schema }}.invariant_checks IS
+'The last result of check_invariants(), for the views invariant_violations and health.';
+COMMENT ON COLUMN {{ schema }}.invariant_checks.invariant IS
+'Name of the invariant, as in count_violations().';
+COMMENT ON COLUMN {{ schema }}.invariant_checks.violations IS 'How many rows broke it.';
+COMMENT ON COLUMN {{ schema }}.invariant_checks.description IS 'What is counted.';
+COMMENT ON COLUMN {{ schema }}.invariant_checks.checked_at IS 'When it was checked.';
+COMMENT ON CONSTRAINT invariant_checks_pkey ON {{ schema }}.invariant_checks IS
+'One row an invariant.';
+COMMENT ON CONSTRAINT invariant_checks_checked_at_check ON {{ schema }}.invariant_checks IS
+'Finite.';
+
+-- object: functions/check_invariants.sql sha256=47874a2860aeb3e550451474ee641786c2e0d8f0985afa4c925360af0ed418b5
+-- Scheduled. Also callable by hand, after something was mended.
+CREATE OR REPLACE FUNCTION {{ schema }}.check_invariants()
+RETURNS TABLE (broken_invariant text, found_violations bigint)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    WITH found AS MATERIALIZED (
+        SELECT
+            now_found.invariant,
+            now_found.violations,
+            now_found.description
+        FROM {{ schema }}.count_violations() AS now_found
+    ),
+
+    -- Those that an older release knew.
+    forgotten AS (
+        DELETE FROM {{ schema }}.invariant_checks
+        WHERE invariant_checks.invariant NOT IN (SELECT found.invariant FROM found)
+    )
+
+    INSERT INTO {{ schema }}.invariant_checks (invariant, violations, description, checked_at)
+    SELECT
+        found.invariant,
+        found.violations,
+        found.description,
+        clock_timestamp()
+    FROM found
+    ON CONFLICT (invariant) DO UPDATE SET
+        violations = excluded.violations,
+        description = excluded.description,
+        checked_at = excluded.checked_at;
+
+    RETURN QUERY
+    SELECT
+        broken.invariant,
+        broken.violations
+    FROM {{ schema }}.invariant_checks AS broken
+    WHERE broken.violations > 0
+    ORDER BY broken.invariant;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.check_invariants() IS
+'Runs count_violations() and keeps what it says for the views invariant_violations and health; '
+'returns the invariants that are broken.';
+
+-- object: jobs/first_check.sql sha256=646c1eb42b8dd0a8f6dc259bf787343c26121cb69a2b829a4fc6b9f37db339d3
+-- The view invariant_violations has a row for each invariant from the day of installation on; the
+-- job goes on from there.
+SELECT {{ schema }}.check_invariants();
+
+-- object: views/invariant_violations.sql sha256=ca0d9ebf5220630a4cff08eae443e3b30c359e4ec9508179a1470fedff041d02
+-- What check_invariants() found last. What is to be judged at once asks count_violations().
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.invariant_violations AS
 SELECT
-    counted.invariant,
-    counted.violations,
-    counted.description
-FROM {{ schema }}.count_violations() AS counted;
+    checked.invariant,
+    checked.violations,
+    checked.description,
+    GREATEST(extract(EPOCH FROM now() - checked.checked_at)::double precision, 0)
+        AS checked_age_seconds
+FROM {{ schema }}.invariant_checks AS checked;
 
 COMMENT ON VIEW {{ monitoring_schema }}.invariant_violations IS
-'One row per invariant of the tables, with the number of rows that break it: 0 when healthy. '
-'Reads all seats and reservations.';
+'One row per invariant of the tables, with the number of rows that broke it when '
+'check_invariants() last counted, every ten minutes: 0 when healthy.';
 COMMENT ON COLUMN {{ monitoring_schema }}.invariant_violations.invariant IS
 'Name of the invariant.';
 COMMENT ON COLUMN {{ monitoring_schema }}.invariant_violations.violations IS
-'How many rows break it.';
+'How many rows broke it.';
 COMMENT ON COLUMN {{ monitoring_schema }}.invariant_violations.description IS 'What is counted.';
+COMMENT ON COLUMN {{ monitoring_schema }}.invariant_violations.checked_age_seconds IS
+'Seconds since it was counted.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.invariant_violations TO {{ monitor_role }};

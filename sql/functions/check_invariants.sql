@@ -8,8 +8,9 @@ BEGIN
     WITH found AS MATERIALIZED (
         SELECT
             now_found.invariant,
-            now_found.violations
-        FROM {{ monitoring_schema }}.invariant_violations AS now_found
+            now_found.violations,
+            now_found.description
+        FROM {{ schema }}.count_violations() AS now_found
     ),
 
     -- Those that an older release knew.
@@ -18,14 +19,16 @@ BEGIN
         WHERE invariant_checks.invariant NOT IN (SELECT found.invariant FROM found)
     )
 
-    INSERT INTO {{ schema }}.invariant_checks (invariant, violations, checked_at)
+    INSERT INTO {{ schema }}.invariant_checks (invariant, violations, description, checked_at)
     SELECT
         found.invariant,
         found.violations,
+        found.description,
         clock_timestamp()
     FROM found
     ON CONFLICT (invariant) DO UPDATE SET
         violations = excluded.violations,
+        description = excluded.description,
         checked_at = excluded.checked_at;
 
     RETURN QUERY
@@ -39,5 +42,5 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.check_invariants() IS
-'Reads the view invariant_violations and keeps what it says for the view health; returns those '
-'that are broken.';
+'Runs count_violations() and keeps what it says for the views invariant_violations and health; '
+'returns the invariants that are broken.';

@@ -88,7 +88,7 @@ def value(connection: Connection, query: str, *parameters: Any) -> Any:
 
 def broken_invariants(connection: Connection) -> list[Row]:
     return connection.execute(
-        "SELECT invariant, violations FROM invariant_violations WHERE violations <> 0"
+        "SELECT invariant, violations FROM count_violations() WHERE violations <> 0"
     ).fetchall()
 
 

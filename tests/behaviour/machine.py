@@ -310,7 +310,7 @@ class House:
         return now, {name: [parsed(row) for row in rows] for name, rows in found.items()}
 
     def violations(self) -> dict[str, int]:
-        return dict(self.dba.execute("SELECT invariant, violations FROM invariant_violations"))
+        return dict(self.dba.execute("SELECT invariant, violations FROM count_violations()"))
 
 
 def keyed(found: dict[str, list[Row]]) -> Tables:
@@ -942,4 +942,4 @@ class TicketMachine(RuleBasedStateMachine):
                     expected["avg_hold_seconds"], abs=LAG.total_seconds()
                 )
             compare(expected, statistics, f"get_reservation_statistics of {show.id}")
-        compare(self.violations, self.house.violations(), "invariant_violations")
+        compare(self.violations, self.house.violations(), "count_violations")

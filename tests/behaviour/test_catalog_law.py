@@ -59,7 +59,6 @@ BEHIND_VIEWS = {
     "endpoint_limit",
     "log_partitions",
     "rollup_state",
-    "count_violations",
     "is_restored_log",
     "duration_bucket_growth",
     "window_start",

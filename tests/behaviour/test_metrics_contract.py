@@ -76,7 +76,7 @@ COLUMNS = {
         "alert_name severity firing value threshold time_window_seconds summary action runbook"
     ),
     "health": "check_name status severity message value unit",
-    "invariant_violations": "invariant violations description",
+    "invariant_violations": "invariant violations description checked_age_seconds",
 }
 
 TYPES = {

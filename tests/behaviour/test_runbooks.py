@@ -447,7 +447,7 @@ UNWELL = "SELECT message FROM monitoring.health WHERE check_name = '{}' AND seve
         ("metrics-rollup.md", UNWELL.format("rollup", 1)),
         ("partitions.md", UNWELL.format("partitions", 1)),
         ("invariants.md", UNWELL.format("invariants", 1)),
-        ("invariants.md", "SELECT * FROM monitoring.invariant_violations WHERE violations > 0"),
+        ("invariants.md", "SELECT * FROM count_violations() WHERE violations > 0"),
         ("payment-failures.md", "SELECT id FROM ticket_orders WHERE status = 'refund_due'"),
         ("refunds.md", "SELECT FROM refunds WHERE status = 'due' AND reason = 'amount_mismatch'"),
     ],

@@ -478,8 +478,9 @@ BEGIN
     WITH found AS MATERIALIZED (
         SELECT
             now_found.invariant,
-            now_found.violations
-        FROM "monitoring".invariant_violations AS now_found
+            now_found.violations,
+            now_found.description
+        FROM "public".count_violations() AS now_found
     ),
 
     -- Those that an older release knew.
@@ -488,14 +489,16 @@ BEGIN
         WHERE invariant_checks.invariant NOT IN (SELECT found.invariant FROM found)
     )
 
-    INSERT INTO "public".invariant_checks (invariant, violations, checked_at)
+    INSERT INTO "public".invariant_checks (invariant, violations, description, checked_at)
     SELECT
         found.invariant,
         found.violations,
+        found.description,
         clock_timestamp()
     FROM found
     ON CONFLICT (invariant) DO UPDATE SET
         violations = excluded.violations,
+        description = excluded.description,
         checked_at = excluded.checked_at;
 
     RETURN QUERY
@@ -513,7 +516,7 @@ $$;
 -- Name: FUNCTION check_invariants(); Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON FUNCTION public.check_invariants() IS 'Reads the view invariant_violations and keeps what it says for the view health; returns those that are broken.';
+COMMENT ON FUNCTION public.check_invariants() IS 'Runs count_violations() and keeps what it says for the views invariant_violations and health; returns the invariants that are broken.';
 
 
 --
@@ -1242,7 +1245,7 @@ COMMENT ON FUNCTION public.connections_by_state() IS 'Connections of clients to 
 --
 
 CREATE FUNCTION public.count_violations() RETURNS TABLE(invariant text, violations bigint, description text)
-    LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 13
+    LANGUAGE plpgsql STABLE ROWS 13
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_nestloop TO 'off'
     SET enable_mergejoin TO 'off'
@@ -1486,7 +1489,7 @@ $$;
 -- Name: FUNCTION count_violations(); Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON FUNCTION public.count_violations() IS 'Invariants and how many things break each. For the view invariant_violations.';
+COMMENT ON FUNCTION public.count_violations() IS 'Invariants and how many things break each, counted now: reads all seats and reservations.';
 
 
 --
@@ -7985,6 +7988,7 @@ COMMENT ON COLUMN monitoring.extension_trends.unique_reservations IS 'Different 
 CREATE TABLE public.invariant_checks (
     invariant text NOT NULL,
     violations bigint NOT NULL,
+    description text NOT NULL,
     checked_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT invariant_checks_checked_at_check CHECK (isfinite(checked_at))
 );
@@ -7994,14 +7998,14 @@ CREATE TABLE public.invariant_checks (
 -- Name: TABLE invariant_checks; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON TABLE public.invariant_checks IS 'The last result of check_invariants(), for the view health.';
+COMMENT ON TABLE public.invariant_checks IS 'The last result of check_invariants(), for the views invariant_violations and health.';
 
 
 --
 -- Name: COLUMN invariant_checks.invariant; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.invariant_checks.invariant IS 'Name of the invariant, as in the view invariant_violations.';
+COMMENT ON COLUMN public.invariant_checks.invariant IS 'Name of the invariant, as in count_violations().';
 
 
 --
@@ -8009,6 +8013,13 @@ COMMENT ON COLUMN public.invariant_checks.invariant IS 'Name of the invariant, a
 --
 
 COMMENT ON COLUMN public.invariant_checks.violations IS 'How many rows broke it.';
+
+
+--
+-- Name: COLUMN invariant_checks.description; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.invariant_checks.description IS 'What is counted.';
 
 
 --
@@ -8439,17 +8450,18 @@ COMMENT ON COLUMN monitoring.hourly_metrics.completion_rate_pct IS 'Holds comple
 --
 
 CREATE VIEW monitoring.invariant_violations AS
- SELECT counted.invariant,
-    counted.violations,
-    counted.description
-   FROM public.count_violations() counted(invariant, violations, description);
+ SELECT checked.invariant,
+    checked.violations,
+    checked.description,
+    GREATEST((EXTRACT(epoch FROM (now() - checked.checked_at)))::double precision, (0)::double precision) AS checked_age_seconds
+   FROM public.invariant_checks checked;
 
 
 --
 -- Name: VIEW invariant_violations; Type: COMMENT; Schema: monitoring; Owner: -
 --
 
-COMMENT ON VIEW monitoring.invariant_violations IS 'One row per invariant of the tables, with the number of rows that break it: 0 when healthy. Reads all seats and reservations.';
+COMMENT ON VIEW monitoring.invariant_violations IS 'One row per invariant of the tables, with the number of rows that broke it when check_invariants() last counted, every ten minutes: 0 when healthy.';
 
 
 --
@@ -8463,7 +8475,7 @@ COMMENT ON COLUMN monitoring.invariant_violations.invariant IS 'Name of the inva
 -- Name: COLUMN invariant_violations.violations; Type: COMMENT; Schema: monitoring; Owner: -
 --
 
-COMMENT ON COLUMN monitoring.invariant_violations.violations IS 'How many rows break it.';
+COMMENT ON COLUMN monitoring.invariant_violations.violations IS 'How many rows broke it.';
 
 
 --
@@ -8471,6 +8483,13 @@ COMMENT ON COLUMN monitoring.invariant_violations.violations IS 'How many rows b
 --
 
 COMMENT ON COLUMN monitoring.invariant_violations.description IS 'What is counted.';
+
+
+--
+-- Name: COLUMN invariant_violations.checked_age_seconds; Type: COMMENT; Schema: monitoring; Owner: -
+--
+
+COMMENT ON COLUMN monitoring.invariant_violations.checked_age_seconds IS 'Seconds since it was counted.';
 
 
 --
@@ -14482,7 +14501,6 @@ GRANT ALL ON FUNCTION public.connections_by_state() TO ticketdb_monitor;
 --
 
 REVOKE ALL ON FUNCTION public.count_violations() FROM PUBLIC;
-GRANT ALL ON FUNCTION public.count_violations() TO ticketdb_monitor;
 
 
 --

@@ -321,6 +321,11 @@ TAMPERING = [
         "invariants",
         "sold_seats_have_a_ticket: 1",
     ),
+    (
+        "DROP FUNCTION count_violations()",
+        "invariants",
+        "function count_violations is missing",
+    ),
 ]
 
 
@@ -426,6 +431,16 @@ def test_a_check_whose_ground_is_gone_says_so_and_others_go_on(
     assert found[check] == (told,)
     assert found.keys() & set(DATA_CHECKS) == {check}
     assert found.keys() - {check}  # what is gone is told, too
+
+
+def test_what_the_last_check_of_the_invariants_found_is_not_asked(
+    session: psycopg.Connection,
+) -> None:
+    """They are counted anew: a check is up to ten minutes old."""
+    session.rollback()
+    session.execute("UPDATE public.invariant_checks SET violations = 3")
+    assert examined(session) == {}
+    session.rollback()
 
 
 @pytest.mark.parametrize("manage_roles", [True, False])
