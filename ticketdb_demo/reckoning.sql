@@ -540,7 +540,7 @@ database_says AS (
     FROM pg_stat_database
     WHERE datname = current_database()
     UNION ALL
-    SELECT 'invariants broken', invariant, violations FROM count_violations()
+    SELECT 'invariants broken', invariant, violations FROM monitoring.invariant_violations
 )
 
 -- A side without a row says 0; what must never happen has a row on one side only.
