@@ -215,11 +215,21 @@ class Run:
                         continue
                 except TicketdbError as error:
                     self.lock.rollback()
-                    if error.code != LOCKED:
+                    # Another first migration may have made it at this very moment.
+                    if error.code != LOCKED and not self._has_version_table():
                         raise
             if time.monotonic() >= deadline:
                 raise problem(LOCKED, f"{holder} holds the migration lock")
             time.sleep(LOCK_POLL_SECONDS)
+
+    def _has_version_table(self) -> bool:
+        there = self.lock.execute(
+            "SELECT pg_catalog.to_regclass(pg_catalog.format('%%I.%%I', %s::text, %s::text))"
+            " IS NOT NULL AS there",
+            [self.variables.schema, VERSION_TABLE],
+        ).fetchone()
+        self.lock.rollback()
+        return bool(there and there[0])
 
     def state(self) -> State:
         return State.read(self.control, self.variables)
