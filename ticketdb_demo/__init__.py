@@ -40,7 +40,8 @@ BUYERS_LEFT = (
 CLEAN_UP = "CALL run_reservation_cleanup('demo')"
 OVERDUE = "SELECT FROM seat_reservations WHERE is_active AND expires_at <= now() LIMIT 1"
 
-ROLL_UP = "SELECT sum(events_folded) AS folded FROM roll_up_metrics()"
+# No row where the job of pg_cron is at it at this very moment.
+ROLL_UP = "SELECT COALESCE(sum(events_folded), 0) AS folded FROM roll_up_metrics()"
 
 
 @dataclass(frozen=True)
