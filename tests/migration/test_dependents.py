@@ -98,6 +98,7 @@ def oids(connection: psycopg.Connection) -> dict[str, int]:
         connection.execute(
             "SELECT c.relname, c.oid::bigint FROM pg_class AS c"
             " WHERE c.relnamespace IN ('reports'::regnamespace, 'monitoring'::regnamespace)"
+            " ORDER BY c.relname"
         ).fetchall()
     )
 
