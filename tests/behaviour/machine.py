@@ -143,7 +143,8 @@ LOGS = {
         " created_at"
     ),
     "reservation_cleanup_runs": (
-        "id, scheduler, status, reservations_expired, seats_released, error_message,"
+        "id, scheduler, status, reservations_expired, seats_released, orders_cancelled,"
+        " error_message,"
         " finished_at BETWEEN started_at AND clock_timestamp() AS is_finished"
     ),
 }
@@ -427,7 +428,13 @@ class TicketMachine(RuleBasedStateMachine):
         if scheduler is not None:
             # It commits as it goes, so only the tables know when it ended what.
             ended = {key[0]: row["ended_at"] for key, row in tables["seat_reservations"].items()}
-            self.model.run_cleanup(before, self.now, ended, scheduler)
+            cancelled = {
+                key[0]
+                for key, row in tables["ticket_orders"].items()
+                if row["cancel_reason"] == "overdue"
+            }
+            dead = self.model.run_cleanup(before, self.now, ended, cancelled, scheduler)
+            self.count("run_reservation_cleanup", "dead orders" if dead else "no dead order")
         broken = broken_laws(tables)
         if broken:
             raise DisagreementError("\n".join(broken))
@@ -844,11 +851,17 @@ class TicketMachine(RuleBasedStateMachine):
     @rule(minutes=st.sampled_from((1, 3, 5, 11)))
     def let_time_pass(self, minutes: int) -> None:
         with self.step():
+            passed = {"time": timedelta(minutes=minutes), "shows": self.show_ids}
             self.house.dba.execute(
-                "UPDATE seat_reservations SET created_at = created_at - make_interval(mins => %s),"
-                " expires_at = expires_at - make_interval(mins => %s)"
-                " WHERE show_id = ANY(%s) AND is_active",
-                [minutes, minutes, self.show_ids],
+                "UPDATE seat_reservations SET created_at = created_at - %(time)s,"
+                " expires_at = expires_at - %(time)s, ended_at = ended_at - %(time)s"
+                " WHERE show_id = ANY(%(shows)s) AND status IN ('active', 'expired')",
+                passed,
+            )
+            self.house.dba.execute(
+                "UPDATE ticket_orders SET created_at = created_at - %(time)s"
+                " WHERE show_id = ANY(%(shows)s) AND status = 'pending'",
+                passed,
             )
             self.model.let_time_pass(minutes)
 
@@ -918,10 +931,15 @@ class TicketMachine(RuleBasedStateMachine):
             if self.sound:
                 self.close()
         finally:
-            # Cleanups of other examples must not find holds of this one.
+            # Cleanups of other examples must not find holds of this one, nor orders.
             self.house.dba.execute(
                 "UPDATE seat_reservations SET expires_at = now() + interval '1 year'"
                 " WHERE show_id = ANY(%s) AND is_active",
+                [self.show_ids],
+            )
+            self.house.dba.execute(
+                "UPDATE ticket_orders SET created_at = now() + interval '1 year'"
+                " WHERE show_id = ANY(%s) AND status = 'pending'",
                 [self.show_ids],
             )
 

@@ -9,7 +9,7 @@ should be any, the model decides for itself.
 Ids are texts, times are aware datetimes, money is in the minor unit of the currency.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -392,9 +392,13 @@ class Model:
         before: datetime,
         after: datetime,
         ended: Mapping[str, datetime | None],
+        cancelled: Container[str],
         scheduler: str,
-    ) -> None:
-        """Ends all that is over. It commits as it goes: `ended` says when it ended which hold."""
+    ) -> int:
+        """Ends all that is over, and returns how many orders died with it.
+
+        It commits as it goes: `ended` says when it ended which hold, `cancelled` which orders are.
+        """
         released = expired = 0
         for hold in self.holds.values():
             at = ended.get(hold.id)
@@ -404,15 +408,37 @@ class Model:
                 expired += 1
                 released += len(hold.held)
                 self._end(at if at is not None and timely else before, hold, "expired")
+        dead = [
+            order
+            for order in self.orders.values()
+            if self._dead(order, before) or (self._dead(order, after) and order.id in cancelled)
+        ]
+        for order in dead:
+            order.cancel_reason = "overdue"
+            self._change(before, order, "cancelled")
         self.runs.append(
             {
                 "scheduler": scheduler,
                 "status": "succeeded",
                 "reservations_expired": expired,
                 "seats_released": released,
+                "orders_cancelled": len(dead),
                 "error_message": None,
                 "is_finished": True,
             }
+        )
+        return len(dead)
+
+    def _dead(self, order: Order, now: datetime) -> bool:
+        """Whether its payment has had its time since the hold expired."""
+        over = now - minutes(self.settings.order_minutes)
+        ended_at = order.hold.ended_at
+        return (
+            order.status == "pending"
+            and order.hold.status == "expired"
+            and ended_at is not None
+            and ended_at <= over
+            and order.created_at <= over
         )
 
     # --- orders -----------------------------------------------------------------------------
@@ -672,10 +698,16 @@ class Model:
         hold.expires_at = expires_at
 
     def let_time_pass(self, number_of_minutes: int) -> None:
+        passed = minutes(number_of_minutes)
         for hold in self.holds.values():
-            if hold.active:
-                hold.created_at -= minutes(number_of_minutes)
-                hold.expires_at -= minutes(number_of_minutes)
+            if hold.active or hold.status == "expired":
+                hold.created_at -= passed
+                hold.expires_at -= passed
+                if hold.ended_at is not None:
+                    hold.ended_at -= passed
+        for order in self.orders.values():
+            if order.status == "pending":
+                order.created_at -= passed
 
     def toggle_block(self, seat: Seat) -> None:
         """The house blocks what is free, and frees what it has blocked; nothing else."""

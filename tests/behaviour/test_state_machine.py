@@ -117,6 +117,8 @@ OUTCOMES = {
     "cleanup: ended 1",
     "run_reservation_cleanup: one batch",
     "run_reservation_cleanup: several batches",
+    "run_reservation_cleanup: dead orders",
+    "run_reservation_cleanup: no dead order",
 }
 
 
@@ -243,6 +245,12 @@ SABOTAGES: dict[str, tuple[Edit | Trigger | Run, ...]] = {
             "BEFORE UPDATE ON reservation_cleanup_runs FOR EACH ROW",
             "NEW.reservations_expired := LEAST(NEW.reservations_expired, 1); RETURN NEW;",
         ),
+    ),
+    "orders wait for ever": (
+        Edit("cancel_dead_orders", "AND hold.ended_at <= v_dead_before", "AND false"),
+    ),
+    "orders die with their hold": (
+        Edit("cancel_dead_orders", "make_interval(mins => settings.order_minutes)", "interval '0'"),
     ),
     "statistics count what was extended as expired": (
         Edit(
