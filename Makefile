@@ -45,7 +45,7 @@ endif
 
 # What `make test` plays and kills a sample of. TICKETDB_TEST_SEED=n plays others.
 .PHONY: test-deep
-test-deep: $(STAMP) ## Play thousands of interleavings, and kill the server 25 times
+test-deep: $(STAMP) ## Play tens of thousands of interleavings, and kill the server 25 times
 	@scripts/ensure-postgres --compiler $(BIN)/python
 	TICKETDB_TEST_DEEP=1 $(BIN)/pytest $(WORKERS) $(PYTEST_ARGS) tests/deep
 

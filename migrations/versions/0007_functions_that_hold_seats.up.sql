@@ -237,7 +237,7 @@ COMMENT ON FUNCTION {{ schema }}.lock_reservation(text) IS
 'none. Who decides by what it returns changes the row, too: at REPEATABLE READ a lock alone makes '
 'nobody fail who decided otherwise. Internal.';
 
--- object: functions/reserve_seats.sql sha256=c7adf4399b431f4ceac2e7e8da1641439374d49902bed2d565dda84c411f774a
+-- object: functions/reserve_seats.sql sha256=05824e59468fc028b9cbdc4c0ec5a4dfc22f43c1565fb200050352085d2c876d
 -- Holds seats for a session: all of them or none. The hot path. Three statements and no more: a
 -- look that locks nothing, so that losing is cheap; (seldom) ending holds that are over; and one
 -- that locks the seats in id order and writes. Where somebody else has locked what they need, all
@@ -377,6 +377,8 @@ BEGIN
                     AND hold.id = v_look.hold_id
                     AND hold.ended_at IS NULL
                 FOR UPDATE;
+                -- Ended by somebody who was waited for: there may be nothing in the way any more.
+                CONTINUE WHEN NOT FOUND;
 
                 SELECT
                     CASE WHEN expires_at > v_now THEN v_look.hold_id END,

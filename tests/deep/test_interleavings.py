@@ -4,6 +4,7 @@
 TICKETDB_TEST_SEED.
 """
 
+import itertools
 import os
 import random
 from collections.abc import Iterator
@@ -30,7 +31,7 @@ from tests.deep.theatre import Play, Theatre, open_theatre
 
 DEEP = os.environ.get("TICKETDB_TEST_DEEP") == "1"
 SEED = os.environ.get("TICKETDB_TEST_SEED", "1")
-PLAYS = 1000 if DEEP else 36  # of each scene
+PLAYS = 1000 if DEEP else 36  # of each scene, drawn
 LONGEST = 8  # stops of a transaction, more or less
 
 
@@ -43,6 +44,18 @@ def owner(connect: Connect) -> Connection:
 def theatre(database: Database, owner: Connection) -> Iterator[Theatre]:
     with open_theatre(database, owner) as opened:
         yield opened
+
+
+def every_stop(beginning: Beginning, pair: tuple[Part, ...], level: str) -> Iterator[Play]:
+    """The plays in which the first is stopped at one of its stops until the other is done."""
+    for stop in range(LONGEST + 1):
+        yield Play(Scene(beginning, ()), pair, level, ((0, stop),), (1, 0))
+
+
+def every_pair(scene: Scene) -> Iterator[Play]:
+    for pair in itertools.product(scene.parts, repeat=2):
+        for level in LEVELS:
+            yield from every_stop(scene.make, pair, level)
 
 
 def sample(scene: Scene, chance: random.Random) -> Iterator[Play]:
@@ -59,22 +72,16 @@ def sample(scene: Scene, chance: random.Random) -> Iterator[Play]:
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
 def test_whatever_meets_could_have_come_one_after_the_other(scene: Scene, theatre: Theatre) -> None:
-    plays = sample(scene, random.Random(f"{SEED} {scene.name}"))
+    plays = [*sample(scene, random.Random(f"{SEED} {scene.name}"))]
+    if DEEP:
+        plays += every_pair(scene)
     wrong = [found for play in plays if (found := theatre.play(play)) is not None]
-    assert not wrong, f"{len(wrong)} of {PLAYS} plays end wrong, with seed {SEED}:\n" + "\n\n".join(
-        wrong[:5]
+    assert not wrong, (
+        f"{len(wrong)} of {len(plays)} plays end wrong, with seed {SEED}:\n"
+        + "\n\n".join(wrong[:5])
     )
     # Otherwise nobody has met anybody.
     assert theatre.seen["waits"] > 0, theatre.seen
-
-
-def every_stop(beginning: Beginning, parts: tuple[Part, Part], level: str) -> list[Play]:
-    """The plays in which one is stopped at one of its stops until the other is done."""
-    return [
-        Play(Scene(beginning, ()), parts, level, ((first, length),), (1 - first, first))
-        for first in (0, 1)
-        for length in range(LONGEST + 1)
-    ]
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -83,10 +90,19 @@ def test_a_hold_that_is_ordered_and_given_back_at_once_is_one_or_the_other(
 ) -> None:
     """Whoever releases by an old snapshot does not see the order."""
     for back in (releases("anna", 1), releases("anna")):
-        for play in every_stop(held, (orders("anna", "k1"), back), level):
-            assert theatre.play(play) is None
+        for pair in itertools.permutations((orders("anna", "k1"), back)):
+            for play in every_stop(held, pair, level):
+                assert theatre.play(play) is None
     if level != READ_COMMITTED:
         assert theatre.seen["40001"] > 0, theatre.seen
+
+
+def test_a_hold_that_is_given_back_is_not_in_the_way_of_the_next(theatre: Theatre) -> None:
+    """Whoever asks meanwhile waits for it, and then looks again."""
+    for again in (reserve("anna", 0, 1), reserve("anna", 2)):
+        for play in every_stop(held, (releases("anna"), again), READ_COMMITTED):
+            assert theatre.play(play) is None
+    assert theatre.seen["waits"] > 0, theatre.seen
 
 
 SET_EXPIRY = "SET expires_at = v_hold.expires_at\n                WHERE"
@@ -107,7 +123,8 @@ def test_a_hold_that_an_order_does_not_lock_or_does_not_change_is_found_out(
     theatre: Theatre, owner: Connection, level: str, edit: Edit
 ) -> None:
     """The control: where either is missing, some order of steps shows it."""
-    plays = every_stop(held, (orders("anna", "k1"), releases("anna")), level)
+    pairs = itertools.permutations((orders("anna", "k1"), releases("anna")))
+    plays = [play for pair in pairs for play in every_stop(held, pair, level)]
     assert [theatre.play(play) for play in plays] == [None] * len(plays)
     edit(owner)
     found = [wrong for play in plays if (wrong := theatre.play(play)) is not None]

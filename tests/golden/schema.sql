@@ -5789,6 +5789,8 @@ BEGIN
                     AND hold.id = v_look.hold_id
                     AND hold.ended_at IS NULL
                 FOR UPDATE;
+                -- Ended by somebody who was waited for: there may be nothing in the way any more.
+                CONTINUE WHEN NOT FOUND;
 
                 SELECT
                     CASE WHEN expires_at > v_now THEN v_look.hold_id END,
