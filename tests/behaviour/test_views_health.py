@@ -62,7 +62,13 @@ def statuses(connection: Connection) -> dict[str, str]:
 
 @pytest.fixture
 def well(connection: Connection) -> Connection:
-    """A house in which everything is in order."""
+    """A house in which everything is in order, and which has been there for more than a month."""
+    for log in LOGS:
+        connection.execute(
+            "SELECT create_log_partition(%s,"
+            " (date_trunc('month', now() AT TIME ZONE 'UTC') - interval '1 month')::date)",
+            [log],
+        )
     connection.execute("UPDATE metric_watermarks SET rolled_up_at = now(), advanced_at = now()")
     connection.execute("SELECT check_invariants()")
     write(connection, SALES, Run())
