@@ -344,7 +344,9 @@ def test_apply_stops_when_somebody_else_may_have_the_migration_lock(
     observer = connect(empty_database)
     holder = (
         "SELECT pg_terminate_backend(l.pid, 5000) FROM pg_locks AS l"
-        " WHERE l.relation = 'public.ticketdb_alembic_version'::regclass"
+        " INNER JOIN pg_database AS d ON d.oid = l.database"
+        " WHERE d.datname = current_database()"
+        " AND l.relation = 'public.ticketdb_alembic_version'::regclass"
         " AND l.mode = 'ShareUpdateExclusiveLock'"
     )
 

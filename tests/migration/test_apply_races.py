@@ -499,7 +499,10 @@ def test_a_migration_that_did_not_step_aside_would_keep_every_buyer_waiting(
     with Sale(connect) as sale, ThreadPoolExecutor(1) as pool:
         patient = pool.submit(apply, database.dsn, NAMES, tree=tree_copy, lock_timeout=60)
         # In the queue for the table, behind whoever reads it.
-        queue = "FROM pg_locks WHERE NOT granted AND locktype = 'relation'"
+        queue = (
+            "FROM pg_stat_activity WHERE datname = current_database()"
+            " AND (wait_event_type, wait_event) = ('Lock', 'relation')"
+        )
         await_true(observer, f"SELECT count(*) = 1 + {Sale.BUYERS} {queue}")
         holder.rollback()
         assert patient.result().applied

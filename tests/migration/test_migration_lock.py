@@ -1,15 +1,17 @@
 """The migration lock: strangers cannot take it, and nobody is kept waiting by it."""
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
 
 from tests.behaviour.racing import await_true
-from tests.conftest import Connect, Database
+from tests.conftest import Connect, Database, throw_away_database
 from tests.migration.by_hand import add_indexes
 from tests.migration.conftest import WAITING, take_migration_lock
+from ticketdb.cluster import Cluster
 from ticketdb.config import Variables
 from ticketdb.errors import TicketdbError
 from ticketdb.migrate import Step, apply, revert
@@ -80,6 +82,21 @@ def test_the_owner_can_take_it(database: Database, connect: Connect) -> None:
             migrate()
         assert (caught.value.code, caught.value.exit_status) == ("E_LOCK_TIMEOUT", 4)
         assert f"pid {holder.info.backend_pid} (postgres, since " in caught.value.message
+
+
+@pytest.fixture
+def sister_database(cluster: Cluster, template_database: str) -> Iterator[Database]:
+    """A database made from the same template: its tables have the same oids."""
+    yield from throw_away_database(cluster, template_database)
+
+
+def test_who_has_the_lock_of_a_sister_database_is_not_named(
+    database: Database, sister_database: Database, connect: Connect
+) -> None:
+    take_migration_lock(connect(sister_database))
+    take_migration_lock(holder := connect())
+    with pytest.raises(TicketdbError, match=f"pid {holder.info.backend_pid} "):
+        apply(database.dsn, NAMES, wait=0)
 
 
 def test_it_is_in_nobody_s_way(database: Database, connect: Connect) -> None:
