@@ -14,12 +14,16 @@ DATES ?= all
 MATRIX ?= tests/behaviour tests/migration tests/deep
 OLDEST ?= tests/migration
 
+# Pages whose commands are run and whose output is written back. What the one left out shows is run by
+# tests/migration/test_shop_project.py, from the wheel.
+PAGES = docs/tutorial.md $(filter-out docs/how-to/test-your-shop.md,$(wildcard docs/how-to/*.md))
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
 .PHONY: help
 help: ## Show this help
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  %-17s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  %-18s %s\n", $$1, $$2 }'
 
 $(STAMP): requirements-dev.lock pyproject.toml scripts/make-venv
 	@scripts/make-venv $(VENV)
@@ -37,24 +41,24 @@ demo: $(STAMP) ## Sell seats to simulated buyers on a private PostgreSQL, and ch
 test: $(STAMP) ## Run all tests, under other names too (PYTEST_ARGS="-k name": some, and once)
 	@scripts/ensure-postgres --extensions $(BIN)/python
 	$(BIN)/pytest $(WORKERS) $(PYTEST_ARGS)
-# Schemas, roles and jobs may be called anything. The tests marked `default_names` are left out:
-# those that make databases of their own, and those of pg_cron's clock, which was waited for above.
+# Schemas, roles and jobs may have any names. The tests marked `default_names` are left out: those
+# that create databases of their own, and those that wait for pg_cron's clock.
 ifeq ($(strip $(PYTEST_ARGS)),)
 	TICKETDB_TEST_NAMES=other $(BIN)/pytest $(WORKERS) --quiet tests/behaviour
 endif
 
-# What `make test` plays and kills a sample of. TICKETDB_TEST_SEED=n plays others.
+# `make test` runs a sample of these. TICKETDB_TEST_SEED=n chooses others.
 .PHONY: test-deep
-test-deep: $(STAMP) ## Play tens of thousands of interleavings, and kill the server 25 times
+test-deep: $(STAMP) ## Run tens of thousands of interleavings, and kill the server 25 times
 	@scripts/ensure-postgres --compiler $(BIN)/python
 	TICKETDB_TEST_DEEP=1 $(BIN)/pytest $(WORKERS) $(PYTEST_ARGS) tests/deep
 
 .PHONY: test-dates
-test-dates: $(STAMP) ## Run the tests that depend on the date on odd days (DATES=some: on two of them)
+test-dates: $(STAMP) ## Run the tests that depend on the date on special days (DATES=some: on two)
 	@scripts/ensure-postgres --compiler $(BIN)/python
 	scripts/test-dates $(DATES) $(BIN)/pytest $(WORKERS) $(PYTEST_ARGS)
 
-# Servers that the machine lacks come without pg_cron and plpgsql_check: what needs those is skipped.
+# Servers that this fetches have no pg_cron and plpgsql_check: tests that need those are skipped.
 .PHONY: test-matrix
 test-matrix: $(STAMP) test-oldest ## Run the tests on every supported PostgreSQL (MAJORS="17 18": on those)
 	@scripts/ensure-postgres --extensions --majors "$(MAJORS)" $(BIN)/python
@@ -63,7 +67,7 @@ test-matrix: $(STAMP) test-oldest ## Run the tests on every supported PostgreSQL
 	        || failed="$$failed $$major"; \
 	done; [ -z "$$failed" ] || { echo "test-matrix: failed on PostgreSQL$$failed" >&2; exit 1; }
 
-# A database may stay where it is when the server's package moves on: both ends of that.
+# A database may outlive many minor releases of its server: the newest is tested above, here the oldest.
 .PHONY: test-oldest
 test-oldest: $(STAMP) ## Run the migration tests on the oldest PostgreSQL 15 of the package registry
 	@scripts/ensure-postgres $(BIN)/python
@@ -96,32 +100,39 @@ bench-monitoring: $(STAMP) ## Measure the views over a day of 10 million events 
 	@scripts/ensure-postgres $(BIN)/python
 	@$(BIN)/python -m bench --only P5,P6 $(BENCH_ARGS)
 
-.PHONY: readme
-readme: $(STAMP) ## Run what README.md shows and write its output back
+.PHONY: doc-outputs
+doc-outputs: $(STAMP) ## Run the commands that pages of docs/ show, and write their output back
 	@scripts/ensure-postgres $(BIN)/python
+	@$(BIN)/python scripts/run-docs $(PAGES)
+
+.PHONY: verify-doc-outputs
+verify-doc-outputs: $(STAMP) ## Check that the output in pages of docs/ is current
+	@scripts/ensure-postgres $(BIN)/python
+	@$(BIN)/python scripts/run-docs --check $(PAGES)
+
+.PHONY: generate
+generate: $(STAMP) ## Write what is generated: the fingerprint, docs/reference, the outputs in README.md
+	@scripts/ensure-postgres --majors "$(MAJORS)" $(BIN)/python
+	@$(BIN)/python scripts/generate
 	@$(BIN)/python scripts/readme-session
 
-.PHONY: verify-readme
-verify-readme: $(STAMP) ## Check that what README.md shows is what a server answers
-	@scripts/ensure-postgres $(BIN)/python
+.PHONY: verify-generated
+verify-generated: $(STAMP) ## Prove that sql/, the chain and what is generated agree (MAJORS="15": there only)
+	@scripts/ensure-postgres --majors "$(MAJORS)" $(BIN)/python
+	@$(BIN)/python scripts/generate --check --majors $(MAJORS)
 	@$(BIN)/python scripts/readme-session --check
 
-.PHONY: golden
-golden: $(STAMP) ## Write the golden files: the shipped fingerprint, and the schema as SQL
-	@scripts/ensure-postgres --majors "$(MAJORS)" $(BIN)/python
-	@$(BIN)/python -m ticketdb_develop.golden
-
-.PHONY: verify-golden
-verify-golden: $(STAMP) ## Check that sql/, the chain and the golden files agree (MAJORS="15": there only)
-	@scripts/ensure-postgres --majors "$(MAJORS)" $(BIN)/python
-	@$(BIN)/python -m ticketdb_develop.golden --check --majors $(MAJORS)
+.PHONY: docs
+docs: $(STAMP) ## Build the documentation site into build/docs; a dead link is an error
+	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs -d build/doctrees
+	@echo "wrote build/docs/index.html"
 
 .PHONY: recut
-recut: $(STAMP) ## Cut the chain of revisions anew from sql/ (until the first release)
-	@$(BIN)/python -m ticketdb_develop.recut
+recut: $(STAMP) ## Write the chain of revisions anew from sql/ (until the first release)
+	@$(BIN)/python -m ticketdb.develop.recut
 
 .PHONY: lock
-lock: ## Write requirements-dev.lock anew with the newest versions allowed
+lock: ## Write requirements-dev.lock with the newest versions allowed
 	@scripts/make-lock
 
 .PHONY: wheel
@@ -129,5 +140,5 @@ wheel: $(STAMP) ## Build the wheel into dist/
 	@scripts/quietly $(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 
 .PHONY: clean
-clean: ## Remove what was built and cached, the environment included
+clean: ## Remove all that was built or cached, the environment included
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

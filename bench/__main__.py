@@ -1,4 +1,4 @@
-"""`python -m bench`: a private server, the loads, one table and a JSON file."""
+"""`python -m bench` runs the loads on a private server, and prints one table and a JSON file."""
 
 import os
 from dataclasses import replace
@@ -17,8 +17,8 @@ from bench.profile import profile
 from bench.records import records
 from bench.report import Result, print_report, write_json
 from bench.rollup import rollup
-from ticketdb.cluster import find_server_binaries
 from ticketdb.errors import TicketdbError
+from ticketdb.private_server import find_server_binaries
 
 MEASURES = {
     "P1": spread,
@@ -32,7 +32,7 @@ MEASURES = {
     "peers": peers,
     "records": records,
 }
-# They take as long as all others together, and are run by themselves.
+# These take as long as all others together, and have a make target of their own.
 MONITORING = ("P5", "P6")
 USUAL = ",".join(name for name in MEASURES if name not in MONITORING)
 
@@ -45,22 +45,18 @@ def main(
     pairs: Annotated[int | None, typer.Option(min=1, help="Slices of each side.")] = None,
     seconds: Annotated[int | None, typer.Option(min=1, help="Length of a slice.")] = None,
     events: Annotated[
-        int | None, typer.Option(min=1000, help="Events of holds in the day that P5 looks back on.")
+        int | None, typer.Option(min=1000, help="Events of holds in the day that P5 reads.")
     ] = None,
-    quick: Annotated[
-        bool, typer.Option(help="Small sizes: shows that it runs, not how fast.")
-    ] = False,
+    quick: Annotated[bool, typer.Option(help="Small sizes, to test the benchmark itself.")] = False,
     with_profile: Annotated[
-        bool, typer.Option("--profile", help="Where the time of P1 goes (Linux), and nothing else.")
+        bool, typer.Option("--profile", help="Only profile P1: CPU time by ingredient (Linux).")
     ] = False,
-    json: Annotated[Path, typer.Option(help="Where to write all numbers.")] = Path(
-        "bench-results.json"
-    ),
+    json: Annotated[Path, typer.Option(help="File for all numbers.")] = Path("bench-results.json"),
 ) -> None:
     """Measure ticketdb against floors and peers, in turn, on a private durable PostgreSQL."""
     console = Console()
     if not console.is_terminal:
-        console = Console(width=200)  # a file has no edge to fold at
+        console = Console(width=200)  # do not wrap the table in a file
     options = QUICK if quick else Options()
     options = replace(
         options,

@@ -1,4 +1,4 @@
--- One call of reserve_seats; whoever wins gives the seats back at once, so that there is always something to win.
+-- One call of reserve_seats; a winner releases the seats at once, so that some calls always win.
 SELECT
     hold.success::integer AS won,
     COALESCE(hold.reservation_token, '') AS token

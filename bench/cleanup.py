@@ -1,8 +1,8 @@
-"""P4: ending many holds that are over, while others go on buying.
+"""P4: ending many overdue holds, while buyers continue to buy.
 
-The bar is against the loop that ends and commits hold by hold: like ours it keeps no buyer waiting
-for long. Beside it, without a bar, the same loop with a commit every 500 holds, which is faster
-than either and slows the buyers down.
+The bar is against a loop that ends and commits one hold at a time: like ours, it makes no buyer
+wait for long. Beside it, without a bar, the same loop with a commit every 500 holds, which is
+faster than either and slows the buyers down.
 """
 
 import statistics
@@ -35,7 +35,7 @@ def ended_holds(connection: Connection) -> int:
 
 
 def last_line(connection: Connection) -> int:
-    """How far the log of holds has come."""
+    """The highest id in the log of holds."""
     row = connection.execute(
         "SELECT COALESCE(max(event.id), 0) FROM public.seat_reservation_audit_log AS event"
     ).fetchone()
@@ -44,16 +44,16 @@ def last_line(connection: Connection) -> int:
 
 
 def until_they_buy(connection: Connection, buyers: Buyers) -> None:
-    """Return when all have connected and planned: when the log has grown by some hundred lines."""
+    """Wait until all clients have connected and planned: the log has some hundred new rows."""
     enough = last_line(connection) + 100 * buyers.bench.options.buying_clients
     while last_line(connection) < enough:
         if buyers.process.poll() is not None:
-            raise RuntimeError(f"the buyers are gone: {buyers.finish()}")
+            raise RuntimeError(f"pgbench has ended: {buyers.finish()}")
         time.sleep(0.01)
 
 
 def slice_of(bench: Bench, work: Callable[[Connection], object]) -> Callable[[int], Slice]:
-    """A slice in which `work` is done while buyers go on; only its own time counts."""
+    """A slice in which `work` is done while buyers continue; only its own time is measured."""
     options = bench.options
 
     def run(pair: int) -> Slice:
@@ -80,7 +80,7 @@ def slice_of(bench: Bench, work: Callable[[Connection], object]) -> Callable[[in
 
 
 def cleanup(bench: Bench) -> Iterator[Result]:
-    """Ours against a loop hold by hold, and the buyers with ours against those with nothing."""
+    """Ours against a loop over holds, and buyers beside ours against buyers alone."""
     options = bench.options
     bench.prepare(DATABASE, BASE, "over_holds.sql", "cleanup_row_by_row.sql")
 
@@ -99,7 +99,7 @@ def cleanup(bench: Bench) -> Iterator[Result]:
         slice_of(bench, lambda _connection: time.sleep(options.seconds)),
     )
     if any(measured.ended != options.over_holds for measured in ours):
-        raise RuntimeError(f"cleanup left holds that are over: {ours}")
+        raise RuntimeError(f"cleanup left overdue holds: {ours}")
 
     def rates(slices: tuple[Slice, ...]) -> list[float]:
         return [measured.ended / measured.seconds for measured in slices]
@@ -110,7 +110,7 @@ def cleanup(bench: Bench) -> Iterator[Result]:
     ):
         yield Row(
             "P4",
-            f"end {options.over_holds:,} holds that are over",
+            f"end {options.over_holds:,} overdue holds",
             f"row by row, commit every {every}",
             "/s",
             statistics.median(rates(ours)),

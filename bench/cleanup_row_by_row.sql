@@ -1,5 +1,4 @@
--- The other side of P4: what one writes first. Hold after hold, oldest first, with the same effects as ours; written with
--- care: three statements a hold, each by primary key with a plan that is kept, a commit every p_commit_every holds.
+-- The other side of P4: the obvious loop. Hold after hold, oldest first, with the same effects as ours, and written well: three statements a hold, each by primary key with a plan that is kept, a commit every p_commit_every holds.
 CREATE SCHEMA row_by_row;
 
 CREATE PROCEDURE row_by_row.cleanup(p_limit integer, p_commit_every integer)

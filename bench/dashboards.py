@@ -1,9 +1,9 @@
 """P5: what dashboards cost, against the guide's queries, and against a tenth of the events.
 
 Two databases with the same shows and the same live holds, one with ten times the events of the
-other, both rolled up. Views and queries take turns, and so do the databases. The queries have all
-they can wish for: covering indexes, pages known to be visible, memory, parallel workers, a planner
-that is told of a fast disk, and no other day in the tables.
+other, both rolled up. Views and queries take turns, and so do the databases. The queries have the
+best conditions: covering indexes, an up-to-date visibility map, memory, parallel workers, cost
+settings of a fast disk, and no other day in the tables.
 """
 
 import os
@@ -30,14 +30,14 @@ LOGS = {
 FUNCTION = "get_reservation_statistics"
 DOUBLE_BOOKINGS = "double_booking_attempts"
 
-# No bar against a query of the log: they do not ask what has happened.
+# No bar against a query of the log, which these views do not read.
 OF_THE_PRESENT = {
     "active_reservations": "live holds",
     "cleanup_job_health": "runs of the cleanup",
     "connection_pool": "connections",
     "invariant_violations": "what a job counted",
 }
-# It reads the view of the alerts; what else it checks is not about events.
+# This view reads the one of the alerts; its other checks do not read events.
 SAME_QUERY = {"health": "alerts"}
 
 MINUTES_A_DAY = 24 * 60
@@ -46,7 +46,7 @@ WAL_BYTES = 8e9  # max_wal_size
 
 def check_room(bench: Bench) -> None:
     """Raise TicketdbError E_NO_ROOM where the disk has not enough space for both databases."""
-    # As measured, indexes and queries' indexes included; and the write-ahead log is as long.
+    # About 1 kB for each row, as measured, with all indexes; and as much write-ahead log.
     tables = bench.options.events * 1.1 * 1000
     needed = tables + min(tables, WAL_BYTES)
     free = shutil.disk_usage(bench.cluster.directory).free
@@ -54,9 +54,9 @@ def check_room(bench: Bench) -> None:
         raise TicketdbError(
             "E_NO_ROOM",
             ExitStatus.USAGE,
-            f"{bench.options.events:,} events need {needed / 1e9:.0f} GB, and where"
-            f" {bench.cluster.directory} is {free / 1e9:.0f} GB are left"
-            " - ask for fewer with --events",
+            f"{bench.options.events:,} events need {needed / 1e9:.0f} GB, but the disk of"
+            f" {bench.cluster.directory} has {free / 1e9:.0f} GB left"
+            " - use fewer with --events",
         )
 
 
@@ -88,7 +88,7 @@ def write_events(bench: Bench, events: dict[str, int], *, first: int, minutes: i
             for done in as_completed(written):
                 done.result()
         except BaseException:
-            # The others would go on for minutes, with the pool waiting for them.
+            # Otherwise the pool would wait for the others, which take minutes.
             pool.shutdown(wait=False, cancel_futures=True)
             for database in events:
                 bench.drop(database)
@@ -121,7 +121,7 @@ def roll_up(connection: Connection) -> tuple[int, list[float]]:
 
 
 def views(connection: Connection) -> list[str]:
-    """What is measured: the views of the monitoring schema, whatever there are, and a function."""
+    """What is measured: all views of the monitoring schema, and a function."""
     names = connection.execute(
         "SELECT c.relname FROM pg_class AS c WHERE c.relkind IN ('v', 'm')"
         " AND c.relnamespace = 'monitoring'::regnamespace ORDER BY c.relname"
@@ -129,14 +129,14 @@ def views(connection: Connection) -> list[str]:
     return [name for (name,) in names] + [FUNCTION]
 
 
-def asked_of(view: str) -> bytes:
+def query_of(view: str) -> bytes:
     if view == FUNCTION:
         return b"SELECT * FROM public.get_reservation_statistics(NULL, 24)"
     return sql.SQL("SELECT * FROM monitoring.{}").format(sql.Identifier(view)).as_bytes()
 
 
 def raw_query(view: str) -> tuple[str, bytes] | None:
-    """What one asks without the view: the first line of its file says where that is from."""
+    """The query that one would use without the view, and its origin, from the first line."""
     name = f"raw_{SAME_QUERY.get(view, view)}.sql"
     if not (HERE / name).exists():
         return None
@@ -145,9 +145,9 @@ def raw_query(view: str) -> tuple[str, bytes] | None:
 
 
 def milliseconds(bench: Bench, connection: Connection, query: bytes) -> Callable[[int], float]:
-    """A slice: one execution or, as a few milliseconds say little, the median of several.
+    """A slice: one execution or, if it takes only milliseconds, the median of several.
 
-    Planning is included, as a dashboard has it.
+    Planning is included, as it is for a dashboard.
     """
     connection.prepare_threshold = None
     enough = bench.options.seconds / 40
@@ -195,7 +195,7 @@ def fill(bench: Bench) -> Iterator[Result]:
     write_events(bench, events, first=0, minutes=MINUTES_A_DAY)
     for database in events:
         with bench.connect(database) as connection:
-            # Autovacuum would have come by.
+            # As autovacuum would have done.
             connection.execute("VACUUM (FREEZE, ANALYZE)")
             folded, seconds = roll_up(connection)
             if database == DAY:
@@ -231,8 +231,8 @@ def rolled_up(
     """Each view against its query, and against itself in the database with a tenth."""
     sides: dict[tuple[str, str], Callable[[int], float]] = {}
     for view in views(day):
-        sides["day", view] = milliseconds(bench, day, asked_of(view))
-        sides["tenth", view] = milliseconds(bench, tenth, asked_of(view))
+        sides["day", view] = milliseconds(bench, day, query_of(view))
+        sides["tenth", view] = milliseconds(bench, tenth, query_of(view))
         if (raw := raw_query(view)) and view not in SAME_QUERY:
             sides["log", view] = milliseconds(bench, log, raw[1])
     measured = dict(zip(sides, alternate(bench.options.pairs, *sides.values()), strict=True))
@@ -246,7 +246,7 @@ def rolled_up(
 
 
 def against_query(view: str, ours: tuple[float, ...], theirs: tuple[float, ...] | None) -> Result:
-    """A comparison where there is something to compare with."""
+    """A comparison, or a fact if there is no query to compare with."""
     raw = raw_query(view)
     if raw is None or theirs is None:
         return Fact(
@@ -259,12 +259,12 @@ def against_query(view: str, ours: tuple[float, ...], theirs: tuple[float, ...] 
 
 
 def with_index_of_its_own(bench: Bench, day: Connection, log: Connection) -> Iterator[Row]:
-    """A query that asks for next to nothing is fast where an index has just that."""
+    """The view against a query whose whole answer is in an index made for it."""
     day.execute(read("index_of_double_bookings.sql").encode())
     title, query = raw_query(DOUBLE_BOOKINGS) or ("", b"")
     ours, theirs = alternate(
         bench.options.pairs,
-        milliseconds(bench, day, asked_of(DOUBLE_BOOKINGS)),
+        milliseconds(bench, day, query_of(DOUBLE_BOOKINGS)),
         milliseconds(bench, log, query),
     )
     note = "with an index for it alone"
@@ -272,7 +272,7 @@ def with_index_of_its_own(bench: Bench, day: Connection, log: Connection) -> Ite
 
 
 def with_a_minute_to_fold(bench: Bench, day: Connection, tenth: Connection) -> Iterator[Row]:
-    """As it is just before the next rollup: what came since the last one is read from the log."""
+    """The views just before the next rollup, when they read a minute of events from the log."""
     a_minute = bench.options.events // MINUTES_A_DAY
     events = {DAY: max(a_minute, 5), TENTH: max(a_minute // 10, 5)}
     write_events(bench, events, first=bench.options.events, minutes=1)
@@ -280,8 +280,8 @@ def with_a_minute_to_fold(bench: Bench, day: Connection, tenth: Connection) -> I
         if view not in OF_THE_PRESENT:
             ours, theirs = alternate(
                 bench.options.pairs,
-                milliseconds(bench, day, asked_of(view)),
-                milliseconds(bench, tenth, asked_of(view)),
+                milliseconds(bench, day, query_of(view)),
+                milliseconds(bench, tenth, query_of(view)),
             )
             what = f"{view}, a minute not rolled up"
             yield compare(what, "a tenth of the events", ours, theirs)

@@ -52,8 +52,8 @@ SELECT
 FROM generate_series(1440, 0, -1) AS run (minutes_ago);
 
 -- On the first of a month the day before has a partition, too, as it has in a shop that was open then.
-SELECT public.create_log_partition(logs.name, (date_trunc('month', now() AT TIME ZONE 'UTC' - interval '1 day'))::date)
-FROM public.partitioned_logs() AS logs (name);
+SELECT ticketdb.create_log_partition(logs.relation, (date_trunc('month', now() AT TIME ZONE 'UTC' - interval '1 day'))::date)
+FROM ticketdb.partitioned_logs() AS logs;
 
 -- The queries of today ask for little in the morning. Let it be past ten in the evening.
 DO $body$
@@ -82,7 +82,7 @@ SELECT lpad((1 + floor(200 * power((p_hold * 104729 % 1009) / 1009.0::double pre
 $body$;
 
 -- Events of the holds numbered p_first, p_first + 1, …, of which p_holds begin at an even pace from p_from to p_until, in
--- the order of time: five events to two holds. What became of a hold is told by its number; those that began before p_from
+-- the order of time: five events to two holds. How a hold ends depends on its number; those that began before p_from
 -- end, and those that will end after p_until do not yet. Many small transactions, as in life, though not one an event.
 CREATE PROCEDURE day.write_holds(p_first bigint, p_holds bigint, p_from timestamptz, p_until timestamptz)
 LANGUAGE plpgsql
@@ -104,7 +104,7 @@ BEGIN
             2,
             ARRAY[lpad((hold.number * 2)::text, 32, '0')::uuid, lpad((hold.number * 2 + 1)::text, 32, '0')::uuid],
             reason.error_code,
-            public.error_message(reason.error_code),
+            ticketdb.error_message(reason.error_code),
             CASE
                 WHEN event.type IN ('completed', 'expired', 'released')
                     THEN event.minutes * 60 + hold.number % 60 - 30

@@ -20,18 +20,18 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import sql
 
-from ticketdb import migrate
-from ticketdb.cluster import Cluster, ServerBinaries, private_cluster
 from ticketdb.config import Variables
 from ticketdb.errors import ExitStatus, TicketdbError
+from ticketdb.migrate import commands
+from ticketdb.private_server import Cluster, ServerBinaries, private_cluster
 
 HERE = Path(__file__).parent
 EMPTY = "bench_empty"
 BASE = "bench_base"
 
 # Durability as PostgreSQL ships it: fsync, synchronous_commit and full_page_writes stay on.
-# Checkpoints and autovacuum would fall into some slices and not into others: neither runs within
-# one, and all sides are spared the same.
+# Checkpoints and autovacuum would run in some slices and not in others: they run in none, for all
+# sides alike.
 SETTINGS = {
     "shared_buffers": "512MB",
     "max_wal_size": "8GB",
@@ -50,7 +50,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 class Options:
     """Sizes of a run. `pairs`: slices of each side; `seconds`: length of one.
 
-    `events`: of holds, in the day that P5 looks back on.
+    `events`: of holds, in the day that P5 reads.
     """
 
     pairs: int = 5
@@ -79,7 +79,7 @@ QUICK = Options(
 
 @dataclass(frozen=True)
 class Load:
-    """What came of a run of pgbench. `latencies`: (Unix time of the end, milliseconds) a call."""
+    """The result of a run of pgbench. `latencies`: (Unix time of the end, milliseconds) a call."""
 
     answers: int
     per_second: float
@@ -99,9 +99,9 @@ class Bench:
         return psycopg.connect(self.cluster.dsn(database), autocommit=True)
 
     def prepare(self, name: str, template: str, *scripts: str) -> None:
-        """Make database `name` from `template` and run files of SQL in it: a template for slices.
+        """Create database `name` from `template` and run files of SQL in it: a template for slices.
 
-        The scripts find the sizes of the run in the settings bench.*.
+        The scripts read the sizes of the run from the settings bench.*.
         """
         self.drop(name)
         self.cluster.create_database(name, template)
@@ -115,7 +115,7 @@ class Bench:
 
     @contextmanager
     def copy(self, template: str) -> Iterator[str]:
-        """A copy of a prepared database: on disk, in memory, warmed up after a checkpoint."""
+        """A copy of a prepared database, on disk and in memory, warmed up after a checkpoint."""
         name = f"{template}_slice"
         self.drop(name)
         with self.connect() as connection:
@@ -149,7 +149,7 @@ class Bench:
         seed: int,
         settings: Mapping[str, str] | None = None,
     ) -> Iterator["Buyers"]:
-        """Start clients who run the scripts, joined into one, over and over, in prepared mode."""
+        """Start clients that run the scripts, joined into one, repeatedly, in prepared mode."""
         with tempfile.TemporaryDirectory(prefix="ticketdb-bench-") as folder:
             script = Path(folder, "script.sql")
             script.write_text("\n".join(read(name) for name in scripts), encoding="utf-8")
@@ -215,16 +215,16 @@ class Buyers:
     folder: Path
 
     def finish(self, *, stopped: bool = False) -> Load:
-        """Wait for the end. A call that fails for good ends its client, and this raises."""
+        """Wait for the end. Raises RuntimeError if a call failed, in spite of retries."""
         output, errors = self.process.communicate()
         if not stopped and (self.process.returncode != 0 or "aborted" in errors):
             raise RuntimeError(f"pgbench failed: {errors.strip()[-2000:]}")
-        # Ended from without, it exits with 2 and still prints what it did.
+        # If its connections are terminated, it exits with 2 and still prints its report.
         logs = [path.read_text() for path in sorted(self.folder.glob("latency*"))]
         return parse_pgbench(output, logs)
 
     def stop(self) -> Load:
-        """End it now. It writes its logs only when its clients lose their connections."""
+        """End it now, by ending its connections: after a signal it would write no logs."""
         with self.bench.connect() as connection:
             connection.execute(
                 "SELECT pg_terminate_backend(activity.pid) FROM pg_stat_activity AS activity"
@@ -252,7 +252,7 @@ def read(name: str) -> str:
 
 
 def parse_pgbench(output: str, logs: Sequence[str] = ()) -> Load:
-    """The numbers of a pgbench report and of its logs. Raises ValueError when they are not there.
+    """The numbers of a pgbench report and of its logs. Raises ValueError if one is missing.
 
     A line of a log: client, number, microseconds or "failed", script, seconds, microseconds, …
     """
@@ -294,16 +294,16 @@ class Ratio:
 
 
 def alternate(pairs: int, *sides: Callable[[int], T]) -> list[tuple[T, ...]]:
-    """Run A B … A B …, `pairs` times. Each side is told the number of the pair, for its seed.
+    """Run A B … A B …, `pairs` times. Each side gets the number of the pair, for its seed.
 
-    Returns what each side gave, a list for each side.
+    Returns the results, a tuple for each side.
     """
     rounds = [tuple(side(pair) for side in sides) for pair in range(1, pairs + 1)]
     return list(zip(*rounds, strict=True))
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest of the values that at least this share of them do not exceed."""
+    """The smallest value that at least this share of the values do not exceed."""
     ordered = sorted(values)
     if not ordered:
         raise ValueError("no values")
@@ -316,6 +316,6 @@ def running(binaries: ServerBinaries, options: Options) -> Iterator[Bench]:
     with private_cluster(binaries, durable=True, settings=SETTINGS) as cluster:
         bench = Bench(cluster, options)
         cluster.create_database(EMPTY)
-        migrate.apply(cluster.dsn(EMPTY), Variables())
+        commands.apply(cluster.dsn(EMPTY), Variables())
         bench.prepare(BASE, EMPTY, "data.sql", "floor.sql")
         yield bench

@@ -23,7 +23,7 @@ PEER_DATABASE = "bench_peers"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the database says about the calls of a slice. Counts; `wal_bytes` of the server."""
+    """What the audit log has of a slice, as counts; `wal_bytes`: of the server."""
 
     double_winners: int
     won: int
@@ -50,7 +50,7 @@ def last_event(connection: Connection, schema: str) -> int:
 
 
 def outcome(connection: Connection, schema: str, since: int, wal_from: str) -> Outcome:
-    """Ask the audit log in `schema` what happened after event `since`."""
+    """Count in the audit log in `schema` what happened after event `since`."""
     cursor = connection.cursor(row_factory=dict_row)
     query = sql.SQL(read("outcome.sql")).format(schema=sql.Identifier(schema))
     row = cursor.execute(query, {"since": since, "wal_from": wal_from}).fetchone()
@@ -61,7 +61,7 @@ def outcome(connection: Connection, schema: str, since: int, wal_from: str) -> O
 def slice_of(
     bench: Bench, template: str, choose: str, call: str, clients: int
 ) -> Callable[[int], Slice]:
-    """A slice of one load, checked: a seat with two winners ends the benchmark."""
+    """A slice of one load. Raises RuntimeError if a seat had two winners."""
     schema = "public" if call in (OURS, TURNOVER) else "floor"
     settings = {"default_transaction_isolation": "serializable"} if "serializable" in call else {}
 
@@ -76,7 +76,9 @@ def slice_of(
             )
             measured = Slice(load, outcome(connection, schema, since, wal_from))
         if choose == SPREAD and load.answers > bench.options.seats // 2:
-            raise RuntimeError(f"{call}: all seats were asked for within a slice: use --seconds")
+            raise RuntimeError(
+                f"{call}: all seats were requested within a slice: use a lower --seconds"
+            )
         if measured.outcome.double_winners:
             raise RuntimeError(f"{call}: two winners for one seat: {measured}")
         return measured
@@ -135,8 +137,8 @@ def spread(bench: Bench) -> Iterator[Result]:
 def hot(bench: Bench) -> Iterator[Result]:
     """P2: against P1. After ten holds the block is full, and all answers are refusals.
 
-    That is the bar's reading: so many want a block of 20. Beside it, without a bar, winners give
-    back at once: there is always something to win, and everybody who wins waits for a lock.
+    The bar is about this case. Beside it, without a bar, winners release their seats at once: then
+    some calls always win, and those that do have waited for a lock.
     """
     clients = bench.options.hot_clients
     full, turnover, spread_ = alternate(

@@ -1,4 +1,4 @@
--- What serves the queries of raw_*.sql best: each finds the rows of its window, and all that it asks of them, in an index.
+-- What serves the queries of raw_*.sql best: each finds the rows of its window, and all columns that it reads, in an index.
 -- The last one spares the hold time its sort.
 SET maintenance_work_mem = '512MB';
 

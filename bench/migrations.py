@@ -1,4 +1,4 @@
-"""P7 and P8: how long it takes to have the database. P9: what buyers notice when it is changed."""
+"""P7 and P8: how long it takes to create the database. P9: the effect of changes on buyers."""
 
 import os
 import shutil
@@ -18,28 +18,31 @@ from bench.cleanup import until_they_buy
 from bench.harness import BASE, EMPTY, Bench, Connection, Ratio, alternate
 from bench.holds import OURS, SPREAD
 from bench.report import Fact, Result, Row
-from ticketdb import migrate
 from ticketdb.config import JOBS, Variables, parse_variables
-from ticketdb.migrate import OUTSIDE
-from ticketdb.resources import Tree, shipped_tree
-from ticketdb.revision import parse_sections, read_chain
+from ticketdb.migrate import commands
+from ticketdb.migrate.chain import parse_sections, read_chain
+from ticketdb.migrate.run import Step
+from ticketdb.migrate.script import script
+from ticketdb.migrate.statements import OUTSIDE
+from ticketdb.paths import Tree, shipped_tree
 
 NEW = "bench_new"
 LOCK_TIMEOUT_SECONDS = 0.2
 LONGEST_MS = 500.0
 ALONE = "while nothing else is done"
-# What shops call. The revision of the last of them, and those before, cannot be taken from under
-# the feet of buyers: those are applied and reverted beside the installation that buyers use.
+# The functions that shops call. Their revisions, and those before, cannot be reverted while buyers
+# use them: those are applied and reverted beside the installation that buyers use.
 CALLED = {
-    f"functions/{name}.sql"
-    for name in (
-        *("reserve_seats", "extend_reservation", "release_reservation"),
-        *("create_ticket_order", "confirm_payment", "fail_payment", "refund_order"),
-    )
+    *("reserve_seats", "extend_reservation", "release_reservation"),
+    *("create_ticket_order", "confirm_payment", "fail_payment", "refund_order"),
 }
 ASIDE = parse_variables(
     {
-        "variables": {"schema": "bench_aside", "monitoring_schema": "bench_dials"}
+        "variables": {
+            "schema": "bench_aside",
+            "monitoring_schema": "bench_dials",
+            "internal_schema": "bench_inner",
+        }
         | {"manage_roles": False}
         | {name: f"bench-aside {name}" for name in JOBS}
     },
@@ -52,7 +55,7 @@ def installs(bench: Bench) -> Iterator[Result]:
     program = Path(sys.executable).with_name("ticketdb")
     with tempfile.TemporaryDirectory(prefix="ticketdb-bench-") as folder:
         file = Path(folder, "script.sql")
-        file.write_text(migrate.script(Variables()), encoding="utf-8")
+        file.write_text(script(Variables()), encoding="utf-8")
         psql: list[str | Path] = [
             bench.cluster.binaries.bindir / "psql",
             "-X",
@@ -62,7 +65,7 @@ def installs(bench: Bench) -> Iterator[Result]:
         ]
         sides: tuple[Callable[[str], object], ...] = (
             lambda dsn: run([program, "apply", "--dsn", dsn]),
-            lambda dsn: migrate.apply(dsn, Variables()),
+            lambda dsn: commands.apply(dsn, Variables()),
             lambda dsn: run([*psql, "-f", file, "-d", dsn]),
         )
         by_program, by_call, by_psql = alternate(
@@ -90,7 +93,7 @@ def into_new_database(bench: Bench, install: Callable[[str], object], _pair: int
         took = time.perf_counter() - started
         with bench.connect(NEW) as connection:
             head = read_chain(shipped_tree())[-1].revision
-            at = connection.execute("SELECT version_num FROM public.ticketdb_alembic_version")
+            at = connection.execute("SELECT version_num FROM ticketdb.ticketdb_alembic_version")
             if at.fetchall() != [(head,)]:
                 raise RuntimeError(f"the database is not at {head}")
         return took
@@ -132,16 +135,16 @@ def row(
     theirs: tuple[float, ...],
     bar: float | None,
 ) -> Row:
-    """Compare seconds, told in milliseconds."""
+    """Compare seconds, shown in milliseconds."""
     one, other = (1000 * statistics.median(side) for side in (ours, theirs))
     return Row(key, what, against, "ms", one, other, Ratio.of(ours, theirs), bar, at_most=True)
 
 
 @dataclass(frozen=True)
 class Slice:
-    """What buyers noticed. `longest`: by what was done, the longest call meanwhile, in ms.
+    """The effect on buyers. `longest`: the longest call during each change, in ms.
 
-    `retries`: how often a migration let go of its place in the queue for a lock.
+    `retries`: how often a migration gave up its place in the queue for a lock.
     """
 
     longest: dict[str, float]
@@ -162,15 +165,15 @@ def under_load(bench: Bench) -> Iterator[Result]:
     yield Fact("P9", "calls that failed", sum(measured.failed for measured in slices), "", 0)
     yield Fact("P9", "calls", sum(measured.calls for measured in slices), "")
     retries = sum(measured.retries for measured in slices)
-    yield Fact("P9", "times that a migration stepped aside for a lock", retries, "")
+    yield Fact("P9", "times that a migration released its place in a queue", retries, "")
 
 
 def slice_of_buyers(bench: Bench, tree: Tree, pair: int) -> Slice:
-    """Buyers from start to end, and one after the other what is done to their database."""
+    """Buyers from start to end, and meanwhile one change after the other."""
     options = bench.options
     longest: dict[str, float] = {}
     spans: dict[str, tuple[float, float]] = {}
-    waits: list[migrate.Step] = []
+    waits: list[Step] = []
     with (
         bench.copy(BASE) as database,
         bench.connect(database) as connection,
@@ -200,31 +203,33 @@ def slice_of_buyers(bench: Bench, tree: Tree, pair: int) -> Slice:
     for what, (start, end) in spans.items():
         meanwhile = [ms for at, ms in load.latencies if start <= at and at - ms / 1e3 <= end]
         if not meanwhile:
-            raise RuntimeError(f"nobody bought anything: {what}")
+            raise RuntimeError(f"no call was made {what}")
         longest[what] = max(meanwhile)
-    # A client whose call fails for good is gone before it is told to go.
+    # A client whose call fails for good has ended before the others are stopped.
     failed = options.spread_clients - int(there[0]) + int(odd[0]) + load.failures
     return Slice(longest, load.answers, failed, len(waits))
 
 
 def changes(
-    dsn: str, tree: Tree, waits: list[migrate.Step], seconds: float
+    dsn: str, tree: Tree, waits: list[Step], seconds: float
 ) -> Iterator[tuple[str, Callable[[], object]]]:
-    """What is done under the buyers' feet, by what it is called."""
+    """The changes that are made while buyers buy, by name."""
     names, chain = Variables(), read_chain(shipped_tree())
     needed = max(
         place
         for place, revision in enumerate(chain)
-        if CALLED & {section.path for section in parse_sections(revision.up)}
+        if CALLED & {Path(section.path).stem for section in parse_sections(revision.up)}
     )
     first, head = chain[needed + 1].revision, chain[-1].revision
 
-    def on_step(step: migrate.Step) -> None:
-        if step.kind == "wait" and step.seconds:  # otherwise it waits on, in nobody's way
+    def on_step(step: Step) -> None:
+        if (
+            step.kind == "wait" and step.seconds
+        ):  # without a pause, it waits without blocking others
             waits.append(step)
 
     def up(variables: Variables, source: Tree | None = None) -> None:
-        migrate.apply(
+        commands.apply(
             dsn,
             variables,
             lock_timeout=LOCK_TIMEOUT_SECONDS,
@@ -234,7 +239,7 @@ def changes(
         )
 
     def down(variables: Variables, to: str, source: Tree | None = None) -> None:
-        migrate.revert(
+        commands.revert(
             dsn,
             variables,
             to,
@@ -254,14 +259,14 @@ def changes(
 
 
 def with_more_revisions(folder: Path) -> Tree:
-    """The shipped revisions, and after them what people do to tables and functions in use."""
+    """The shipped revisions, and after them typical changes of tables and functions in use."""
     shipped = shipped_tree()
     tree = replace(shipped, migrations=folder / "migrations")
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(shipped.migrations, tree.migrations, ignore=ignored)
     today = {s.path: s.frozen() for r in read_chain(shipped) for s in parse_sections(r.up)}
     function, view = (
-        today[file] for file in ("functions/reserve_seats.sql", "views/active_reservations.sql")
+        today[file] for file in ("holds/reserve_seats.sql", "monitoring/active_reservations.sql")
     )
     seats, holds = (
         f"-- alter: tables/{table}.sql sha256={'0' * 64}\nALTER TABLE {{{{ schema }}}}.{table}"
@@ -290,7 +295,7 @@ def with_more_revisions(folder: Path) -> Tree:
 
 
 def add_revision(tree: Tree, up: str, down: str) -> None:
-    """Write one more revision, by hand, at the end of the chain."""
+    """Write one more revision at the end of the chain."""
     *_, before, last = read_chain(tree)
     revision = f"{int(last.revision) + 1:04d}"
     text = last.python_file.read_text(encoding="utf-8")

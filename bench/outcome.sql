@@ -1,4 +1,4 @@
--- What came of a slice. Double winners are counted from the audit log, and not from the index that is to prevent them:
+-- The result of a slice. Double winners are counted from the audit log, not from the index that should prevent them:
 -- seats on which, since event %(since)s, two more holds were created than ended.
 SELECT
     (

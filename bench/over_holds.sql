@@ -1,5 +1,5 @@
 -- Measures nothing: what P4 starts from. Beside the seats on sale another two for each hold that is over, and those holds:
--- they ended some minutes ago, in an order that has nothing to do with shows or seats. bench.over_holds says how many.
+-- they ended some minutes ago, in an order that has nothing to do with shows or seats. Their number is bench.over_holds.
 INSERT INTO public.show_seats (id, show_id, section, row_label, seat_number, price_in_cents)
 SELECT
     lpad((1000000 + seat.number)::text, 32, '0')::uuid,

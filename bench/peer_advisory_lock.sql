@@ -1,4 +1,4 @@
--- Peer: one advisory lock for the whole show, then look, then write. Nobody can collide, nobody can go in parallel.
+-- Peer: one advisory lock for the whole show, then look, then write. Buyers cannot collide, and cannot proceed in parallel.
 CREATE FUNCTION peer.reserve_advisory_lock(p_show_id uuid, p_seat_ids uuid[], p_session_id text)
 RETURNS boolean
 LANGUAGE plpgsql

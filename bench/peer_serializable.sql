@@ -1,5 +1,5 @@
--- Peer: look for claims on the seats, then insert, locking nothing; the caller runs it SERIALIZABLE and tries again when
--- the server says so.
+-- Peer: look for claims on the seats, then insert, locking nothing; the caller runs it SERIALIZABLE and tries again after
+-- a serialization failure.
 CREATE FUNCTION peer.reserve_serializable(p_show_id uuid, p_seat_ids uuid[], p_session_id text)
 RETURNS boolean
 LANGUAGE plpgsql

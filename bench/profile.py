@@ -1,7 +1,7 @@
-"""Where the time of a hold goes: ours without one ingredient, against ours, in turn.
+"""The cost of the ingredients of a hold: ours without one ingredient, against ours, in turn.
 
-Counted is what the server process of one connection spends on a CPU, since on a busy machine
-nothing else is worth comparing. What an ingredient costs is 1 minus its ratio. Linux only.
+Measured is the CPU time of the server process of one connection, which other load on the machine
+distorts least. The cost of an ingredient is 1 minus its ratio. Linux only.
 """
 
 import statistics
@@ -19,7 +19,7 @@ DATABASE = "bench_without"
 
 
 def cpu_microseconds(connection: Connection) -> float:
-    """What the connection's server process has spent on a CPU so far."""
+    """The CPU time of the connection's server process so far."""
     schedstat = Path(f"/proc/{connection.info.backend_pid}/schedstat").read_text(encoding="ascii")
     return int(schedstat.split()[0]) / 1000
 

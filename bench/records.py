@@ -13,14 +13,14 @@ EXPLAIN = b"EXPLAIN (ANALYZE, BUFFERS, TIMING off, FORMAT json)"
 
 
 def as_psycopg(call: str, number: int, options: Options) -> tuple[bytes, dict[str, str]]:
-    """A call of pgbench's for the `number`-th pair of seats, as psycopg takes it."""
+    """pgbench's script for the `number`-th pair of seats, as a query of psycopg."""
     first = number * 2 + 1
     show = number * 2 // (options.seats // options.shows) + 1
     values = {"show": show, "a": first, "b": first + 1, "k": number}
     statement = read(call)
     for name in values:
         statement = statement.replace(f"lpad(:{name},", f"lpad(%({name})s,")
-    # Without its comment, which may hold a sign that psycopg would take for a parameter.
+    # Without its comment, in which psycopg might find a parameter.
     return statement[statement.index("\n") :].encode(), {n: str(v) for n, v in values.items()}
 
 

@@ -1,4 +1,4 @@
-"""The table of ratios, for people and as JSON."""
+"""The table of ratios, on a terminal and as JSON."""
 
 import json
 import math
@@ -16,7 +16,7 @@ from bench.harness import Options, Ratio
 class Row:
     """One comparison. `ours` and `theirs` are medians in `unit`; `bar` bounds the median ratio.
 
-    Without a bar it is recorded only. `at_most`: the ratio is to stay below the bar.
+    Without a bar it is only recorded. `at_most`: the ratio should not exceed the bar.
     """
 
     key: str
@@ -39,7 +39,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Fact:
-    """One number. With `limit`, it is to stay below; the rest is recorded only."""
+    """One number. With `limit`, it should not exceed it; without one it is only recorded."""
 
     key: str
     what: str

@@ -1,9 +1,9 @@
-"""P6: what the rollup costs those who buy.
+"""P6: what the rollup costs the buyers.
 
 P1's load with roll_up_metrics() called beside it, and without. It is scheduled once a minute, and a
-slice is shorter than that: here it comes every few seconds, so that what a call costs by itself is
-charged many times over. What it costs by the event is charged once: the events of the last seconds
-of a slice are left over, and the first call finds about as many that were there before.
+slice is shorter than that: here it is called every few seconds, so that its fixed cost counts many
+times over. Its cost per event counts once: the events of the last seconds of a slice are left over,
+and the first call finds about as many from before.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ class Slice:
 
 
 def slice_of(bench: Bench, *, is_rolled_up: bool) -> Callable[[int], Slice]:
-    """Buyers for as long as it takes for some calls with a pause between them."""
+    """Buyers, for as long as CALLS calls with a pause between them take."""
     pause = bench.options.seconds
 
     def run(pair: int) -> Slice:
@@ -59,7 +59,7 @@ def slice_of(bench: Bench, *, is_rolled_up: bool) -> Callable[[int], Slice]:
                     buyers.process.wait(pause)
             load = buyers.finish()
         if load.answers > bench.options.seats // 2:
-            raise RuntimeError("all seats were asked for within a slice: use --seconds")
+            raise RuntimeError("all seats were requested within a slice: use a lower --seconds")
         return Slice(load.per_second, tuple(calls), folded)
 
     return run

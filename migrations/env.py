@@ -3,7 +3,7 @@
 from alembic import context
 
 from ticketdb.database import VERSION_TABLE
-from ticketdb.migrate import current_run
+from ticketdb.migrate.run import current_run
 
 run = current_run()
 # alembic takes a transaction that is open already for its caller's. It would run everything,
@@ -14,7 +14,7 @@ if run.connection.in_transaction() and not run.rehearsing:
 context.configure(
     connection=run.connection,
     version_table=VERSION_TABLE,
-    version_table_schema=run.variables.schema,
+    version_table_schema=run.variables.internal_schema,
     transaction_per_migration=True,
 )
 with context.begin_transaction():

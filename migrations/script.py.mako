@@ -1,6 +1,6 @@
 """${message}."""
 
-from ticketdb.migrate import run_down, run_up
+from ticketdb.migrate.run import run_down, run_up
 
 revision = "${up_revision}"
 down_revision = ${f'"{down_revision}"' if down_revision else None}

@@ -1,10 +1,10 @@
 /*
- * A clock that is TICKETDB_CLOCK_OFFSET seconds ahead of the machine's, for whoever preloads this.
+ * A clock that is TICKETDB_CLOCK_OFFSET seconds ahead of the machine's, for processes that preload this.
  *
- * Only what asks for the date is answered otherwise; clocks that measure how long something takes,
- * timers and sleeping are the machine's own. Debian's faketime answers with the machine's date inside
- * of a signal handler that interrupts a wait: PostgreSQL, which looks at the date when an alarm rings,
- * then takes every lock_timeout and statement_timeout for one that has yet to come.
+ * Only the date is changed; monotonic clocks, timers and sleeping are the machine's own. Debian's
+ * faketime returns the machine's date inside a signal handler that interrupts a wait: PostgreSQL, which
+ * reads the date when an alarm fires, then concludes that lock_timeout or statement_timeout has not
+ * been reached yet.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -27,7 +27,7 @@ int clock_gettime(clockid_t clock, struct timespec *now)
 {
     int status;
 
-    if (!machine_clock) /* somebody asks while the program is still being loaded */
+    if (!machine_clock) /* called while the program is still being loaded */
         begin();
     status = machine_clock(clock, now);
     if (status == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))

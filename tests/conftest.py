@@ -11,23 +11,29 @@ import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import psycopg
 import pytest
 from psycopg import sql
+from pytest_postgresql import factories
+from pytest_postgresql.executors import NoopExecutor
+from pytest_postgresql.janitor import DatabaseJanitor
 
-from ticketdb import migrate
-from ticketdb.cluster import (
+from ticketdb import testing
+from ticketdb.config import Variables
+from ticketdb.errors import TicketdbError
+from ticketdb.migrate.chain import MADE, read_sources
+from ticketdb.paths import shipped_tree
+from ticketdb.private_server import (
     SUPERUSER,
     Cluster,
     ServerBinaries,
     find_server_binaries,
     private_cluster,
 )
-from ticketdb.config import Variables
-from ticketdb.errors import TicketdbError
 
 # What things are called in the databases of the tests: as shipped, or, in a second run of the suite
 # with TICKETDB_TEST_NAMES=other, nothing of it.
@@ -36,6 +42,7 @@ NAMES = (
     Variables(
         schema="box office",
         monitoring_schema="gauges",
+        internal_schema="boiler room",
         app_role="shop",
         monitor_role="watchers",
         dashboard_role="wallboard",
@@ -49,15 +56,13 @@ NAMES = (
     if OTHER_NAMES
     else Variables()
 )
+SCHEMAS = (NAMES.schema, NAMES.monitoring_schema, NAMES.internal_schema)
 # Set where all of this runs at another time of the world: see scripts/at-date.
 SHIFTED_CLOCK = "TICKETDB_CLOCK_OFFSET" in os.environ
-TEMPLATE = "ticketdb_template"
 CRON_DATABASE = "ticketdb_cron"
 REQUIRE_PG_CRON = "TICKETDB_REQUIRE_PG_CRON"
 
-# Advisory locks, whose numbers mean nothing: one worker at a time builds the template, or has
-# pg_cron's database.
-TEMPLATE_LOCK = 8_421_006
+# An advisory lock, whose number means nothing: one worker at a time has pg_cron's database.
 CRON_LOCK = 8_421_007
 
 _stack = pytest.StashKey[ExitStack]()
@@ -67,6 +72,24 @@ _cluster = pytest.StashKey[Cluster]()
 def quoted(name: str) -> str:
     """The name as SQL writes it, for places that take text: a setting, a regnamespace."""
     return sql.Identifier(name).as_string()
+
+
+# As SQL writes them, and a session that has them all on its path.
+OURS = [quoted(schema) for schema in SCHEMAS]
+ALL_OF_OURS = f"SET search_path = {', '.join(dict.fromkeys([*OURS, 'public']))}".encode()
+
+
+@cache
+def _schemas() -> dict[str, str]:
+    """The variable that names the schema of each object of ours, by the object's name."""
+    made = (MADE.search(source.text) for source in read_sources(shipped_tree()))
+    paths = (first["name"] for first in made if first and first["name"] and "." in first["name"])
+    return {name: schema for schema, name in (re.findall(r"\w+", path) for path in paths)}
+
+
+def located(name: str) -> sql.Identifier:
+    """A table, view or function of ours with its schema."""
+    return sql.Identifier(getattr(NAMES, _schemas()[name]), name)
 
 
 @dataclass(frozen=True)
@@ -111,9 +134,7 @@ def _running_cluster(config: pytest.Config) -> Cluster:
     """The run's cluster, started when it is first asked for."""
     if _cluster not in config.stash:
         stack = config.stash.setdefault(_stack, ExitStack())
-        # SIGTERM must end pytest as Ctrl-C does: raised as SystemExit it would fail one test only.
-        previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
-        stack.callback(signal.signal, signal.SIGTERM, previous)
+        stack.enter_context(testing.sigterm_as_ctrl_c())
         cron = None if SHIFTED_CLOCK else CRON_DATABASE
         cluster = stack.enter_context(private_cluster(_binaries(), cron_database=cron))
         # pg_cron's launcher complains once a second until its database is there.
@@ -196,10 +217,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def cluster(request: pytest.FixtureRequest) -> Cluster:
-    """The run's server."""
-    given = getattr(request.config, "workerinput", None)
+    """The run's server, also for pytest-postgresql, as if its options named it."""
+    cluster = _given_cluster(request.config)
+    request.config.option.postgresql_host = str(cluster.directory)
+    request.config.option.postgresql_port = cluster.port
+    return cluster
+
+
+def _given_cluster(config: pytest.Config) -> Cluster:
+    given = getattr(config, "workerinput", None)
     if given is None:
-        return _running_cluster(request.config)
+        return _running_cluster(config)
     if "ticketdb_error" in given:
         pytest.fail(given["ticketdb_error"], pytrace=False)
     described = given["ticketdb_cluster"]
@@ -212,28 +240,17 @@ def cluster(request: pytest.FixtureRequest) -> Cluster:
     )
 
 
+# As a shop has it, with the names of this run.
+server_at_head = factories.postgresql_noproc(
+    dbname="ticketdb", load=[partial(testing.load, variables=NAMES)]
+)
+
+
 @pytest.fixture(scope="session")
-def template_database(cluster: Cluster) -> str:
-    """A database at head with nothing in it, made once a run. Nobody can connect to it."""
-    building = f"{TEMPLATE}_in_the_making"
-    with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
-        connection.execute("SELECT pg_advisory_lock(%s)", [TEMPLATE_LOCK])
-        made = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [TEMPLATE])
-        if made.fetchone() is None:
-            drop_database(connection, building)  # left by a worker whose attempt failed
-            cluster.create_database(building)
-            migrate.apply(cluster.dsn(building), NAMES)
-            connection.execute(
-                sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(
-                    sql.Identifier(building)
-                )
-            )
-            connection.execute(
-                sql.SQL("ALTER DATABASE {} RENAME TO {}").format(
-                    sql.Identifier(building), sql.Identifier(TEMPLATE)
-                )
-            )
-    return TEMPLATE
+def template_database(cluster: Cluster, server_at_head: NoopExecutor) -> str:
+    """A database at head with nothing in it, made once a worker."""
+    assert server_at_head.host == str(cluster.directory)  # it was started first
+    return server_at_head.template_dbname
 
 
 @pytest.fixture
@@ -278,22 +295,23 @@ def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
             database: Database | None = None, *, user: str = SUPERUSER
         ) -> psycopg.Connection:
             target: Database = database or request.getfixturevalue("database")
-            return stack.enter_context(psycopg.connect(target.dsn_as(user), autocommit=True))
+            opened = stack.enter_context(psycopg.connect(target.dsn_as(user), autocommit=True))
+            opened.execute(ALL_OF_OURS)
+            return opened
 
         yield open_connection
 
 
 def throw_away_database(cluster: Cluster, template: str | None) -> Iterator[Database]:
     database = Database(cluster, f"test_{uuid.uuid4().hex}")
-    cluster.create_database(database.name, template)
-    yield database
-    with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
-        drop_database(connection, database.name)
-
-
-def drop_database(connection: psycopg.Connection, name: str) -> None:
-    statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
-    connection.execute(statement.format(sql.Identifier(name)))
+    with DatabaseJanitor(
+        host=str(cluster.directory),
+        port=cluster.port,
+        user=cluster.superuser,
+        dbname=database.name,
+        template_dbname=template,
+    ):
+        yield database
 
 
 def empty(database: Database) -> None:

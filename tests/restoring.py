@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 from tests.conftest import Database
-from ticketdb.cluster import Cluster
+from ticketdb.private_server import Cluster
 
 # A note that 15.20 keeps among a column's options. Its dumps set it, which other versions refuse.
 NOTES = re.compile(r"^ALTER [^;]* SET \(pg_attver=\d+\);\n", re.MULTILINE)

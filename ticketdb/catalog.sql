@@ -1,4 +1,4 @@
--- The catalog fingerprint: everything in ticketdb's two schemas, with its four roles, as rows of (root, kind, identity,
+-- The catalog fingerprint: everything in ticketdb's three schemas, with its four roles, as rows of (root, kind, identity,
 -- definition). The root is the relation or the routine that a row belongs to in the schema that may be shared: strangers may
 -- live there. Owners are <owner>. The partitions of single months, which come and go, are told as
 -- one, <month>: equal ones give one row. Jobs are not in it: what they should be is what scheduled_jobs() says.
@@ -13,7 +13,7 @@ WITH spaces AS (
         quote_ident(s.nspname) AS label,
         s.nspname = {{ schema | literal }} AS is_shared -- may have been there before, and may be used by others
     FROM pg_namespace AS s
-    WHERE s.nspname IN ({{ schema | literal }}, {{ monitoring_schema | literal }})
+    WHERE s.nspname IN ({{ schema | literal }}, {{ monitoring_schema | literal }}, {{ internal_schema | literal }})
 ),
 
 roles AS (
@@ -23,8 +23,8 @@ roles AS (
             WHEN r.oid = (
                 SELECT c.relowner
                 FROM pg_class AS c
-                INNER JOIN spaces AS s ON s.oid = c.relnamespace AND s.is_shared
-                WHERE c.relname = 'ticketdb_migrations'
+                INNER JOIN pg_namespace AS s ON s.oid = c.relnamespace
+                WHERE s.nspname = {{ internal_schema | literal }} AND c.relname = 'ticketdb_migrations'
             ) THEN '<owner>'
             ELSE quote_ident(r.rolname)
         END AS label,

@@ -1,10 +1,10 @@
--- When it began, and what the jobs of pg_cron do, for any other scheduler.
+-- The time of the start, then what pg_cron's jobs run: for servers without pg_cron.
 SELECT now()::timestamptz(0);
 CALL {{ schema }}.run_reservation_cleanup('ticketdb');
 SELECT * FROM {{ schema }}.roll_up_metrics();
-SELECT {{ schema }}.check_invariants()
+SELECT {{ internal_schema }}.check_invariants()
 WHERE NOT EXISTS (
-    SELECT FROM {{ schema }}.invariant_checks AS c WHERE c.checked_at > now() - interval '10 minutes'
+    SELECT FROM {{ internal_schema }}.invariant_checks AS c WHERE c.checked_at > now() - interval '10 minutes'
 );
 SELECT {{ schema }}.maintain_partitions();
 SELECT {{ schema }}.purge_history()

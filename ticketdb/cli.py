@@ -1,29 +1,28 @@
-"""The command line. What a command does is elsewhere; here is how it is asked for and told."""
+"""The command line: arguments, options, output and exit statuses. The work is done elsewhere.
 
-import json
-import signal
+A command imports what it needs when it is called: `--help` should not wait for a driver.
+"""
+
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from importlib.util import find_spec
-from itertools import groupby
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from psycopg.rows import dict_row
-from rich.console import Console
-from rich.progress import Progress as Bar
 from typer import Argument, Option
 
-from ticketdb import SUPPORTED, SUPPORTED_MAJORS, __version__, migrate, plan, verify
-from ticketdb.config import Variables, load_variables
-from ticketdb.database import connect, explained, own_sql
+from ticketdb import SUPPORTED, SUPPORTED_MAJORS, __version__
 from ticketdb.errors import ExitStatus, TicketdbError, problem
-from ticketdb_watch import nagios
-from ticketdb_watch.status import read_status, watch
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ticketdb.config import Variables
+    from ticketdb.migrate.commands import ApplyResult
+    from ticketdb.migrate.plan import Plan
+    from ticketdb.migrate.run import Progress, Step
 
 app = typer.Typer(
     help="Installs, checks and runs the database half of a reserved-seat ticketing system.",
@@ -31,55 +30,151 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-out = Console(highlight=False, soft_wrap=True, markup=False)
 
-Dsn = Annotated[str, Option(envvar="TICKETDB_DSN", help="Or libpq's variables say it.")]
+# The panels of `ticketdb --help`. Their order there is the order in which commands are defined.
+MIGRATE, OPERATE, WATCH, DEVELOP = "Migrate", "Operate", "Watch", "Develop"
+
+
+def _seconds(text: str) -> float:
+    """Read 60 or 60s."""
+    import threading
+
+    try:
+        seconds = float(text.removesuffix("s"))
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= threading.TIMEOUT_MAX:
+        raise typer.BadParameter(f"{text!r} is not a number of seconds above 0")
+    return seconds
+
+
+Dsn = Annotated[
+    str,
+    Option(
+        envvar="TICKETDB_DSN",
+        show_envvar=False,
+        metavar="DSN",
+        help="Connection string or URI (default: TICKETDB_DSN, then the PG* variables).",
+    ),
+]
 ConfigFile = Annotated[
     Path | None,
-    Option("--config", envvar="TICKETDB_CONFIG", help="Otherwise ./ticketdb.toml, if it exists."),
+    Option(
+        "--config",
+        envvar="TICKETDB_CONFIG",
+        show_envvar=False,
+        metavar="FILE",
+        help="Configuration file (default: TICKETDB_CONFIG, then ./ticketdb.toml if it exists).",
+    ),
 ]
 Json = Annotated[bool, Option("--json", help="Print JSON instead of text.")]
-To = Annotated[str, Option(help="Revision to stop at.")]
-Measure = Annotated[bool, Option(help="Run them on a copy of the schema, on a private server.")]
-From = Annotated[str, Option("--from", help="Revision that the database is at.")]
-Role = Annotated[str, Option(help="Role to run it; otherwise whoever owns what is there.")]
+To = Annotated[str, Option(metavar="REVISION", help="Last revision to apply.")]
+Measure = Annotated[
+    bool, Option(help="Run the statements on a copy of the schema, on a private server.")
+]
+From = Annotated[
+    str, Option("--from", metavar="REVISION", help="Revision that the database is at.")
+]
+Role = Annotated[
+    str,
+    Option(metavar="ROLE", help="Role that will run the script (default: the owner of ticketdb)."),
+]
 Major = Annotated[
     int | None,
     Option(
-        min=SUPPORTED_MAJORS[0], max=SUPPORTED_MAJORS[-1], help="PostgreSQL version; otherwise all."
+        min=SUPPORTED_MAJORS[0],
+        max=SUPPORTED_MAJORS[-1],
+        metavar="MAJOR",
+        help=f"Write it for this major version of PostgreSQL only (default: {SUPPORTED}).",
     ),
 ]
-BackTo = Annotated[str, Option(help='Revision to go back to; "base" removes everything.')]
-DryRun = Annotated[bool, Option("--dry-run", help="Run it in one transaction; roll it back.")]
-LossAllowed = Annotated[bool, Option("--allow-data-loss", help="Go on although rows will be lost.")]
-Beside = Annotated[
-    bool, Option("--beside", help="Although another installation is in the database.")
+BackTo = Annotated[
+    str, Option(metavar="REVISION", help='Revision to go back to; "base" removes everything.')
 ]
-LockTimeout = Annotated[float, Option(min=0.001, help="Seconds that a statement waits for a lock.")]
-StatementTimeout = Annotated[float, Option(min=0, help="Seconds a statement may run; 0: for ever.")]
-Wait = Annotated[float, Option(min=0, help="Seconds to go on trying for locks.")]
+DryRun = Annotated[
+    bool, Option("--dry-run", help="Run everything in one transaction and roll it back.")
+]
+LossAllowed = Annotated[
+    bool, Option("--allow-data-loss", help="Continue although rows will be lost.")
+]
+Beside = Annotated[
+    bool,
+    Option("--beside", help="Allow a second installation in a database that already has one."),
+]
+LockTimeout = Annotated[
+    float, Option(min=0.001, metavar="SECONDS", help="How long a statement may wait for a lock.")
+]
+StatementTimeout = Annotated[
+    float, Option(min=0, metavar="SECONDS", help="How long a statement may run; 0: no limit.")
+]
+Wait = Annotated[
+    float, Option(min=0, metavar="SECONDS", help="How long to keep trying to obtain locks.")
+]
 OutputFile = Annotated[
     typer.FileTextWrite,
-    Option("--out", default_factory=lambda: "-", lazy=False, help="Otherwise standard output."),
+    Option(
+        "--out",
+        default_factory=lambda: "-",
+        lazy=False,
+        metavar="FILE",
+        show_default=False,
+        help="File to write (default: standard output).",
+    ),
 ]
 Junit = Annotated[
     typer.FileTextWrite | None,
-    Option("--junit", lazy=False, help="Write JUnit's XML to this file, too."),
+    Option("--junit", lazy=False, metavar="FILE", help="Also write the result as JUnit XML."),
 ]
-Message = Annotated[str, Option("--message", "-m", help="What the revision is about.")]
-Objects = Annotated[list[str] | None, Argument(help="Files of sql/; otherwise all that changed.")]
-Buyers = Annotated[int, Option(min=1, help="Concurrent buyers.")]
-Seconds = Annotated[float, Option(min=1, help="How long they buy.")]
+Every = Annotated[
+    float | None,
+    Option(parser=_seconds, metavar="SECONDS", help="Repeat at this interval until Ctrl-C."),
+]
+Refresh = Annotated[
+    float | None,
+    Option("--watch", parser=_seconds, metavar="SECONDS", help="Refresh at this interval."),
+]
+AlertName = Annotated[
+    str, Option("--alert", metavar="NAME", help="Check this alert only (default: everything).")
+]
+Timeout = Annotated[
+    float,
+    Option(
+        "--timeout",
+        "-t",
+        min=0.001,
+        max=3600,
+        metavar="SECONDS",
+        help="Exit with UNKNOWN after this long without an answer.",
+    ),
+]
+Message = Annotated[
+    str, Option("--message", "-m", metavar="TEXT", help="What the revision does, in one line.")
+]
+Objects = Annotated[
+    list[str] | None,
+    Argument(metavar="FILE", help="Files in sql/ (default: all that changed)."),
+]
+Page = Annotated[
+    str,
+    Argument(
+        metavar="PAGE",
+        show_default=False,
+        help="Its name, or its path as in an alert (default: the list).",
+    ),
+]
+Buyers = Annotated[int, Option(min=1, metavar="NUMBER", help="Concurrent buyers.")]
+Seconds = Annotated[float, Option(min=1, metavar="SECONDS", help="How long the sale lasts.")]
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         print(f"ticketdb {__version__}, for PostgreSQL {SUPPORTED}")
         raise typer.Exit
 
 
 Version = Annotated[
-    bool, Option("--version", callback=_print_version, is_eager=True, help="Print it, and leave.")
+    bool,
+    Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit."),
 ]
 
 
@@ -90,8 +185,10 @@ def options(version: Version = False) -> None:
 
 def main() -> None:
     """The entry point of the program `ticketdb`."""
-    if sys.argv[1:2] == ["check"]:  # it answers also when it was asked wrongly
-        sys.exit(nagios.run(lambda: app(standalone_mode=False)))
+    if sys.argv[1:2] == ["check"]:  # Nagios needs its one line for wrong usage, too
+        from ticketdb.watch import check
+
+        sys.exit(check.run(lambda: app(standalone_mode=False)))
     try:
         app()
     except TicketdbError as error:
@@ -99,33 +196,103 @@ def main() -> None:
         sys.exit(error.exit_status)
 
 
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=True, markup=False)
+
+
+def _load_variables(path: Path | None) -> "Variables":
+    from ticketdb.config import load_variables
+
+    return load_variables(path)
+
+
 def _print_json(data: object) -> None:
+    import json
+
     print(json.dumps(data, indent=2, default=str, ensure_ascii=False))
 
 
 @contextmanager
-def _progress(*, silent: bool = False) -> Iterator[migrate.Progress]:
-    """A line a revision, below them a bar on a terminal; nothing beside JSON."""
+def _progress(*, silent: bool = False) -> Iterator["Progress"]:
+    """Print a line for each revision, with a bar below on a terminal. `silent`: print nothing."""
+    from rich.progress import Progress as Bar
+
+    out = _console()
     with Bar(console=out, transient=True, disable=silent or not out.is_terminal) as bar:
         task = bar.add_task("", total=None)
 
-        def show(step: migrate.Step) -> None:
+        def show(step: "Step") -> None:
             done = step.position - (step.kind != "done")
             bar.update(task, total=step.total, completed=done, description=step.description)
-            told = {
+            news = {
                 "start": "",
                 "wait": step.detail
                 + f"; trying again in {step.seconds:.1f} s" * bool(step.seconds),
                 "skip": step.detail,
                 "done": f"{step.seconds:.2f} s",
             }[step.kind]
-            if told and not silent:
-                out.print(f"{step.revision} {step.description}: {told}")
+            if news and not silent:
+                out.print(f"{step.revision} {step.description}: {news}")
 
         yield show
 
 
-@app.command()
+@app.command("plan", rich_help_panel=MIGRATE)
+def plan_command(
+    to: To = "head",
+    measure: Measure = True,
+    as_json: Json = False,
+    dsn: Dsn = "",
+    config: ConfigFile = None,
+) -> None:
+    """Show the statements that apply would run, and the locks that each takes.
+
+    Exit status 1 if any statement is pending.
+
+    Example: ticketdb plan --json | jq '.statements[] | select(.locks != [])'
+    """
+    from rich.console import Console
+
+    from ticketdb.migrate.plan import plan
+
+    with Console(stderr=True).status("measuring on a private server"):
+        planned = plan(dsn, _load_variables(config), to, measure)
+    if as_json:
+        _print_json(asdict(planned))
+    else:
+        print("\n".join(_planned(planned)))
+    if planned.statements:
+        raise typer.Exit(ExitStatus.CHECK_FAILED)
+
+
+def _planned(planned: "Plan") -> Iterator[str]:
+    """A plan as lines of text."""
+    from itertools import groupby
+
+    for revision, group in groupby(planned.statements, lambda statement: statement.revision):
+        statements = list(group)
+        how = "in one transaction" if statements[0].in_transaction else "outside a transaction"
+        yield f"-- {revision}: {len(statements)} statements, {how}"
+        for statement in statements:
+            if (
+                planned.measured_on
+                and statement.section == "dependents.sql"
+                and not statement.locks
+            ):
+                continue  # no view of users depends on what is replaced
+            yield statement.headline if planned.measured_on else statement.text
+            yield from (f"    {lock['text']}" for lock in statement.locks)
+        yield ""
+    yield from (f"warning: {warning}" for warning in planned.warnings)
+    yield from (f"not copied: {what}" for what in planned.not_copied)
+    measured = planned.measured_on and f"measured on PostgreSQL {planned.measured_on}"
+    pending = f"{len(planned.statements)} statements are pending, {measured or 'not measured'}"
+    yield pending if planned.statements else "nothing is pending"
+
+
+@app.command(rich_help_panel=MIGRATE)
 def apply(
     to: To = "head",
     dry_run: DryRun = False,
@@ -137,14 +304,16 @@ def apply(
     dsn: Dsn = "",
     config: ConfigFile = None,
 ) -> None:
-    """Install ticketdb, or bring it up to date; then reconcile its jobs with pg_cron.
+    """Install or upgrade ticketdb, then schedule its jobs where pg_cron is available.
 
     Example: ticketdb apply --dsn postgresql://admin@db.example.com/shop
     """
+    from ticketdb.migrate import commands
+
     with _progress(silent=as_json) as progress:
-        result = migrate.apply(
+        result = commands.apply(
             dsn,
-            load_variables(config),
+            _load_variables(config),
             to=to,
             dry_run=dry_run,
             progress=progress,
@@ -162,75 +331,19 @@ def apply(
         print(f"not run: {left}")
     _print_jobs(result)
     if result.grants:
-        print("-- manage_roles = false: let a DBA run this, with roles of yours")
+        print("-- manage_roles = false: a DBA has to run this, with your own roles")
         print("\n".join(result.grants))
     for warning in result.warnings:
         print(f"warning: {warning}")
     return None
 
 
-def _print_jobs(result: migrate.ApplyResult) -> None:
+def _print_jobs(result: "ApplyResult") -> None:
     for job in result.jobs:
         print(f"job {job.job_name} ({job.schedule}): {job.action}")
 
 
-@app.command()
-def adopt(wait: Wait = 60.0, dsn: Dsn = "", config: ConfigFile = None) -> None:
-    """Take over a database that has what this package ships, but not the record of it.
-
-    Example: ticketdb adopt --dsn postgresql://admin@db.example.com/restored
-    """
-    result = migrate.adopt(dsn, load_variables(config), wait=wait)
-    print(f"adopted; the database is at {result.revision}")
-    _print_jobs(result)
-
-
-@app.command("plan")
-def plan_command(
-    to: To = "head",
-    measure: Measure = True,
-    as_json: Json = False,
-    dsn: Dsn = "",
-    config: ConfigFile = None,
-) -> None:
-    """Show what apply would run, and what each statement locks. Exit status 1 if there is any.
-
-    Example: ticketdb plan --json | jq '.statements[] | select(.locks != [])'
-    """
-    with Console(stderr=True).status("measuring on a private server"):
-        planned = plan.plan(dsn, load_variables(config), to, measure)
-    if as_json:
-        _print_json(asdict(planned))
-    else:
-        print("\n".join(_planned(planned)))
-    if planned.statements:
-        raise typer.Exit(ExitStatus.CHECK_FAILED)
-
-
-def _planned(planned: plan.Plan) -> Iterator[str]:
-    """The lines that tell a plan to people."""
-    for revision, group in groupby(planned.statements, lambda statement: statement.revision):
-        statements = list(group)
-        how = "in one transaction" if statements[0].in_transaction else "outside a transaction"
-        yield f"-- {revision}: {len(statements)} statements, {how}"
-        for statement in statements:
-            if (
-                planned.measured_on
-                and statement.section == "dependents.sql"
-                and not statement.locks
-            ):
-                continue  # there are none
-            yield statement.headline if planned.measured_on else statement.text
-            yield from (f"    {lock['text']}" for lock in statement.locks)
-        yield ""
-    yield from (f"warning: {warning}" for warning in planned.warnings)
-    yield from (f"not copied: {what}" for what in planned.not_copied)
-    measured = planned.measured_on and f"measured on PostgreSQL {planned.measured_on}"
-    pending = f"{len(planned.statements)} statements are pending, {measured or 'not measured'}"
-    yield pending if planned.statements else "nothing is pending"
-
-
-@app.command()
+@app.command(rich_help_panel=MIGRATE)
 def script(
     file: OutputFile,
     start: From = "base",
@@ -240,15 +353,17 @@ def script(
     beside: Beside = False,
     config: ConfigFile = None,
 ) -> None:
-    """Write what apply does as one file for psql, for a DBA who lets no tool near production.
+    """Write what apply would run as one SQL file, for DBAs who use only psql in production.
 
     Example: ticketdb script --out install.sql && psql -X -f install.sql shop
     """
-    variables = load_variables(config)
-    file.write(migrate.script(variables, start=start, to=to, role=role, major=major, beside=beside))
+    from ticketdb.migrate.script import script as written
+
+    variables = _load_variables(config)
+    file.write(written(variables, start=start, to=to, role=role, major=major, beside=beside))
 
 
-@app.command()
+@app.command(rich_help_panel=MIGRATE)
 def revert(
     to: BackTo,
     allow_data_loss: LossAllowed = False,
@@ -256,27 +371,51 @@ def revert(
     dsn: Dsn = "",
     config: ConfigFile = None,
 ) -> None:
-    """Undo the revisions after one. Stops, and lists what would be lost, before it loses data.
+    """Undo the revisions after the given one.
+
+    Where rows would be lost it lists them and stops, unless --allow-data-loss is given.
 
     Example: ticketdb revert --to 0007
     """
-    variables = load_variables(config)
+    from ticketdb.migrate import commands
+
+    variables = _load_variables(config)
     with _progress() as progress:
-        done = migrate.revert(
+        done = commands.revert(
             dsn, variables, to, allow_data_loss=allow_data_loss, progress=progress, wait=wait
         )
     print(f"{len(done)} revisions reverted; the database is at {to}" if done else "nothing to do")
 
 
-@app.command("verify")
+@app.command(rich_help_panel=MIGRATE)
+def adopt(wait: Wait = 60.0, dsn: Dsn = "", config: ConfigFile = None) -> None:
+    """Record an existing, complete schema as ticketdb's, for a dump restored without its history.
+
+    Example: ticketdb adopt --dsn postgresql://admin@db.example.com/restored
+    """
+    from ticketdb.migrate import commands
+
+    result = commands.adopt(dsn, _load_variables(config), wait=wait)
+    print(f"adopted; the database is at {result.revision}")
+    _print_jobs(result)
+
+
+@app.command("verify", rich_help_panel=MIGRATE)
 def verify_command(
     as_json: Json = False, junit: Junit = None, dsn: Dsn = "", config: ConfigFile = None
 ) -> None:
-    """Prove that the database is what this package ships. Reads only; exit status 1 if it is not.
+    """Compare a database with what this version of ticketdb ships. Changes nothing.
+
+    Exit status 1 if anything differs.
 
     Example: ticketdb verify --json
     """
-    checks = verify.verify(dsn, load_variables(config))
+    from textwrap import indent
+
+    from ticketdb import verify
+
+    out = _console()
+    checks = verify.verify(dsn, _load_variables(config))
     failed = [check for check in checks if not check.ok]
     if junit is not None:
         junit.write(verify.junit(checks))
@@ -287,7 +426,7 @@ def verify_command(
             out.print("ok" if check.ok else "FAILED", style="green" if check.ok else "red", end=" ")
             out.print(check.name + (f" ({check.note})" if check.note else ""))
             for detail in check.details:
-                out.print(f"    {detail}")
+                out.print(indent(detail, "    "))
             for warning in check.warnings:
                 out.print(f"    warning: {warning}")
         print(f"{len(failed)} of {len(checks)} checks failed" if failed else "all checks passed")
@@ -295,71 +434,24 @@ def verify_command(
         raise typer.Exit(ExitStatus.CHECK_FAILED)
 
 
-def _seconds(text: str) -> float:
-    """Read 60 or 60s."""
-    try:
-        seconds = float(text.removesuffix("s"))
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds <= threading.TIMEOUT_MAX:
-        raise typer.BadParameter(f"{text!r} is no number of seconds")
-    return seconds
-
-
-Every = Annotated[
-    float | None, Option(parser=_seconds, metavar="SECONDS", help="Go on until Ctrl-C, this often.")
-]
-Watch = Annotated[
-    float | None,
-    Option("--watch", parser=_seconds, metavar="SECONDS", help="Again and again, like top."),
-]
-AlertName = Annotated[str, Option("--alert", metavar="NAME", help="Judge this alert alone.")]
-Timeout = Annotated[
-    float,
-    Option("--timeout", "-t", min=0.001, max=3600, help="Seconds to wait for an answer."),
-]
-
-
-@app.command()
-def status(
-    every: Watch = None, as_json: Json = False, dsn: Dsn = "", config: ConfigFile = None
-) -> None:
-    """Show the revision, the last runs of the cleanup, the dashboards and the alerts.
-
-    Example: ticketdb status --watch 5
-    """
-    variables = load_variables(config)
-    if every is not None:
-        watch(every, lambda: read_status(dsn, variables), as_json=as_json)
-    elif as_json:
-        _print_json(read_status(dsn, variables).as_data())
-    else:
-        Console(highlight=False).print(read_status(dsn, variables).drawn())
-
-
-@app.command()
-def check(
-    alert: AlertName = "", timeout: Timeout = 10.0, dsn: Dsn = "", config: ConfigFile = None
-) -> None:
-    """Answer Nagios: one line with performance data, exit status 0, 1, 2, or 3 for unknown.
-
-    Example: ticketdb check --alert cleanup_job_failed
-    """
-    raise typer.Exit(nagios.check(dsn, load_variables(config), alert, timeout))
-
-
-@app.command()
+@app.command(rich_help_panel=OPERATE)
 def cleanup(every: Every = None, dsn: Dsn = "", config: ConfigFile = None) -> None:
-    """End holds that are over, and keep partitions and history in order: what pg_cron would run.
+    """Run the scheduled jobs once, or repeatedly: for servers without pg_cron.
+
+    Ends overdue holds, rolls up the metrics, checks the invariants, creates log partitions and
+    deletes history past its retention.
 
     Example: ticketdb cleanup --every 60
     """
-    variables = load_variables(config)
+    import signal
+    import threading
+
+    variables = _load_variables(config)
     stop = threading.Event()
 
     def leave(_signal: int, _frame: object) -> None:
         if stop.is_set():
-            raise KeyboardInterrupt  # asked twice: do not wait for the run to end
+            raise KeyboardInterrupt  # a second signal: do not wait for the run to end
         stop.set()
 
     for signal_number in (signal.SIGINT, signal.SIGTERM):
@@ -377,9 +469,13 @@ def cleanup(every: Every = None, dsn: Dsn = "", config: ConfigFile = None) -> No
         print("stopped")
 
 
-def _clean_up(dsn: str, variables: Variables) -> str:
-    """Run the jobs once. Returns a line that says what the cleanup did."""
-    # One by one: the procedure commits, which it cannot do within a string of several statements.
+def _clean_up(dsn: str, variables: "Variables") -> str:
+    """Run the jobs once. Returns a line that reports what the cleanup did."""
+    from psycopg.rows import dict_row
+
+    from ticketdb.database import connect, explained, own_sql
+
+    # One by one: the procedure commits, which PostgreSQL refuses in a string of several statements.
     began, cleanup, *others = own_sql("cleanup.sql", variables).split(";")
     with connect(dsn, autocommit=True) as connection, explained("cleanup", "", "E_CLEANUP"):
         cursor = connection.cursor(row_factory=dict_row)
@@ -388,32 +484,88 @@ def _clean_up(dsn: str, variables: Variables) -> str:
         for call in others:
             connection.execute(call.encode())
     if run is None or moment is None:
-        raise RuntimeError("the cleanup has not said what it did")
+        raise RuntimeError("the cleanup returned no result")
     if run["status"] == "skipped":
         return "another cleanup is running"
     done = "{reservations_expired} holds expired, {seats_released} seats released"
     return f"{moment[0]}: {done.format(**run)}"
 
 
-@app.command("revision")
+@app.command(rich_help_panel=WATCH)
+def status(
+    every: Refresh = None, as_json: Json = False, dsn: Dsn = "", config: ConfigFile = None
+) -> None:
+    """Show the revision, the last cleanup runs, the dashboards, the health checks and the alerts.
+
+    Example: ticketdb status --watch 5
+    """
+    from rich.console import Console
+
+    from ticketdb.watch.status import read_status, watch
+
+    variables = _load_variables(config)
+    if every is not None:
+        watch(every, lambda: read_status(dsn, variables), as_json=as_json)
+    elif as_json:
+        _print_json(read_status(dsn, variables).as_data())
+    else:
+        Console(highlight=False).print(read_status(dsn, variables).drawn())
+
+
+@app.command(rich_help_panel=WATCH)
+def check(
+    alert: AlertName = "", timeout: Timeout = 10.0, dsn: Dsn = "", config: ConfigFile = None
+) -> None:
+    """Nagios plugin: prints one line with performance data; exit status 0, 1, 2 or 3 (unknown).
+
+    Example: ticketdb check --alert cleanup_job_failed
+    """
+    from ticketdb.watch.check import check as answer
+
+    raise typer.Exit(answer(dsn, _load_variables(config), alert, timeout))
+
+
+@app.command(rich_help_panel=WATCH)
+def runbook(page: Page = "README") -> None:
+    """Print what to do when an alert fires: one page of Markdown, or the list of all.
+
+    Example: ticketdb runbook double-booking
+    """
+    from pathlib import PurePath
+
+    from ticketdb.paths import runbooks
+
+    pages, name = runbooks(), PurePath(page).stem
+    if name not in pages:
+        there = ", ".join(sorted(pages.keys() - {"README"}))
+        raise problem("E_RUNBOOK", f"there is no runbook {name!r}", f"name one of {there}")
+    print(pages[name].read_text(encoding="utf-8"), end="")
+
+
+@app.command("revision", rich_help_panel=DEVELOP)
 def revision_command(message: Message = "", objects: Objects = None) -> None:
-    """Freeze what changed in sql/ into a revision, and prove it. For those who develop ticketdb.
+    """Write a migration from what changed in sql/, and prove that it works both ways.
+
+    Needs a checkout of the source. The new revision is applied, reverted and applied again on a
+    private PostgreSQL, and the result compared with sql/.
 
     Example: ticketdb revision -m "seat maps"
     """
-    if find_spec("ticketdb_develop") is None:
+    from importlib.util import find_spec
+
+    if find_spec("ticketdb.develop") is None:
         raise problem("E_NO_CHECKOUT", "this installation of ticketdb cannot write revisions")
-    from ticketdb_develop import revise
+    from ticketdb.develop import revise
 
     raise typer.Exit(revise.run(message, objects))
 
 
-@app.command()
+@app.command(rich_help_panel=DEVELOP)
 def demo(buyers: Buyers = 200, seconds: Seconds = 12.0, as_json: Json = False) -> None:
-    """Sell seats to simulated buyers on a private PostgreSQL, and check every number.
+    """Sell seats to simulated buyers on a private PostgreSQL, and check every number reported.
 
     Example: ticketdb demo --buyers 300 --seconds 20
     """
-    import ticketdb_demo
+    from ticketdb.demo.run import run
 
-    raise typer.Exit(ticketdb_demo.run(buyers=buyers, seconds=seconds, json=as_json))
+    raise typer.Exit(run(buyers=buyers, seconds=seconds, json=as_json))

@@ -1,7 +1,7 @@
-"""What the user decides: what things are called in the database.
+"""The configuration file: the names of schemas, roles and jobs in the database.
 
 The template variables come from the table ``[variables]`` of ``ticketdb.toml``. They are a closed
-list: a frozen revision can only mean the same thing for ever if nothing else can get into it.
+list: a frozen revision keeps its meaning only if nothing else can get into it.
 """
 
 import difflib
@@ -19,15 +19,15 @@ from pydantic.dataclasses import dataclass as pydantic_dataclass
 from ticketdb.errors import problem
 
 DEFAULT_FILE = "ticketdb.toml"
-SCHEMAS = ("schema", "monitoring_schema")
+SCHEMAS = ("schema", "monitoring_schema", "internal_schema")
 ROLES = ("app_role", "monitor_role", "dashboard_role", "datadog_role")
 JOBS = ("cleanup_job", "rollup_job", "invariants_job", "partition_job", "purge_job")
 
-Rule = tuple[str, str]  # a pattern that must not be found, and what is said when it is
+Rule = tuple[str, str]  # a pattern that must not be found, and the message when it is
 
 
 def _text(max_bytes: int, *rules: Rule) -> AfterValidator:
-    """Accept what survives quoting, storing and standing inside a function body."""
+    """Accept what can be quoted, stored, and written into the body of a function."""
     empty = (r"\A\Z", "is empty")
     control = (r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", "contains a control character")
 
@@ -44,25 +44,26 @@ def _text(max_bytes: int, *rules: Rule) -> AfterValidator:
 
 IDENTIFIER: tuple[Rule, ...] = (
     (r"\$", "contains '$', which could end a dollar-quoted function body"),
-    (r"\Apg_", "begins with 'pg_', which PostgreSQL keeps for itself"),
+    (r"\Apg_", "begins with 'pg_', which PostgreSQL reserves"),
 )
 DOLLAR_QUOTE = (r"\$(?:[^\W\d]\w*)?\$", "has a dollar quote, which could end a function body")
-FOREIGN_SCHEMA = (r"\A(information_schema|cron)\Z", "belongs to somebody else")
+FOREIGN_SCHEMA = (r"\A(information_schema|cron)\Z", "is a schema of PostgreSQL or of an extension")
 # Even quoted, these two are key words where a role is expected.
 KEY_WORD = (r"\A(public|none)\Z", "cannot name a role")
-# 63 is NAMEDATALEN - 1: PostgreSQL would cut longer names short, silently.
+# 63 is NAMEDATALEN - 1: PostgreSQL truncates longer names, with no more than a notice.
 Schema = Annotated[str, _text(63, *IDENTIFIER, FOREIGN_SCHEMA)]
 Role = Annotated[str, _text(63, *IDENTIFIER, KEY_WORD)]
-Job = Annotated[str, _text(63, DOLLAR_QUOTE)]  # pg_cron 1.4 cuts longer ones short, too
+Job = Annotated[str, _text(63, DOLLAR_QUOTE)]  # pg_cron 1.4 truncates longer ones, too
 Text = Annotated[str, _text(255, DOLLAR_QUOTE)]
 
 
 @pydantic_dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=True))
 class Variables:
-    """The template variables, with their defaults. Names of objects are fixed at apply time."""
+    """The template variables, with their defaults. They are fixed once applied."""
 
     schema: Schema = "public"
     monitoring_schema: Schema = "monitoring"
+    internal_schema: Schema = "ticketdb"
     app_role: Role = "ticketdb_app"
     monitor_role: Role = "ticketdb_monitor"
     dashboard_role: Role = "dashboard_reader"
@@ -89,13 +90,34 @@ class Variables:
 
 
 NAMES = tuple(field.name for field in fields(Variables))
+# What each is, for people.
+MEANINGS = {
+    "schema": "Tables and functions that people use.",
+    "monitoring_schema": "Views for dashboards and alerts.",
+    "internal_schema": "What only ticketdb itself uses: nobody but the owner has USAGE on it.",
+    "app_role": "May call the functions that sell.",
+    "monitor_role": "May read numbers, not people.",
+    "dashboard_role": "A login of dashboards; it has no password until a DBA sets one.",
+    "datadog_role": "A login of the Datadog Agent; it has no password until a DBA sets one.",
+    "cleanup_job": "The job of pg_cron that ends holds whose time is over.",
+    "cleanup_schedule": "When it runs.",
+    "rollup_job": "The job that rolls up what the views read.",
+    "rollup_schedule": "When it runs.",
+    "invariants_job": "The job that checks what must hold whatever happens.",
+    "invariants_schedule": "When it runs.",
+    "partition_job": "The job that makes partitions for the months to come.",
+    "partition_schedule": "When it runs.",
+    "purge_job": "The job that purges logs and personal data past their retention.",
+    "purge_schedule": "When it runs.",
+    "manage_roles": "Whether apply makes the roles and grants; otherwise it prints what to grant.",
+}
 
 
 def parse_variables(data: dict[str, Any], source: str) -> Variables:
     """Check the decoded contents of a configuration file called `source`. Raises E_CONFIG."""
     table = data.get("variables", {})
     if data.keys() - {"variables"} or not isinstance(table, dict):
-        raise problem("E_CONFIG", f"{source}: everything goes into one table, [variables]")
+        raise problem("E_CONFIG", f"{source}: expected one table, [variables], and nothing else")
     try:
         return Variables(**table)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Talking to a database: connecting, asking where it stands, and explaining what it says."""
+"""Connections to a database, its state, and its errors."""
 
 import sys
 from collections.abc import Iterator
@@ -11,12 +11,12 @@ from psycopg.rows import namedtuple_row
 
 from ticketdb.config import Variables
 from ticketdb.errors import TicketdbError, code_of, problem
-from ticketdb.render import render
-from ticketdb.resources import PACKAGE
+from ticketdb.paths import PACKAGE
+from ticketdb.templates import render
 
 VERSION_TABLE = "ticketdb_alembic_version"
-# Functions of the server, which name themselves in an error: RAISE of PL/pgSQL, and those that find
-# a row of the catalog changed by somebody else.
+# C functions of the server, whose names are in each error: RAISE of PL/pgSQL, and those that find a
+# row of the catalog changed by another session.
 OUR_RAISE = "exec_stmt_raise"
 CONCURRENTLY_UPDATED = ("simple_heap_update", "simple_heap_delete")
 
@@ -26,10 +26,10 @@ Row = Any  # a named tuple whose fields are the columns
 
 @dataclass(frozen=True)
 class State:
-    """Where a database stands.
+    """The state of a database.
 
-    `owner`: of what ticketdb has made there. `ledger`: its rows, oldest first, by the names of the
-    columns. `others`: schemas of the same database with an installation that is not this one.
+    `owner`: the role that owns ticketdb's objects. `ledger`: its rows as dictionaries, oldest
+    first. `others`: the internal schemas of other installations in the same database.
     """
 
     database: str
@@ -49,7 +49,7 @@ class State:
 
     @classmethod
     def read(cls, connection: Connection, variables: Variables) -> Self:
-        """Ask a database where it stands, without changing anything."""
+        """Read the state of a database. Changes nothing."""
         with explained("reading the state of the database"):
             (facts,) = query(connection, "state.sql", variables)
             found = facts._asdict()
@@ -58,52 +58,52 @@ class State:
         return cls(**found, revision=history.revision, ledger=history.ledger)
 
     def reached(self, variables: Variables) -> str:
-        """The revision, "base", or why there is none: the configuration may be what is wrong."""
+        """The revision, "base", or why ticketdb was not found: the configuration may be wrong."""
         if self.revision or (self.has_schema and not self.others):
             return self.revision or "base"
-        where = f"in schema {variables.schema!r}"
-        if not self.has_schema:
-            where = f"here: there is no schema {variables.schema!r}"
+        if not self.others:
+            return f"ticketdb is not here: there is no schema {variables.schema!r}"
         elsewhere = ", ".join(map(repr, self.others))
-        found = f"; it is in schema {elsewhere}, to be named in ticketdb.toml" if elsewhere else ""
-        return f"ticketdb is not {where}{found}"
+        found = f"its internal_schema is {elsewhere}, to be set in ticketdb.toml"
+        return f"ticketdb has nothing in schema {variables.internal_schema!r}; {found}"
 
 
 def own_sql(name: str, variables: Variables, **more: str | bool) -> str:
-    """A query of ticketdb's own, filled in."""
+    """The text of a query that is a file of this package, rendered."""
     return render((PACKAGE / name).read_text(encoding="utf-8"), variables, name, **more)
 
 
 def query(connection: Connection, name: str, variables: Variables, **more: str | bool) -> list[Row]:
-    """The rows of a query of ticketdb's own."""
+    """Run a query that is a file of this package. Returns its rows."""
     cursor = connection.cursor(row_factory=namedtuple_row)
     cursor.execute(own_sql(name, variables, **more).encode())
     return cursor.fetchall() if cursor.description else []
 
 
 def settings_sql(*, lock_timeout: float = 0.0, statement_timeout: float = 0.0, **more: bool) -> str:
-    """What pins the settings of a session. Times are in seconds, and need `patient`; 0 is none.
+    """The SQL that pins the settings of a session.
 
-    With `is_local`, of its transaction; with `resetting`, what puts them back.
+    Times are in seconds, 0 is no limit, and they need `patient`. With `is_local` it pins those of
+    the transaction; with `resetting` it restores them.
     """
     times = {"lock_timeout": f"{lock_timeout}s", "statement_timeout": f"{statement_timeout}s"}
     return own_sql("settings.sql", Variables(), **times, **more)
 
 
 def pin(connection: Connection, **more: bool) -> None:
-    """Pin the settings of this transaction, for a pooler's sessions belong to others, too."""
+    """Pin the settings of this transaction only: a pooler's session serves other clients, too."""
     connection.execute(settings_sql(is_local=True, **more).encode())
 
 
 def connect(dsn: str, *, autocommit: bool = False, patient: bool = False) -> Connection:
-    """Open a connection whose answers no setting of the role or of the database can bend.
+    """Open a connection whose results do not depend on settings of the role or of the database.
 
-    `patient`: nor are there limits to what it does. Behind a pooler nothing is set: that session is
-    not ours, so `pin` each transaction. Raises E_CONNECT (exit 3), or E_CONFIG for something that
-    is no DSN.
+    `patient`: without time limits, either. Behind a pooler nothing is set, since the session serves
+    other clients, too: `pin` each transaction there. Raises E_CONNECT (exit status 3), or E_CONFIG
+    for a string that is not a DSN.
     """
     limits = {"patient": True} if patient else {}
-    settings = settings_sql(**limits).encode()  # ready, for idle_session_timeout begins at once
+    settings = settings_sql(**limits).encode()  # rendered first: idle_session_timeout may be short
     try:
         connection: Connection = psycopg.connect(
             dsn,
@@ -113,8 +113,8 @@ def connect(dsn: str, *, autocommit: bool = False, patient: bool = False) -> Con
             fallback_application_name="ticketdb",
         )
     except psycopg.ProgrammingError:
-        # Not a word of it in the message: it may hold a password.
-        raise problem("E_CONFIG", "the DSN is no libpq connection string") from None
+        # The message does not quote it: it may contain a password.
+        raise problem("E_CONFIG", "the DSN is not a libpq connection string") from None
     except psycopg.OperationalError as error:
         about_password = error.pgconn and (
             error.pgconn.needs_password or error.pgconn.used_password
@@ -133,22 +133,22 @@ def connect(dsn: str, *, autocommit: bool = False, patient: bool = False) -> Con
 
 
 def is_pooled(connection: Connection) -> bool:
-    """Whether a pooler may be in between: it makes up the number of the process. For autocommit."""
+    """Whether a pooler may be in between: it invents the process id. For autocommit connections."""
     row = connection.execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
     return row != (connection.info.backend_pid,)
 
 
 def _pass_on(diagnosis: psycopg.errors.Diagnostic) -> None:
-    """Print what a statement of ours warns of, such as a role that is kept."""
+    """Print the warnings that ticketdb's own SQL raises, such as that a role is kept."""
     if diagnosis.severity_nonlocalized == "WARNING" and "at RAISE" in (diagnosis.context or ""):
         print(f"warning: {_one_line(diagnosis.message_primary or '')}", file=sys.stderr)
 
 
 def refuse_pooler(connection: Connection, dsn: str) -> None:
-    """Raise E_POOLER where the transactions of a session go to one server process or another.
+    """Raise E_POOLER where the transactions of one session may run in different server processes.
 
-    What a session sets or locks would stay behind in one of them, for whoever gets that next. Call
-    it outside a transaction.
+    Settings and locks of the session would stay in one of them, for the next client that gets it.
+    To be called outside a transaction.
     """
 
     def process(session: Connection) -> list[Row]:
@@ -157,11 +157,13 @@ def refuse_pooler(connection: Connection, dsn: str) -> None:
     ours = process(connection)
     connection.rollback()
     if ours == [(connection.info.backend_pid,)]:
-        return  # the server itself has let us in
-    what = f"{connection.info.dbname!r} is behind a pooler that changes the session's process"
+        return  # connected to the server itself
+    what = (
+        f"{connection.info.dbname!r} is behind a pooler that changes the session's server process"
+    )
     with connect(dsn) as other:
-        # A transaction keeps its process to itself, so ours goes to it, or another comes to us: in
-        # a busy pool of two by chance each time.
+        # A transaction keeps its process, so either the other session gets the one that we had, or
+        # we get another one: in a busy pool of two, each attempt finds out by chance.
         for _ in range(16):
             if process(other) == ours or process(connection) != ours:
                 raise problem("E_POOLER", what)
@@ -171,9 +173,10 @@ def refuse_pooler(connection: Connection, dsn: str) -> None:
 
 @contextmanager
 def explained(where: str, text: str = "", otherwise: str = "E_MIGRATION_FAILED") -> Iterator[None]:
-    """Within the block, errors of the database become errors for people.
+    """Within the block, turn errors of the database into a TicketdbError.
 
-    `text` is the SQL that was sent; `otherwise` the code of an error without a code of its own.
+    `text`: the SQL that was sent, for the number of the line. `otherwise`: the code of an error
+    whose SQLSTATE is in no entry of errors.toml.
     """
     try:
         yield
@@ -181,7 +184,7 @@ def explained(where: str, text: str = "", otherwise: str = "E_MIGRATION_FAILED")
         raise
     except Exception as error:
         if isinstance(error.__context__, TicketdbError):
-            raise error.__context__ from None  # it was told already; SQLAlchemy has tripped over it
+            raise error.__context__ from None  # SQLAlchemy failed while it handled this one
         cause = getattr(error, "orig", error)  # SQLAlchemy wraps what psycopg raises
         if not isinstance(cause, psycopg.Error):
             raise
@@ -196,15 +199,16 @@ def _explain(error: psycopg.Error, where: str, text: str, otherwise: str) -> Tic
     if text and diagnosis.statement_position:
         line = text.count("\n", 0, int(diagnosis.statement_position) - 1) + 1
         where += f", line {line}"
-    # Which function of the server has raised it: its words are in the language of lc_messages.
+    # The function of the server that raised it; the text is in the language of lc_messages.
     origin = diagnosis.source_function or ""
     if diagnosis.schema_name == "pg_catalog" or origin in CONCURRENTLY_UPDATED:
-        # Roles belong to the whole server: its databases collide there, as in a deadlock.
+        # Roles belong to the whole server, where sessions of other databases change them, too:
+        # worth another attempt, like a deadlock.
         state = "40P01"
     code = code_of(state, otherwise)
     if code == otherwise:
         message += f" [SQLSTATE {state}]"
-    is_ours = origin == OUR_RAISE  # PostgreSQL's own hints know less than we do
+    is_ours = origin == OUR_RAISE  # errors.toml has better advice than PostgreSQL's own hints
     hint = diagnosis.message_hint if is_ours else None
     return problem(code, f"{where}: {message}", hint, origin)
 

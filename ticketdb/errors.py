@@ -1,7 +1,7 @@
-"""The errors that ticketdb shows to people.
+"""The errors that ticketdb reports to its users.
 
-Each is one line that says what happened, where, and what to do next. The command line prints it as
-``error [E_CODE]: message`` on standard error and ends with the error's exit status.
+Each is one line: what happened, where, and what to do next. The command line prints it as
+``error [E_CODE]: message`` on standard error and exits with the error's exit status.
 """
 
 import re
@@ -17,8 +17,8 @@ class ExitStatus(IntEnum):
     OK = 0
     CHECK_FAILED = 1  # a check failed, or something is pending
     USAGE = 2  # wrong arguments or configuration
-    UNREACHABLE = 3  # no server, or it does not let us in
-    LOCKED = 4  # somebody else holds the migration lock
+    UNREACHABLE = 3  # no server, or it refuses the connection
+    LOCKED = 4  # another session holds a lock that is needed
     ROLLED_BACK = 5  # a migration failed and left nothing behind
 
 
@@ -26,7 +26,7 @@ CATALOG: dict[str, Any] = tomllib.loads(Path(__file__).with_name("errors.toml").
 
 
 class TicketdbError(Exception):
-    """Something that the user can act on: never raised for a defect of ticketdb's own."""
+    """An error that the user can act on. Never raised for a defect of ticketdb itself."""
 
     def __init__(self, code: str, exit_status: int, message: str) -> None:
         super().__init__(message)
@@ -39,9 +39,10 @@ class TicketdbError(Exception):
 
 
 def problem(code: str, message: str, remedy: str | None = None, origin: str = "") -> TicketdbError:
-    """One of the errors of errors.toml, with its exit status and what to do next.
+    """Make an error of errors.toml, with its exit status and what to do next.
 
-    `origin`: what is known of where it came from, in no language of people.
+    `origin`: an identifier of where the error was raised. Unlike the message, which may come from a
+    server in another language, the patterns of `remedy_where` match it reliably.
     """
     entry = CATALOG[code]
     if remedy is None:
@@ -52,7 +53,7 @@ def problem(code: str, message: str, remedy: str | None = None, origin: str = ""
 
 
 def code_of(sqlstate: str, otherwise: str) -> str:
-    """The error that a SQLSTATE means."""
+    """The error that stands for a SQLSTATE, or `otherwise`."""
     for code, entry in CATALOG.items():
         if re.fullmatch(entry.get("sqlstates", "-"), sqlstate):
             return code

@@ -1,7 +1,7 @@
--- The revision that alembic says was reached, and the ledger of how it was.
+-- The revision that alembic has recorded, and the ledger.
 SELECT
     {% if has_version %}
-    (SELECT v.version_num FROM {{ schema }}.ticketdb_alembic_version AS v) AS revision,
+    (SELECT v.version_num FROM {{ internal_schema }}.ticketdb_alembic_version AS v) AS revision,
     {% else %}
     NULL AS revision,
     {% endif %}
@@ -9,7 +9,7 @@ SELECT
     COALESCE(
         (
             SELECT jsonb_agg(to_jsonb(l) ORDER BY l.revision)
-            FROM {{ schema }}.ticketdb_migrations AS l
+            FROM {{ internal_schema }}.ticketdb_migrations AS l
         ),
         '[]'
     ) AS ledger

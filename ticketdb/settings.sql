@@ -1,7 +1,7 @@
--- What a connection of ticketdb runs under, whatever the settings of the role and the database are: what pg_dump pins,
--- and what else could change what is stored, found or printed. With this search path an unqualified name is an error
--- instead of a guess. What this server does not know, such as transaction_timeout before 17, is left out. How long
--- something may take is for those who are not `patient` to decide elsewhere: a role of the dashboards has limits.
+-- The settings of a connection of ticketdb, whatever those of the role and the database are: the ones that pg_dump
+-- pins, and others that could change what is stored, found or printed. With this search path an unqualified name is an
+-- error instead of a guess. Settings that this server does not have, such as transaction_timeout before 17, are left
+-- out. Time limits are lifted for `patient` connections only: the limits of roles that monitor are there on purpose.
 SELECT
     pg_catalog.set_config(
         s.setting,

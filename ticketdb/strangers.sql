@@ -1,6 +1,7 @@
--- Who, beyond ticketdb's owner and superusers, may create something in its schemas, and what there could catch a call that
--- is meant for PostgreSQL's own: rows of (is_trap, detail). What the owner or a superuser makes gives nobody a right that
--- he had not. Members of extensions are left out: their maker is whoever may install them.
+-- Which roles, beyond ticketdb's owner and superusers, may create objects in its schemas, and which objects there could
+-- catch a call that is meant for one of PostgreSQL's own: rows of (is_trap, detail). Objects of the owner or a
+-- superuser give no role a privilege that it did not have. Members of extensions are left out: only trusted roles
+-- install those.
 WITH spaces AS (
     SELECT
         s.oid,
@@ -8,7 +9,7 @@ WITH spaces AS (
         s.nspacl,
         quote_ident(s.nspname) AS label
     FROM pg_namespace AS s
-    WHERE s.nspname IN ({{ schema | literal }}, {{ monitoring_schema | literal }})
+    WHERE s.nspname IN ({{ schema | literal }}, {{ monitoring_schema | literal }}, {{ internal_schema | literal }})
 ),
 
 trusted AS (
@@ -20,7 +21,7 @@ trusted AS (
             SELECT c.relowner
             FROM pg_class AS c
             INNER JOIN pg_namespace AS s ON s.oid = c.relnamespace
-            WHERE s.nspname = {{ schema | literal }} AND c.relname = 'ticketdb_migrations'
+            WHERE s.nspname = {{ internal_schema | literal }} AND c.relname = 'ticketdb_migrations'
         )
 ),
 
@@ -38,10 +39,10 @@ creators AS (
     FROM spaces AS s
 ),
 
-people AS (
+grantees AS (
     SELECT
         c.label,
-        -- A role without members of its own: it stands for whoever owns the database.
+        -- This role stands for the owner of the database.
         CASE c.grantee WHEN 'pg_database_owner'::regrole THEN d.datdba ELSE c.grantee END AS grantee
     FROM creators AS c
     INNER JOIN pg_database AS d ON d.datname = current_database()
@@ -100,7 +101,7 @@ SELECT
         '%s may create objects in schema %s',
         CASE WHEN p.grantee = 0 THEN 'PUBLIC' ELSE 'role ' || p.grantee::regrole::text END, p.label
     ) AS detail
-FROM people AS p
+FROM grantees AS p
 WHERE p.grantee NOT IN (SELECT t.oid FROM trusted AS t)
 UNION
 SELECT

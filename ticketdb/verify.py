@@ -1,7 +1,7 @@
-"""Proof that a database is what this package ships. Reads only, needs no second server.
+"""Compares a database with what this package ships. Changes nothing, needs no second server.
 
-The catalog is compared with the fingerprint that the package ships for this major version; history,
-jobs and data are looked at besides.
+The catalog is compared with the fingerprint that the package ships for the server's major version;
+further checks look at the history, the jobs, the rollups and the invariants.
 """
 
 import xml.etree.ElementTree as ET
@@ -23,13 +23,13 @@ from ticketdb.catalog import (
 from ticketdb.config import Variables
 from ticketdb.database import Connection, State, connect, explained, pin, query
 from ticketdb.errors import TicketdbError
-from ticketdb.migrate import check_history, check_server
-from ticketdb.render import render
-from ticketdb.resources import Tree, shipped_tree
-from ticketdb.revision import Revision, read_chain, sha256_hex
+from ticketdb.migrate.chain import Revision, read_chain, sha256_hex
+from ticketdb.migrate.history import check_history, check_server
+from ticketdb.paths import Tree, shipped_tree
+from ticketdb.templates import render
 
 HISTORY_CHECKS = ["revision", "checksums"]
-# The kinds of the fingerprint, by what people call them.
+# The kinds of the fingerprint, by the check that reports them.
 CATALOG_CHECKS = {
     "schemas and tables": ("schema", "relation", "sequence", "statistics", "type"),
     "columns": ("column",),
@@ -47,9 +47,9 @@ DATA_CHECKS = ["jobs", "rollups", "invariants"]
 
 @dataclass(frozen=True)
 class Check:
-    """The answer to one question about a database.
+    """The result of one check. It fails if there are `details`.
 
-    `details` say what is wrong, `warnings` what should be known although it may be meant so.
+    `warnings` are about what may be intended, and do not make it fail.
     """
 
     name: str
@@ -63,20 +63,20 @@ class Check:
         return not self.details
 
     def as_data(self) -> dict[str, Any]:
-        """All of it for a program, `ok` and the kind of each change included."""
+        """The result as JSON has it, with `ok` and the kind of each change."""
         changes = [{"change": d.change, **asdict(d)} for d in self.differences]
         return {"ok": self.ok, **asdict(self), "differences": changes}
 
 
 def verify(dsn: str, variables: Variables, tree: Tree | None = None) -> list[Check]:
-    """Ask every question. Raises TicketdbError only when it cannot ask."""
+    """Run every check. Raises TicketdbError only if they cannot be run."""
     with connect(dsn, patient=True) as connection:
         connection.isolation_level, connection.read_only = IsolationLevel.REPEATABLE_READ, True
         return examine(connection, variables, tree or shipped_tree())
 
 
 def examine(connection: Connection, variables: Variables, tree: Tree) -> list[Check]:
-    """Ask every question, in the transaction of this connection."""
+    """Run every check, in the transaction of this connection."""
     chain = read_chain(tree)
     with explained("verify"):
         pin(connection, patient=True)
@@ -84,14 +84,15 @@ def examine(connection: Connection, variables: Variables, tree: Tree) -> list[Ch
         check_server(state, writing=False)
         wrong = list(_history(state, chain, variables))
         checks = [_check(name, wrong) for name in HISTORY_CHECKS]
-        # A database that is behind differs from what is shipped in everything that came since.
+        # An older revision differs from what is shipped in everything that was added since.
         if state.revision != chain[-1].revision:
             return checks
-        wanted = shipped_catalog(connection, variables, state.major)
+        wanted = shipped_catalog(connection, variables, state.major, tree)
         different = differences(wanted, read_catalog(connection, variables, roots(wanted)))
         for name, kinds in CATALOG_CHECKS.items():
             found = tuple(difference for difference in different if difference.kind in kinds)
-            checks.append(Check(name, tuple(map(str, found)), found))
+            details = tuple(difference.in_full() for difference in found)
+            checks.append(Check(name, details, found))
         found_there = strangers(connection, variables)
         checks.append(Check("strangers", found_there.traps, warnings=found_there.creators))
         facts = {
@@ -102,22 +103,22 @@ def examine(connection: Connection, variables: Variables, tree: Tree) -> list[Ch
         }
         notes = {"jobs": "pg_cron" if state.has_pg_cron else "run by an external scheduler"}
         for name in DATA_CHECKS:
-            details = _asked(connection, variables, name, facts)
+            details = _data_check(connection, variables, name, facts)
             checks.append(Check(name, details, note=notes.get(name, "")))
         return checks
 
 
-def _asked(
+def _data_check(
     connection: Connection, variables: Variables, name: str, facts: dict[str, bool]
 ) -> tuple[str, ...]:
-    """What a check of the data finds wrong; or that what it needs is not as it should be.
+    """The details of a check of the data, or one that it could not be run.
 
-    What is missing is told among the differences of the catalog, which were looked at before.
+    Why it could not be run is among the differences of the catalog, which are reported before.
     """
     try:
         with connection.transaction():
-            asked = {f"is_{check}": check == name for check in DATA_CHECKS}
-            rows = query(connection, "verify.sql", variables, **asked, **facts)
+            chosen = {f"is_{check}": check == name for check in DATA_CHECKS}
+            rows = query(connection, "verify.sql", variables, **chosen, **facts)
     except psycopg.errors.InsufficientPrivilege:
         raise
     except (psycopg.ProgrammingError, psycopg.DataError) as error:
@@ -130,7 +131,7 @@ def _check(name: str, wrong: list[tuple[str, str]]) -> Check:
 
 
 def junit(checks: list[Check]) -> str:
-    """The answers as JUnit's XML, a test case each, for the CI systems that read it."""
+    """The results as JUnit XML, one test case for each check."""
     failures = str(sum(not check.ok for check in checks))
     suite = ET.Element(
         "testsuite", name="ticketdb verify", tests=str(len(checks)), failures=failures
@@ -146,12 +147,12 @@ def junit(checks: list[Check]) -> str:
 def _history(
     state: State, chain: list[Revision], variables: Variables
 ) -> Iterator[tuple[str, str]]:
-    """What is wrong with the revisions, as (check, detail)."""
+    """What is wrong with the history of revisions, as (check, detail)."""
     here, head = state.revision or "base", chain[-1].revision
     if here != head:
         reached = state.reached(variables)
-        told = f"the database is at {here}, the package at {head}" if reached == here else reached
-        yield "revision", told
+        behind = f"the database is at {here}, the package at {head}"
+        yield "revision", behind if reached == here else reached
     try:
         check_history(state, chain, variables)
     except TicketdbError as error:
@@ -159,4 +160,4 @@ def _history(
         return
     for row, revision in zip(state.ledger, chain, strict=False):
         if row["rendered_sha256"] != sha256_hex(render(revision.up, variables)):
-            yield "checksums", f"{revision.revision}: it was rendered to something else then"
+            yield "checksums", f"{revision.revision}: it now renders to another text"

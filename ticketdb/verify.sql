@@ -1,17 +1,17 @@
--- What is wrong beyond the catalog, as details: none when all is well. One check at a time, so that what it needs may
--- be missing and the others still answer.
+-- What is wrong with the jobs, the rollups or the invariants: a row for each problem. One check at a time, so that the
+-- others still work where the objects that one of them needs are missing.
 {% if is_rollups and has_rollups %}
 SELECT
     format('%I was restored from another server: run roll_up_metrics(), or new events may be missing', m.log) AS detail
-FROM {{ schema }}.metric_watermarks AS m
-WHERE {{ schema }}.is_restored_log(m.log)
+FROM {{ internal_schema }}.metric_watermarks AS m
+WHERE {{ internal_schema }}.is_restored_log(m.log)
 {% elif is_rollups %}
 SELECT
     'table metric_watermarks or function is_restored_log is missing' AS detail
 {% elif is_invariants and has_invariants %}
 SELECT
     format('%s: %s violations', v.invariant, v.violations) AS detail
-FROM {{ schema }}.count_violations() AS v
+FROM {{ internal_schema }}.count_violations() AS v
 WHERE v.violations <> 0
 {% elif is_invariants %}
 SELECT
@@ -39,9 +39,9 @@ SELECT
             END
         )
     END AS detail
-FROM {{ schema }}.scheduled_jobs() AS w
+FROM {{ internal_schema }}.scheduled_jobs() AS w
 LEFT JOIN cron.job AS j ON j.jobname = w.job_name AND j.database = current_database()
--- Where pg_cron would run a new job. Its host is for superusers and the like to read: others see the port only.
+-- Where pg_cron would run a new job. Its host can be read by superusers and their like: others compare the port only.
 CROSS JOIN LATERAL (
     SELECT
         current_setting('port')::integer AS port,

@@ -1,31 +1,40 @@
 -- 0001: Schemas, roles, ledger and settings.
 -- A template, frozen by `ticketdb revision`.
 
--- drop: tables/currencies.sql
+-- drop: foundation/commit_durably.sql
+DROP ROUTINE {{ internal_schema }}.commit_durably;
+
+-- drop: foundation/wait_for_others.sql
+DROP ROUTINE {{ internal_schema }}.wait_for_others;
+
+-- drop: foundation/error_message.sql
+DROP ROUTINE {{ internal_schema }}.error_message;
+
+-- drop: foundation/currencies.sql
 DROP TABLE {{ schema }}.currencies;
 
--- drop: tables/ticketing_settings.sql
+-- drop: foundation/ticketing_settings.sql
 DROP TABLE {{ schema }}.ticketing_settings;
 
--- drop: tables/ticketdb_migrations.sql
-DROP TABLE {{ schema }}.ticketdb_migrations;
+-- drop: foundation/ticketdb_migrations.sql
+DROP TABLE {{ internal_schema }}.ticketdb_migrations;
 
--- drop: functions/refuse_change.sql
-DROP ROUTINE {{ schema }}.refuse_change;
+-- drop: foundation/refuse_change.sql
+DROP ROUTINE {{ internal_schema }}.refuse_change;
 
--- drop: functions/is_time_zone.sql
-DROP ROUTINE {{ schema }}.is_time_zone;
+-- drop: foundation/is_time_zone.sql
+DROP ROUTINE {{ internal_schema }}.is_time_zone;
 
--- drop: functions/uuid_v7.sql
-DROP ROUTINE {{ schema }}.uuid_v7;
+-- drop: foundation/uuid_v7.sql
+DROP ROUTINE {{ internal_schema }}.uuid_v7;
 
--- drop: functions/revoke_default_privileges.sql
-DROP ROUTINE {{ schema }}.revoke_default_privileges;
+-- drop: foundation/revoke_default_privileges.sql
+DROP ROUTINE {{ internal_schema }}.revoke_default_privileges;
 
--- drop: functions/is_own_work.sql
-DROP ROUTINE {{ schema }}.is_own_work;
+-- drop: foundation/is_own_work.sql
+DROP ROUTINE {{ internal_schema }}.is_own_work;
 
--- drop: roles/roles.sql
+-- drop: foundation/roles.sql
 {% if manage_roles %}
 REVOKE USAGE ON SCHEMA {{ schema }} FROM {{ app_role }}, {{ monitor_role }};
 REVOKE USAGE ON SCHEMA {{ monitoring_schema }} FROM {{ monitor_role }};
@@ -123,5 +132,5 @@ END;
 $body$;
 {% endif %}
 
--- drop: schemas/monitoring.sql
+-- drop: foundation/monitoring.sql
 DROP SCHEMA {{ monitoring_schema }};

@@ -1,6 +1,6 @@
 """Schemas, roles, ledger and settings."""
 
-from ticketdb.migrate import run_down, run_up
+from ticketdb.migrate.run import run_down, run_up
 
 revision = "0001"
 down_revision = None

@@ -1,7 +1,7 @@
 -- 0001: Schemas, roles, ledger and settings.
 -- A template, frozen by `ticketdb revision`.
 
--- object: schemas/monitoring.sql sha256=866f3c53caeef4dcc69e1efb3870430387e941822c3fe702b191270afc1124ab
+-- object: foundation/monitoring.sql sha256=866f3c53caeef4dcc69e1efb3870430387e941822c3fe702b191270afc1124ab
 -- The schema that Grafana, Datadog, Prometheus and Nagios read. Nothing in it is ever written by
 -- the application.
 CREATE SCHEMA {{ monitoring_schema }};
@@ -9,7 +9,7 @@ CREATE SCHEMA {{ monitoring_schema }};
 COMMENT ON SCHEMA {{ monitoring_schema }} IS
 'ticketdb: views for dashboards and alerts. Read-only, aggregated, free of personal data.';
 
--- object: roles/roles.sql sha256=927e90d52162d31382c47308725f3145dbb11e5e76a2c14020116206ea09b10d
+-- object: foundation/roles.sql sha256=927e90d52162d31382c47308725f3145dbb11e5e76a2c14020116206ea09b10d
 -- Roles are shared by all databases of a server: what is there already is used as it is, by a
 -- migrator who need not be allowed to change it, and never given away again.
 {% if manage_roles %}
@@ -110,11 +110,11 @@ GRANT USAGE ON SCHEMA {{ schema }} TO {{ app_role }}, {{ monitor_role }};
 GRANT USAGE ON SCHEMA {{ monitoring_schema }} TO {{ monitor_role }};
 {% endif %}
 
--- object: functions/is_own_work.sql sha256=e7f686ac305bcd0b596084dae89cc0c2cb2741cd3acc2488806053d5f4895895
+-- object: foundation/is_own_work.sql sha256=d34fa58c81a5e5e79c2ec68e8f8abb59809e9b289d98ffda764c78155243aedb
 -- For revoke_default_privileges(). A row that we see although its transaction is in progress can
 -- only be ours; comparing xmin with the transaction's id would miss what was made within a
 -- savepoint, such as those that psql sets with ON_ERROR_ROLLBACK.
-CREATE OR REPLACE FUNCTION {{ schema }}.is_own_work(p_xmin xid)
+CREATE OR REPLACE FUNCTION {{ internal_schema }}.is_own_work(p_xmin xid)
 RETURNS boolean
 LANGUAGE sql
 VOLATILE
@@ -135,20 +135,23 @@ SELECT
     END;
 $body$;
 
-COMMENT ON FUNCTION {{ schema }}.is_own_work(xid) IS
+COMMENT ON FUNCTION {{ internal_schema }}.is_own_work(xid) IS
 'Whether the row with this xmin, visible to the caller, was written by its own transaction.';
 
--- object: functions/revoke_default_privileges.sql sha256=5cd05500f9ffe0bad199f00f8bff32d7f6b37b930693a1c3f458e4a08a5a156e
+-- object: foundation/revoke_default_privileges.sql sha256=f885d83355b57000765a2f2f4892c2d553eed14c79903d37338aab5564071e9c
 -- Called at the end of every revision and by maintain_partitions(): what the current transaction
 -- has created in our schemas keeps the privileges that ticketdb grants, and none that ALTER DEFAULT
 -- PRIVILEGES or PostgreSQL itself hands out. Without it every function would be executable by
 -- PUBLIC, and Supabase's anon could read every table.
-CREATE OR REPLACE FUNCTION {{ schema }}.revoke_default_privileges()
+CREATE OR REPLACE FUNCTION {{ internal_schema }}.revoke_default_privileges()
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
+    v_schemas constant text[] := ARRAY[
+        {{ schema | literal }}, {{ monitoring_schema | literal }}, {{ internal_schema | literal }}
+    ];
     v_stray record;
 BEGIN
     FOR v_stray IN
@@ -164,9 +167,9 @@ BEGIN
             FROM pg_class AS c
             INNER JOIN pg_namespace AS n ON n.oid = c.relnamespace
             WHERE
-                n.nspname IN ({{ schema | literal }}, {{ monitoring_schema | literal }})
+                n.nspname = ANY(v_schemas)
                 AND c.relkind IN ('r', 'p', 'v', 'm', 'S')
-                AND {{ schema }}.is_own_work(c.xmin)
+                AND {{ internal_schema }}.is_own_work(c.xmin)
             UNION ALL
             SELECT
                 'ROUTINE',
@@ -178,8 +181,8 @@ BEGIN
             FROM pg_proc AS p
             INNER JOIN pg_namespace AS n ON n.oid = p.pronamespace
             WHERE
-                n.nspname IN ({{ schema | literal }}, {{ monitoring_schema | literal }})
-                AND {{ schema }}.is_own_work(p.xmin)
+                n.nspname = ANY(v_schemas)
+                AND {{ internal_schema }}.is_own_work(p.xmin)
             UNION ALL
             SELECT
                 'SCHEMA',
@@ -188,8 +191,8 @@ BEGIN
                 COALESCE(n.nspacl, acldefault('n', n.nspowner))
             FROM pg_namespace AS n
             WHERE
-                n.nspname = {{ monitoring_schema | literal }}
-                AND {{ schema }}.is_own_work(n.xmin)
+                n.nspname IN ({{ monitoring_schema | literal }}, {{ internal_schema | literal }})
+                AND {{ internal_schema }}.is_own_work(n.xmin)
         )
 
         SELECT DISTINCT
@@ -204,20 +207,29 @@ BEGIN
             privilege.grantee <> c.owner
             AND r.rolname IS DISTINCT FROM {{ app_role | literal }}
             AND r.rolname IS DISTINCT FROM {{ monitor_role | literal }}
+            -- A default and a check of tables call these: whoever may insert needs them, and can
+            -- call them in no other way, since nobody else has the use of their schema.
+            AND NOT (
+                privilege.grantee = 0
+                AND c.identity IN (
+                    format('%I.uuid_v7()', {{ internal_schema | literal }}),
+                    format('%I.is_time_zone(p_name text)', {{ internal_schema | literal }})
+                )
+            )
     LOOP
         EXECUTE v_stray.statement;
     END LOOP;
 END;
 $body$;
 
-COMMENT ON FUNCTION {{ schema }}.revoke_default_privileges() IS
+COMMENT ON FUNCTION {{ internal_schema }}.revoke_default_privileges() IS
 'Takes away what default privileges gave to strangers on objects created by the current '
 'transaction. For migrations.';
 
--- object: functions/uuid_v7.sql sha256=275cdc0693ee3844808b8b30ef84a0a83f9e7a0969b49132846bb0a643cb5686
+-- object: foundation/uuid_v7.sql sha256=06a7cd63ef5befc7b3ec1af9a304dab3f1775590c8a3c2671c17a345f3c9151f
 -- Default of every id. Time-ordered keys fill B-tree pages from left to right: a twentieth of the
 -- WAL of random ones.
-CREATE OR REPLACE FUNCTION {{ schema }}.uuid_v7()
+CREATE OR REPLACE FUNCTION {{ internal_schema }}.uuid_v7()
 RETURNS uuid
 LANGUAGE sql
 VOLATILE
@@ -237,14 +249,17 @@ encode(
     'hex'
 )::uuid;
 
-COMMENT ON FUNCTION {{ schema }}.uuid_v7() IS
+COMMENT ON FUNCTION {{ internal_schema }}.uuid_v7() IS
 'A new time-ordered UUID, version 7: 48 bits of Unix milliseconds, 74 random bits.';
 
--- object: functions/is_time_zone.sql sha256=af4cbe5e032ded33c22672fd011df5ad336c8b79184d0cfd26e93b69df5e7388
+-- Whoever inserts into a table whose default it is calls it: see revoke_default_privileges().
+GRANT EXECUTE ON FUNCTION {{ internal_schema }}.uuid_v7() TO PUBLIC;
+
+-- object: foundation/is_time_zone.sql sha256=6edd4d6c708e4d1a1ed69990834c006f3d2678232b006a5e5f1abf5cafca00a0
 -- For CHECK constraints. pg_timezone_names walks the whole zone directory (0.2 s), so ask by using
 -- the zone. The pattern keeps POSIX specifications such as Foo/Bar+3 out, which PostgreSQL would
 -- take for a zone of that offset.
-CREATE OR REPLACE FUNCTION {{ schema }}.is_time_zone(p_name text)
+CREATE OR REPLACE FUNCTION {{ internal_schema }}.is_time_zone(p_name text)
 RETURNS boolean
 LANGUAGE plpgsql
 IMMUTABLE
@@ -263,13 +278,16 @@ EXCEPTION
 END;
 $body$;
 
-COMMENT ON FUNCTION {{ schema }}.is_time_zone(text) IS
+COMMENT ON FUNCTION {{ internal_schema }}.is_time_zone(text) IS
 'Whether the server knows this IANA time zone, such as Europe/Berlin.';
 
--- object: functions/refuse_change.sql sha256=b51edeb24a25d5f98c018f1514297c5c86e7ea036cad14ce2cee610641845b61
+-- Whoever inserts into a table whose check it is calls it: see revoke_default_privileges().
+GRANT EXECUTE ON FUNCTION {{ internal_schema }}.is_time_zone(text) TO PUBLIC;
+
+-- object: foundation/refuse_change.sql sha256=33e8548207c10dd07be9e9a995ec408c5e043f0b5b5821db8d8ceb8a36d713b6
 -- Trigger function of tables that may not be changed in some way; the trigger's argument says what
 -- to do instead.
-CREATE OR REPLACE FUNCTION {{ schema }}.refuse_change()
+CREATE OR REPLACE FUNCTION {{ internal_schema }}.refuse_change()
 RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -280,14 +298,14 @@ BEGIN
 END;
 $body$;
 
-COMMENT ON FUNCTION {{ schema }}.refuse_change() IS
+COMMENT ON FUNCTION {{ internal_schema }}.refuse_change() IS
 'Trigger: raises restrict_violation (23001). Guards append-only tables and the one row of '
 'settings.';
 
--- object: tables/ticketdb_migrations.sql sha256=b075bc0e8160c60b57752329e2f6ab39186317ac3ebfd93a5059917c022d88bd
+-- object: foundation/ticketdb_migrations.sql sha256=e11cc5ad5483aea7206f368b21c775bcf194390de4bd99aaba3f9330b8d68724
 -- The ledger: written by ticketdb in the transaction of each revision, compared with the package by
 -- verify and apply.
-CREATE TABLE {{ schema }}.ticketdb_migrations (
+CREATE TABLE {{ internal_schema }}.ticketdb_migrations (
     revision text NOT NULL,
     source_sha256 text NOT NULL,
     rendered_sha256 text NOT NULL,
@@ -302,33 +320,36 @@ CREATE TABLE {{ schema }}.ticketdb_migrations (
     CONSTRAINT ticketdb_migrations_rendered_sha256_check CHECK (rendered_sha256 ~ '^[0-9a-f]{64}$')
 );
 
-COMMENT ON TABLE {{ schema }}.ticketdb_migrations IS
+COMMENT ON TABLE {{ internal_schema }}.ticketdb_migrations IS
 'Ledger of applied revisions: what ran, when, by whom, and the checksums that prove it.';
-COMMENT ON COLUMN {{ schema }}.ticketdb_migrations.revision IS 'Revision id, as in alembic.';
-COMMENT ON COLUMN {{ schema }}.ticketdb_migrations.source_sha256 IS
+COMMENT ON COLUMN {{ internal_schema }}.ticketdb_migrations.revision IS
+'Revision id, as in alembic.';
+COMMENT ON COLUMN {{ internal_schema }}.ticketdb_migrations.source_sha256 IS
 'SHA-256 (hex) of the frozen template file.';
-COMMENT ON COLUMN {{ schema }}.ticketdb_migrations.rendered_sha256 IS
+COMMENT ON COLUMN {{ internal_schema }}.ticketdb_migrations.rendered_sha256 IS
 'SHA-256 (hex) of the SQL that was sent, after the variables were filled in.';
-COMMENT ON COLUMN {{ schema }}.ticketdb_migrations.applied_at IS
+COMMENT ON COLUMN {{ internal_schema }}.ticketdb_migrations.applied_at IS
 'Start of the transaction that applied it.';
-COMMENT ON COLUMN {{ schema }}.ticketdb_migrations.applied_by IS 'The role that was logged in.';
-COMMENT ON COLUMN {{ schema }}.ticketdb_migrations.duration_seconds IS
+COMMENT ON COLUMN {{ internal_schema }}.ticketdb_migrations.applied_by IS
+'The role that was logged in.';
+COMMENT ON COLUMN {{ internal_schema }}.ticketdb_migrations.duration_seconds IS
 'How long its SQL ran, in seconds.';
-COMMENT ON COLUMN {{ schema }}.ticketdb_migrations.package_version IS
+COMMENT ON COLUMN {{ internal_schema }}.ticketdb_migrations.package_version IS
 'Version of the ticketdb package that ran it.';
-COMMENT ON COLUMN {{ schema }}.ticketdb_migrations.variables IS
+COMMENT ON COLUMN {{ internal_schema }}.ticketdb_migrations.variables IS
 'Template variables it was rendered with: names of schemas, roles and jobs.';
 COMMENT ON CONSTRAINT ticketdb_migrations_pkey
-ON {{ schema }}.ticketdb_migrations IS 'A revision is applied once.';
+ON {{ internal_schema }}.ticketdb_migrations IS 'A revision is applied once.';
 COMMENT ON CONSTRAINT ticketdb_migrations_applied_at_check
-ON {{ schema }}.ticketdb_migrations IS 'Finite.';
-COMMENT ON CONSTRAINT ticketdb_migrations_source_sha256_check ON {{ schema }}.ticketdb_migrations IS
+ON {{ internal_schema }}.ticketdb_migrations IS 'Finite.';
+COMMENT ON CONSTRAINT ticketdb_migrations_source_sha256_check
+ON {{ internal_schema }}.ticketdb_migrations IS
 '64 hex digits.';
 COMMENT ON CONSTRAINT ticketdb_migrations_rendered_sha256_check
-ON {{ schema }}.ticketdb_migrations IS
+ON {{ internal_schema }}.ticketdb_migrations IS
 '64 hex digits.';
 
--- object: tables/ticketing_settings.sql sha256=42fd13f20163db8f3d07a76188fe98c492515feb31575cb7dc562d261a2bc3e1
+-- object: foundation/ticketing_settings.sql sha256=9311e3d8add148f5bb9bab78655652787e573d14b3282ab71a0286c308843e22
 -- Policy that a DBA changes with UPDATE, in force from the next call on. Identifiers are template
 -- variables instead.
 CREATE TABLE {{ schema }}.ticketing_settings (
@@ -364,7 +385,7 @@ CREATE TABLE {{ schema }}.ticketing_settings (
     CONSTRAINT ticketing_settings_personal_data_retention_days_check
     CHECK (personal_data_retention_days BETWEEN 1 AND 36500),
     CONSTRAINT ticketing_settings_business_time_zone_check
-    CHECK ({{ schema }}.is_time_zone(business_time_zone))
+    CHECK ({{ internal_schema }}.is_time_zone(business_time_zone))
 );
 
 INSERT INTO {{ schema }}.ticketing_settings DEFAULT VALUES;
@@ -372,7 +393,9 @@ INSERT INTO {{ schema }}.ticketing_settings DEFAULT VALUES;
 -- Every function reads this row: without it nothing could be sold.
 CREATE TRIGGER ticketing_settings_keep_row
 BEFORE DELETE OR TRUNCATE ON {{ schema }}.ticketing_settings
-FOR EACH STATEMENT EXECUTE FUNCTION {{ schema }}.refuse_change('Change the row with UPDATE.');
+FOR EACH STATEMENT EXECUTE FUNCTION {{ internal_schema }}.refuse_change(
+    'Change the row with UPDATE.'
+);
 
 ALTER TABLE {{ schema }}.ticketing_settings ENABLE ALWAYS TRIGGER ticketing_settings_keep_row;
 
@@ -436,7 +459,7 @@ ON {{ schema }}.ticketing_settings IS
 COMMENT ON TRIGGER ticketing_settings_keep_row ON {{ schema }}.ticketing_settings IS
 'Refuses DELETE and TRUNCATE.';
 
--- object: tables/currencies.sql sha256=5052deadf099f89caf559069b9847051b9223729a9c190b1da3abab7a000e4c8
+-- object: foundation/currencies.sql sha256=5052deadf099f89caf559069b9847051b9223729a9c190b1da3abab7a000e4c8
 -- What an amount means. Amounts are stored in the minor unit that payment providers charge in, and
 -- how many of those make one unit differs: 100 cents a euro, no smaller unit of the yen, 1,000 fils
 -- a dinar.
@@ -489,5 +512,102 @@ COMMENT ON CONSTRAINT currencies_decimals_check ON {{ schema }}.currencies IS
 GRANT SELECT ON TABLE {{ schema }}.currencies TO {{ app_role }}, {{ monitor_role }};
 {% endif %}
 
+-- object: foundation/error_message.sql sha256=59a2c11318fe679acaacbfcc245bd00bf35a6017b38c1e1d8045370130a76e63
+-- What the caller reads, written once. The guide's queries search for the words of the first two.
+CREATE OR REPLACE FUNCTION {{ internal_schema }}.error_message(p_error_code text)
+RETURNS text
+LANGUAGE sql
+IMMUTABLE
+RETURN
+CASE p_error_code
+    WHEN 'SEATS_UNAVAILABLE' THEN 'One or more seats were taken by another customer'
+    WHEN 'DOUBLE_BOOKING_PREVENTED'
+        THEN 'Database constraint prevented double-booking: reservation_seats_no_double_booking'
+    WHEN 'INVALID_INPUT' THEN 'The input is not valid'
+    WHEN 'SHOW_NOT_ON_SALE' THEN 'The show does not exist or is not on sale'
+    WHEN 'TOO_MANY_SEATS' THEN 'More seats than one reservation may hold'
+    WHEN 'DUPLICATE_RESERVATION' THEN 'The session already holds seats of this show'
+    WHEN 'SEATS_NOT_FOUND' THEN 'One or more seats are not part of this show or reservation'
+    WHEN 'NOT_FOUND' THEN 'There is no such reservation or order'
+    WHEN 'PERMISSION_DENIED' THEN 'The reservation belongs to another session'
+    WHEN 'RESERVATION_INACTIVE' THEN 'The reservation has ended'
+    WHEN 'RESERVATION_EXPIRED' THEN 'The reservation is over'
+    WHEN 'MAX_EXTENSIONS_REACHED' THEN 'The reservation cannot be extended any further'
+    WHEN 'IDEMPOTENCY_KEY_REUSED'
+        THEN 'The idempotency key was used for another reservation, or for an order that is over'
+    WHEN 'AMOUNT_MISMATCH' THEN 'The amount paid is not the amount of the order'
+    WHEN 'ORDER_NOT_PAYABLE' THEN 'The order can no longer be paid'
+    WHEN 'ORDER_NOT_REFUNDABLE' THEN 'The order has not been paid or was refunded before'
+    WHEN 'EVENT_MISMATCH' THEN 'The event came before with another amount'
+    WHEN 'BUSY' THEN 'Somebody else is working on it at this moment, try again'
+    -- Not the words of the server: dashboards count errors that say constraint as prevented
+    -- double bookings.
+    WHEN 'INTERNAL_ERROR' THEN 'Unexpected error, see metadata of the audit log'
+END;
+
+COMMENT ON FUNCTION {{ internal_schema }}.error_message(text) IS
+'The sentence that goes with an error code of the functions that sell.';
+
+-- object: foundation/wait_for_others.sql sha256=89acd4e44a8f89873cc4c6f9f4e523843416c51bb277b77cce47d7c2f20731f4
+-- For the functions that sell, when a wait for a lock of somebody else has come to its limit, and
+-- to set that limit. One statement may wait many times, and lock_timeout bounds each wait, not
+-- their sum. So each wait is short; the block with the exception clause gives back what was locked
+-- so far, so that nobody is kept waiting for long by somebody who waits himself; and then all is
+-- tried again, with fresh eyes, until the time is up. Short of deadlock_timeout, too: a DBA who
+-- locks seats in another order than we do finds them free again before it counts as a deadlock.
+CREATE OR REPLACE FUNCTION {{ internal_schema }}.wait_for_others(
+    p_since timestamptz,
+    p_rows integer DEFAULT 10
+)
+RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    -- In milliseconds. Two seconds are promised: some are for the last try, and its line in a log
+    -- that may be locked, too.
+    v_left constant integer := (
+        1700 - 1000 * extract(EPOCH FROM clock_timestamp() - p_since)
+    )::integer;
+BEGIN
+    -- A row may cost two waits: for the turn among those who wait for it, and for who has it. No
+    -- limit at all is what 0 would mean.
+    PERFORM set_config(
+        'lock_timeout',
+        CASE
+            WHEN v_left > 0 THEN GREATEST(1, v_left / (2 * GREATEST(p_rows, 10)))
+            ELSE 250
+        END::text,
+        true
+    );
+    RETURN v_left > 0;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ internal_schema }}.wait_for_others(timestamptz, integer) IS
+'Limits each further wait for a lock so that waiting for p_rows rows ends within two seconds of '
+'p_since, when the call began; the caller''s own SET lock_timeout takes that back. Returns whether '
+'it is worth trying once more. Internal.';
+
+-- object: foundation/commit_durably.sql sha256=f6764e1087276e6e78995c94f3f460ca8b5318460f85b017d12bcc13cf1b02fd
+-- Where money or a hold is at stake, a caller may ask for less than the disk of this server, and
+-- does not get it: what was acknowledged is there after a crash. Stricter settings stay.
+CREATE OR REPLACE FUNCTION {{ internal_schema }}.commit_durably()
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    -- A SET clause would be undone when the function ends, which is before the commit.
+    IF current_setting('synchronous_commit') IN ('off', 'local') THEN
+        PERFORM set_config('synchronous_commit', 'on', true);
+    END IF;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ internal_schema }}.commit_durably() IS
+'Raises synchronous_commit to on until the end of the transaction, where it is off or local. '
+'Internal.';
+
 -- privileges
-SELECT {{ schema }}.revoke_default_privileges();
+SELECT {{ internal_schema }}.revoke_default_privileges();

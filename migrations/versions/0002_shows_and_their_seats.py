@@ -1,6 +1,6 @@
 """Shows and their seats."""
 
-from ticketdb.migrate import run_down, run_up
+from ticketdb.migrate.run import run_down, run_up
 
 revision = "0002"
 down_revision = "0001"

@@ -1,10 +1,10 @@
 -- 0002: Shows and their seats.
 -- A template, frozen by `ticketdb revision`.
 
--- object: tables/shows.sql sha256=445b32c52cf78a18556c4577f34f49ec5b809051acc18ec4581c39915f8438a8
+-- object: shows/shows.sql sha256=6d61b4a466f7a6794515fce70adf5dc473fb87a6df17ab21f5439670fc1c7a2c
 -- What is sold: one performance in one hall. Written by the shop's back office.
 CREATE TABLE {{ schema }}.shows (
-    id uuid NOT NULL DEFAULT {{ schema }}.uuid_v7(),
+    id uuid NOT NULL DEFAULT {{ internal_schema }}.uuid_v7(),
     name text NOT NULL,
     venue text NOT NULL DEFAULT '',
     starts_at timestamptz NOT NULL,
@@ -16,7 +16,7 @@ CREATE TABLE {{ schema }}.shows (
     CONSTRAINT shows_currency_fkey FOREIGN KEY (currency) REFERENCES {{ schema }}.currencies (code),
     CONSTRAINT shows_name_check CHECK (name ~ '[^[:space:]]'),
     CONSTRAINT shows_starts_at_check CHECK (isfinite(starts_at)),
-    CONSTRAINT shows_time_zone_check CHECK ({{ schema }}.is_time_zone(time_zone)),
+    CONSTRAINT shows_time_zone_check CHECK ({{ internal_schema }}.is_time_zone(time_zone)),
     CONSTRAINT shows_currency_check CHECK (currency ~ '^[A-Z]{3}$'),
     CONSTRAINT shows_status_check CHECK (status IN ('draft', 'on_sale', 'closed', 'cancelled')),
     CONSTRAINT shows_created_at_check CHECK (isfinite(created_at))
@@ -55,10 +55,10 @@ COMMENT ON INDEX {{ schema }}.shows_currency_idx IS
 GRANT SELECT ON TABLE {{ schema }}.shows TO {{ app_role }}, {{ monitor_role }};
 {% endif %}
 
--- object: tables/show_seats.sql sha256=2de453c01a0df3c47bf8d7f6d949af203c15f86f43e7de49eaebdf484eda9b99
+-- object: shows/show_seats.sql sha256=93997b89220c50b8a9a669ec0dbfadddad97f0ff80b5c7928cad4916398bc30e
 -- The seat plan and its present state. Locked in id order by everything that changes it.
 CREATE TABLE {{ schema }}.show_seats (
-    id uuid NOT NULL DEFAULT {{ schema }}.uuid_v7(),
+    id uuid NOT NULL DEFAULT {{ internal_schema }}.uuid_v7(),
     show_id uuid NOT NULL,
     section text NOT NULL,
     row_label text NOT NULL,
@@ -121,4 +121,4 @@ GRANT SELECT ON TABLE {{ schema }}.show_seats TO {{ monitor_role }};
 {% endif %}
 
 -- privileges
-SELECT {{ schema }}.revoke_default_privileges();
+SELECT {{ internal_schema }}.revoke_default_privileges();

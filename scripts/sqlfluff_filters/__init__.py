@@ -1,4 +1,4 @@
-"""What .sqlfluff needs to render sql/: the filter `literal`, as in ticketdb/render.py."""
+"""What .sqlfluff needs to render sql/: the filter `literal`, as in ticketdb/templates.py."""
 
 
 def _literal(name: str) -> str:

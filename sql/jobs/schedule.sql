@@ -1,3 +1,3 @@
 -- With pg_cron the jobs run from now on; without it `ticketdb cleanup`, or any scheduler, runs the
 -- same commands.
-SELECT {{ schema }}.schedule_jobs();
+SELECT {{ internal_schema }}.schedule_jobs();

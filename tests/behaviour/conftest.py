@@ -26,8 +26,8 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import namedtuple_row
 
 from tests.conftest import NAMES as NAMES
-from tests.conftest import Connect, Database, quoted
-from ticketdb.cluster import Cluster
+from tests.conftest import OURS, SCHEMAS, Connect, Database
+from ticketdb.private_server import Cluster
 
 RESERVATION_LOG = "seat_reservation_audit_log"
 ORDER_LOG = "ticket_order_audit_log"
@@ -73,9 +73,7 @@ def enter(connection: Connection) -> Connection:
     """Make the names of ticketdb visible and rows named tuples. Effective until disconnection."""
     connection.row_factory = namedtuple_row
     connection.execute(
-        sql.SQL("SET search_path = {}, {}").format(
-            sql.Identifier(NAMES.schema), sql.Identifier(NAMES.monitoring_schema)
-        )
+        sql.SQL("SET search_path = {}").format(sql.SQL(", ").join(map(sql.Identifier, SCHEMAS)))
     )
     return connection
 
@@ -136,9 +134,9 @@ def call(connection: Connection, function: str, **arguments: Any) -> Row:
 def tables(connection: Connection) -> dict[str, list[str]]:
     """All rows of all tables as text: for showing that nothing has changed."""
     names = connection.execute(
-        "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(%s)"
+        "SELECT relname FROM pg_class WHERE relnamespace = ANY(%s::regnamespace[])"
         " AND relkind IN ('r', 'p') AND NOT relispartition ORDER BY relname",
-        [quoted(NAMES.schema)],
+        [OURS],
     ).fetchall()
     everything = sql.SQL(" UNION ALL ").join(
         sql.SQL("SELECT {}, t::text FROM {} AS t").format(

@@ -12,8 +12,7 @@ from psycopg import sql
 
 from tests.behaviour.conftest import enter
 from tests.behaviour.monitoring import roll_up_all
-from tests.conftest import drop_database
-from ticketdb.cluster import Cluster
+from ticketdb.private_server import Cluster
 
 GROWN_TEMPLATE = "ticketdb_grown"
 GROWN_LOCK = 8_421_008  # an advisory lock: one worker at a time makes it
@@ -160,7 +159,8 @@ def make_grown_template(cluster: Cluster, template: str) -> str:
         connection.execute("SELECT pg_advisory_lock(%s)", [GROWN_LOCK])
         made = connection.execute("SELECT FROM pg_database WHERE datname = %s", [GROWN_TEMPLATE])
         if made.fetchone() is None:
-            drop_database(connection, building)  # left by a worker whose attempt failed
+            # Left by a worker whose attempt failed.
+            connection.execute(f"DROP DATABASE IF EXISTS {building} WITH (FORCE)".encode())
             cluster.create_database(building, template)
             grow(cluster.dsn(building), Size.wanted())
             for change in ("ALLOW_CONNECTIONS false", f"RENAME TO {GROWN_TEMPLATE}"):

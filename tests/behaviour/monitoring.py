@@ -20,8 +20,8 @@ from psycopg import sql
 
 from tests.behaviour.conftest import LOGS, NAMES, Connection, Row, enter, value
 from tests.behaviour.racing import PATIENCE_SECONDS
-from tests.conftest import Database, quoted, throw_away_database
-from ticketdb.cluster import Cluster
+from tests.conftest import OURS, Database, quoted, throw_away_database
+from ticketdb.private_server import Cluster
 
 CONFLICT = "One or more seats were taken by another customer"
 CONSTRAINT = "Database constraint prevented double-booking: reservation_seats_no_double_booking"
@@ -344,10 +344,10 @@ def definitions(connection: Connection) -> Sequence[str]:
     """Statements that make each function and view of ticketdb anew, as the catalog has them."""
     rows = connection.execute(
         """
-        WITH ours (schema) AS (VALUES (to_regnamespace(%s)::oid), (to_regnamespace(%s)::oid))
         SELECT pg_get_functiondef(oid) AS definition
         FROM pg_proc
-        WHERE pronamespace IN (TABLE ours) AND oid <> COALESCE(to_regproc(%s), 0)
+        WHERE pronamespace = ANY(%(ours)s::regnamespace[])
+            AND oid <> COALESCE(to_regproc(%(now)s), 0)
         UNION ALL
         SELECT
             format(
@@ -355,13 +355,12 @@ def definitions(connection: Connection) -> Sequence[str]:
                 relnamespace::regnamespace, relname, pg_get_viewdef(oid)
             )
         FROM pg_class
-        WHERE relnamespace IN (TABLE ours) AND relkind = 'v'
+        WHERE relnamespace = ANY(%(ours)s::regnamespace[]) AND relkind = 'v'
         """,
-        [
-            quoted(NAMES.schema),
-            quoted(NAMES.monitoring_schema),
-            f"{quoted(NAMES.schema)}.now",
-        ],
+        {
+            "ours": OURS,
+            "now": f"{quoted(NAMES.schema)}.now",
+        },
     ).fetchall()
     return [row.definition for row in rows]
 

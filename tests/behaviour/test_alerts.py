@@ -36,7 +36,7 @@ from tests.behaviour.monitoring import (
     write,
 )
 from tests.conftest import Connect, Database
-from ticketdb.cluster import Cluster
+from ticketdb.private_server import Cluster
 
 Story = tuple[Happening, ...]
 

@@ -8,7 +8,6 @@ import pytest
 
 from tests.behaviour.conftest import (
     LOGS,
-    NAMES,
     ORDER_LOG,
     RESERVATION_LOG,
     Connection,
@@ -20,7 +19,7 @@ from tests.behaviour.conftest import (
     tables,
     value,
 )
-from tests.conftest import Connect, Database, quoted
+from tests.conftest import OURS, Connect, Database
 
 # Those that are counted, and the one of changes by hand.
 ALL_LOGS = (*LOGS, "change_log")
@@ -245,7 +244,8 @@ def test_a_request_that_makes_no_sense_is_logged_all_the_same(
 
 def test_every_log_is_among_those_that_are_tested(connection: Connection) -> None:
     found = connection.execute(
-        "SELECT relname FROM pg_class WHERE relkind = 'p' AND relnamespace = to_regnamespace(%s)",
-        [quoted(NAMES.schema)],
+        "SELECT relname FROM pg_class"
+        " WHERE relkind = 'p' AND relnamespace = ANY(%s::regnamespace[])",
+        [OURS],
     ).fetchall()
     assert sorted(row.relname for row in found) == sorted(ALL_LOGS)

@@ -18,8 +18,8 @@ from bench.dashboards import (
     DAY,
     FUNCTION,
     TENTH,
-    asked_of,
     fill,
+    query_of,
     raw_query,
     roll_up,
     views,
@@ -29,11 +29,11 @@ from bench.harness import BASE, EMPTY, HERE, Bench, Options, running
 from bench.holds import FLOOR, HOT, OURS, SPREAD, last_event, outcome, slice_of
 from bench.profile import DATABASE, NAME, cost_of
 from bench.report import Fact, Row
-from ticketdb import migrate
-from ticketdb.cluster import Cluster
 from ticketdb.config import Variables
 from ticketdb.errors import TicketdbError
-from ticketdb.resources import shipped_tree
+from ticketdb.migrate import commands
+from ticketdb.paths import shipped_tree
+from ticketdb.private_server import Cluster
 
 # The benchmark has a server of its own, with names of its own choice.
 pytestmark = [pytest.mark.xdist_group("bench"), pytest.mark.default_names]
@@ -93,7 +93,7 @@ def test_spread_buyers_are_never_in_each_others_way(tiny: Bench) -> None:
 
 def test_slice_that_runs_out_of_seats_is_refused(tiny: Bench) -> None:
     small = replace(tiny, options=replace(TINY, seats=20))
-    with pytest.raises(RuntimeError, match="use --seconds"):
+    with pytest.raises(RuntimeError, match="use a lower --seconds"):
         slice_of(small, BASE, SPREAD, OURS, 1)(1)
 
 
@@ -125,7 +125,7 @@ def test_calls_that_fail_are_not_measured(tiny: Bench) -> None:
 
 def test_cleanup_that_leaves_holds_is_noticed(tiny: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench.cleanup, "ended_holds", lambda _connection: TINY.over_holds - 1)
-    with pytest.raises(RuntimeError, match="left holds"):
+    with pytest.raises(RuntimeError, match="left overdue holds"):
         list(bench.cleanup.cleanup(tiny))
 
 
@@ -182,7 +182,7 @@ def test_calls_that_a_migration_makes_fail_are_noticed(
 
 
 def test_an_installation_that_did_not_come_to_its_end_is_not_measured(tiny: Bench) -> None:
-    half = partial(migrate.apply, variables=Variables(), to="0002")
+    half = partial(commands.apply, variables=Variables(), to="0002")
     with pytest.raises(RuntimeError, match="not at"):
         bench.migrations.into_new_database(tiny, half, 1)
 
@@ -273,7 +273,7 @@ def test_view_and_its_query_give_the_same_numbers(
     name, where, condition = view.partition(" WHERE ")
     title_and_query = raw_query(name)
     assert title_and_query
-    ask, raw = asked_of(name).decode(), title_and_query[1].decode()
+    ask, raw = query_of(name).decode(), title_and_query[1].decode()
     with tiny.connect(half_a_day) as connection:
         ours = connection.execute(
             f"SELECT {columns} FROM ({ask}) AS ours{where}{condition}".encode()
@@ -305,8 +305,8 @@ def test_day_that_the_disk_has_no_room_for_is_refused_before_anything_is_written
 def test_rollup_that_does_not_add_up_is_noticed(tiny: Bench, half_a_day: str) -> None:
     with tiny.connect(half_a_day) as connection, connection.transaction(force_rollback=True):
         connection.execute(
-            "UPDATE reservation_minutes SET created = created + 1"
-            " WHERE minute = (SELECT max(minute) FROM reservation_minutes)"
+            "UPDATE ticketdb.reservation_minutes SET created = created + 1"
+            " WHERE minute = (SELECT max(minute) FROM ticketdb.reservation_minutes)"
         )
         with pytest.raises(RuntimeError, match="the rollup has"):
             roll_up(connection)

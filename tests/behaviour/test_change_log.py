@@ -20,9 +20,8 @@ from tests.behaviour.conftest import (
     make_hall,
     value,
 )
-from tests.conftest import Connect, quoted
+from tests.conftest import OURS, Connect
 
-SCHEMAS = [quoted(NAMES.schema), quoted(NAMES.monitoring_schema)]
 LOGGED = {
     "shows",
     "show_seats",
@@ -158,7 +157,7 @@ def writers(connection: Connection) -> list[Row]:
         " FROM pg_proc WHERE pronamespace = ANY(%s::regnamespace[])"
         " AND prosrc ~ format('(INSERT INTO|UPDATE|DELETE FROM|MERGE INTO)\\s+[^.;]+\\.(%%s)\\M',"
         " array_to_string(%s::text[], '|')) ORDER BY 1",
-        [SCHEMAS, list(LOGGED)],
+        [OURS, list(LOGGED)],
     ).fetchall()
 
 
@@ -314,7 +313,10 @@ def test_a_line_names_its_row_its_author_and_its_program(sold: Hall) -> None:
     assert line.application_name == "psql"
     assert line.created_at == value(connection, "SELECT now()")
     # And he may neither read nor write the log that he cannot avoid.
-    for statement in ("SELECT FROM change_log", "INSERT INTO change_log DEFAULT VALUES"):
+    for statement in (
+        f"SELECT FROM {OURS[2]}.change_log",
+        f"INSERT INTO {OURS[2]}.change_log DEFAULT VALUES",
+    ):
         with (
             pytest.raises(psycopg.errors.InsufficientPrivilege),
             acting_as(connection, NAMES.app_role),
@@ -550,7 +552,7 @@ def test_masked_are_all_columns_that_dashboards_may_not_read_of_persons(
         " FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0"
         " WHERE c.relname = ANY(%s) AND c.relnamespace = ANY(%s::regnamespace[])"
         " AND col_description(c.oid, a.attnum) ~ '(Personal[.]|[Ss]ecret|[Uu]nguessable)'",
-        [list(LOGGED), SCHEMAS],
+        [list(LOGGED), OURS],
     ).fetchall()
     assert len(rows) >= 4
     assert [row for row in rows if not row.is_masked] == []

@@ -21,7 +21,7 @@ from tests.behaviour.conftest import (
 )
 from tests.behaviour.plans import Plan, explained
 from tests.behaviour.racing import AsyncConnection, Call, await_true, deadlocks, racers
-from tests.conftest import Connect, Database
+from tests.conftest import OURS, Connect, Database
 
 # What the planner knows when a backlog has come about: a sale fills empty tables within minutes,
 # and nothing but autovacuum tells it.
@@ -530,8 +530,8 @@ def test_nobody_but_the_owner_can_keep_the_cleanup_from_running(
             other.execute("SELECT pg_advisory_lock(hashtextextended('ticketdb cleanup public', 0))")
             enter(other)
             for statement in (
-                "SELECT FROM reservation_cleanup_lock FOR KEY SHARE",
-                "LOCK TABLE reservation_cleanup_lock IN ACCESS SHARE MODE",
+                f"SELECT FROM {OURS[2]}.reservation_cleanup_lock FOR KEY SHARE",
+                f"LOCK TABLE {OURS[2]}.reservation_cleanup_lock IN ACCESS SHARE MODE",
                 "SELECT FROM reservation_cleanup_runs FOR UPDATE",
             ):
                 with pytest.raises(psycopg.errors.InsufficientPrivilege), other.transaction():

@@ -480,7 +480,7 @@ def test_two_who_look_before_they_leap_are_caught(database: Database, crowded: C
         " LANGUAGE plpgsql AS $$ BEGIN"
         " success := EXISTS (SELECT FROM show_seats WHERE id = p_seat_id AND status = 'available');"
         " IF success THEN UPDATE show_seats SET status = 'reserved', reserved_until = now(),"
-        " reserved_by = uuid_v7() WHERE id = p_seat_id; END IF; END $$"
+        " reserved_by = gen_random_uuid() WHERE id = p_seat_id; END IF; END $$"
     )
     winners = []
     with racers(database, BUYERS) as together:

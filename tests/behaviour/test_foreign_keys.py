@@ -6,9 +6,9 @@ foreign key: with one, deleting 200 seats read the whole table 200 times.
 
 from psycopg import sql
 
-from tests.behaviour.conftest import NAMES, Connection, Hall, Row
+from tests.behaviour.conftest import Connection, Hall, Row
 from tests.behaviour.plans import explained
-from tests.conftest import quoted
+from tests.conftest import OURS
 
 # Foreign keys that may do without, and why.
 EXEMPT = {
@@ -22,7 +22,7 @@ WITHOUT_INDEX = """
     SELECT con.conname AS name
     FROM pg_constraint AS con
     WHERE con.contype = 'f'
-        AND con.connamespace = to_regnamespace(%s)
+        AND con.connamespace = ANY(%s::regnamespace[])
         AND con.conparentid = 0
         AND NOT EXISTS (
             SELECT FROM pg_index AS index
@@ -46,7 +46,7 @@ WITHOUT_INDEX = """
 
 
 def without_index(connection: Connection) -> set[str]:
-    rows: list[Row] = connection.execute(WITHOUT_INDEX, [quoted(NAMES.schema)]).fetchall()
+    rows: list[Row] = connection.execute(WITHOUT_INDEX, [OURS]).fetchall()
     return {row.name for row in rows}
 
 

@@ -18,8 +18,8 @@ from psycopg.rows import namedtuple_row
 
 from tests.behaviour.conftest import NAMES, Connection, Hall, Row, make_hall
 from tests.conftest import Database, throw_away_database
-from ticketdb import migrate
-from ticketdb.cluster import SUPERUSER, Cluster
+from ticketdb.migrate import commands
+from ticketdb.private_server import SUPERUSER, Cluster
 
 # The guide says `public`, by saying nothing, and has names of roles and of a job.
 pytestmark = pytest.mark.default_names
@@ -191,7 +191,7 @@ def test_the_query_runs_verbatim_and_tells_what_happened(history: Database, bloc
 
 @pytest.mark.parametrize("block", blocks(asks_pg_cron=True))
 def test_the_query_about_pg_cron_runs_verbatim(cron_database: Database, block: Block) -> None:
-    migrate.apply(cron_database.dsn, NAMES)
+    commands.apply(cron_database.dsn, NAMES)
     check(block, answer(cron_database, block))
 
 
@@ -200,7 +200,7 @@ def test_the_query_about_pg_cron_runs_verbatim(cron_database: Database, block: B
 def test_the_query_that_the_contract_calls_wrong_is_wrong(
     cron_database: Database, name: str
 ) -> None:
-    migrate.apply(cron_database.dsn, NAMES)
+    commands.apply(cron_database.dsn, NAMES)
     (block,) = (block for block in BLOCKS if block.id == name)
     with (
         psycopg.connect(cron_database.dsn) as connection,

@@ -21,12 +21,13 @@ import pytest
 from pglast.parser import parse_sql
 from psycopg import sql
 
-from ticketdb import migrate
-from ticketdb.cluster import Cluster, private_cluster
 from ticketdb.config import JOBS, ROLES, SCHEMAS, Variables, parse_variables
 from ticketdb.errors import TicketdbError
-from ticketdb.render import render
-from ticketdb.resources import shipped_tree
+from ticketdb.migrate import commands
+from ticketdb.migrate.script import script
+from ticketdb.paths import shipped_tree
+from ticketdb.private_server import Cluster, private_cluster
+from ticketdb.templates import render
 from ticketdb.verify import verify
 
 # They choose names of their own, which must not be the roles of another test.
@@ -60,13 +61,13 @@ SCHEDULES = tuple(job.replace("_job", "_schedule") for job in JOBS)
 
 # Files of sql/, and what they lack of the forms that others use.
 FILES = [
-    "schemas/monitoring.sql",
-    "roles/roles.sql",
-    "functions/is_own_work.sql",
-    "functions/revoke_default_privileges.sql",
-    "functions/scheduled_jobs.sql",
+    "foundation/monitoring.sql",
+    "foundation/roles.sql",
+    "foundation/is_own_work.sql",
+    "foundation/revoke_default_privileges.sql",
+    "jobs/scheduled_jobs.sql",
 ]
-BEFORE = "CREATE SCHEMA {{ schema }};\n"
+BEFORE = "CREATE SCHEMA {{ schema }};\nCREATE SCHEMA {{ internal_schema }};\n"
 AFTER = """
 CREATE TABLE {{ schema }}.things (id integer);
 INSERT INTO {{ schema }}.things DEFAULT VALUES;
@@ -90,7 +91,7 @@ END;
 $body$;
 REVOKE ALL ON FUNCTION {{ schema }}.say() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION {{ schema }}.say() TO {{ app_role }};
-SELECT {{ schema }}.revoke_default_privileges();
+SELECT {{ internal_schema }}.revoke_default_privileges();
 """
 SAID = ",\n".join(
     f"('{f.name}', {{{{ {f.name}{' | literal' if f.name in SCHEMAS + ROLES else ''} }}}})"
@@ -216,13 +217,15 @@ def expected(names: Variables) -> Counter[Row]:
     comment = (
         "ticketdb: views for dashboards and alerts. Read-only, aggregated, free of personal data."
     )
-    routines = ("is_own_work", "revoke_default_privileges", "scheduled_jobs", "say")
+    internal = ("is_own_work", "revoke_default_privileges", "scheduled_jobs")
     rows: list[Row] = [
         ("schema", names.schema, names.purge_schedule),
         ("schema", names.monitoring_schema, comment),
+        ("schema", names.internal_schema, None),
         ("relation", "things", f"{names.schema}: {names.schema}"),
         ("relation", "seen", None),
-        *(("routine", routine, names.schema) for routine in routines),
+        *(("routine", routine, names.internal_schema) for routine in internal),
+        ("routine", "say", names.schema),
         *(("role", login, f"{' '.join(LIMITS)} t f") for login in logins),
         ("role", monitor, "f f"),
         ("role", app, "f f"),
@@ -258,11 +261,12 @@ def install(connection: psycopg.Connection, names: Variables, before: Counter[Ro
     schema = sql.Identifier(names.schema)
     said = connection.execute(sql.SQL("SELECT * FROM {}.say()").format(schema)).fetchall()
     assert dict(said) | {"manage_roles": True} == asdict(names)
-    jobs = connection.execute(sql.SQL("SELECT * FROM {}.scheduled_jobs()").format(schema))
-    for job, (job_name, schedule, command, routine) in zip(JOBS, jobs.fetchall(), strict=True):
+    internal = sql.Identifier(names.internal_schema)
+    jobs = connection.execute(sql.SQL("SELECT * FROM {}.scheduled_jobs()").format(internal))
+    for job, (job_name, schedule, command, *routine) in zip(JOBS, jobs.fetchall(), strict=True):
         assert job_name == getattr(names, job)
         assert schedule == getattr(names, SCHEDULES[JOBS.index(job)])
-        assert called_by(command) == [names.schema, routine]
+        assert called_by(command) == routine
 
 
 def test_what_is_let_through_makes_exactly_the_objects_of_exactly_these_names(
@@ -347,7 +351,7 @@ def test_the_worst_of_it_is_installed_verified_and_taken_away(worst: str, server
         if server.binaries.has_pg_cron:
             connection.execute("CREATE EXTENSION IF NOT EXISTS pg_cron")
         before = everything(connection)
-        result = migrate.apply(dsn, names)
+        result = commands.apply(dsn, names)
         try:
             assert {job.job_name for job in result.jobs} == {getattr(names, job) for job in JOBS}
             assert {name for kind, name, _ in everything(connection) if kind == "role"} == {
@@ -356,7 +360,7 @@ def test_the_worst_of_it_is_installed_verified_and_taken_away(worst: str, server
             failed = [detail for check in verify(dsn, names) for detail in check.details]
             assert failed[:1] == []
         finally:
-            migrate.revert(dsn, names, "base", allow_data_loss=True)
+            commands.revert(dsn, names, "base", allow_data_loss=True)
         assert everything(connection) == before
 
 
@@ -365,11 +369,11 @@ def test_psql_makes_the_same_of_it(worst: str, server: Cluster, tmp_path: Path) 
     """psql has variables, and commands that begin with a backslash, of its own."""
     names, dsn = all_of(worst), server.dsn("hell")
     file = tmp_path / "script.sql"
-    file.write_text(migrate.script(names), encoding="utf-8")
+    file.write_text(script(names), encoding="utf-8")
     psql = (server.binaries.bindir / "psql", "-X", "-q", "-v", "x=DROP", "-f", file, "-d", dsn)
     try:
         subprocess.run(psql, check=True, capture_output=True)
         failed = [detail for check in verify(dsn, names) for detail in check.details]
         assert failed[:1] == []
     finally:
-        migrate.revert(dsn, names, "base", allow_data_loss=True)
+        commands.revert(dsn, names, "base", allow_data_loss=True)

@@ -18,14 +18,12 @@ import pytest
 from psycopg import sql
 from psycopg.rows import namedtuple_row
 
-from tests.behaviour.conftest import NAMES, Connection
+from tests.behaviour.conftest import Connection
 from tests.behaviour.test_traps import ask, house, let_run_out, our
-from tests.conftest import throw_away_database
-from ticketdb.cluster import Cluster
+from tests.conftest import SCHEMAS, throw_away_database
+from ticketdb.private_server import Cluster
 
-BACKWARDS = ", ".join(
-    ["pg_temp", *(sql.Identifier(n).as_string() for n in (NAMES.monitoring_schema, NAMES.schema))]
-)
+BACKWARDS = ", ".join(["pg_temp", *(sql.Identifier(n).as_string() for n in reversed(SCHEMAS))])
 # Several at once: a database for each would take minutes.
 SETTINGS: dict[str, dict[str, str]] = {
     "formats of times and numbers": {
@@ -258,7 +256,7 @@ def tell_all(connection: Connection) -> None:
     for table in TABLES:
         answers(connection, "SELECT * FROM {}", table)
     for view in VIEWS:
-        answers(connection, "SELECT * FROM {}", view, schema=NAMES.monitoring_schema)
+        answers(connection, "SELECT * FROM {}", view)
 
 
 def all_is_final(connection: Connection) -> None:
@@ -277,11 +275,9 @@ def all_is_final(connection: Connection) -> None:
     raise AssertionError("a transaction has been open for two minutes")
 
 
-def answers(
-    connection: Connection, query: str, name: str, *parameters: Any, schema: str = NAMES.schema
-) -> None:
+def answers(connection: Connection, query: str, name: str, *parameters: Any) -> None:
     """Ask for all rows, in an order that depends on nothing but what is in them."""
-    statement = sql.SQL(query).format(sql.Identifier(schema, name))
+    statement = sql.SQL(query).format(our(name))
     connection.execute(statement, parameters or None).fetchall()
 
 

@@ -12,9 +12,9 @@ from psycopg.rows import namedtuple_row
 from tests.behaviour.conftest import NAMES, ORDER_LOG, Connection, Row, acting_as, enter, value
 from tests.behaviour.monitoring import Run, clocked_database, one, roll_up_all, set_clock, write
 from tests.behaviour.racing import await_true
-from tests.conftest import Database, quoted
-from ticketdb import migrate
-from ticketdb.cluster import Cluster, private_cluster
+from tests.conftest import OURS, Database, quoted
+from ticketdb.migrate import commands
+from ticketdb.private_server import Cluster, private_cluster
 
 INSTANT = timedelta(microseconds=1)
 NAME_OF_NOBODY = "ticketdb_test_nobody"
@@ -25,7 +25,7 @@ def server(cluster: Cluster) -> Iterator[Cluster]:
     """A server without other tests' transactions, which takes prepared ones."""
     with private_cluster(cluster.binaries, settings={"max_prepared_transactions": "5"}) as own:
         own.create_database("house")
-        migrate.apply(own.dsn("house"), NAMES)
+        commands.apply(own.dsn("house"), NAMES)
         yield own
 
 
@@ -110,8 +110,7 @@ def test_those_who_monitor_see_who_waits_without_seeing_anybodys_statement(
         set_clock(watcher, began + timedelta(hours=1))
         with acting_as(watcher, NAMES.dashboard_role):
             assert one(watcher, "SELECT * FROM lock_waits").waiting_sessions == 1
-            text = str(watcher.execute("SELECT * FROM open_transactions()").fetchall())
-            text += str(watcher.execute("SELECT * FROM health").fetchall())
+            text = str(watcher.execute("SELECT * FROM health").fetchall())
         assert "FOR UPDATE" not in text
 
 
@@ -217,7 +216,7 @@ def test_maintenance_that_is_behind_fires_and_is_named(watcher: Connection) -> N
     write(watcher, Run())
     with watcher.transaction(force_rollback=True):
         watcher.execute(
-            "CREATE OR REPLACE FUNCTION maintenance_backlog()"
+            f"CREATE OR REPLACE FUNCTION {OURS[2]}.maintenance_backlog()"
             " RETURNS TABLE (task text, behind_seconds double precision) LANGUAGE sql STABLE"
             " AS $$ VALUES ('purge of x', current_setting('test.behind')::float8),"
             " ('partitions of x', 0) $$"

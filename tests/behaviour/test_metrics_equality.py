@@ -47,7 +47,7 @@ from tests.behaviour.metrics import (
 )
 from tests.behaviour.monitoring import lines_not_rolled_up, roll_up_all
 from tests.behaviour.sabotage import Edit
-from tests.conftest import NAMES, Database, quoted
+from tests.conftest import NAMES, OURS, Database, quoted
 
 # Views that do not read the logs.
 OTHERS = {
@@ -795,7 +795,7 @@ SABOTAGES: dict[str, tuple[str, set[str]]] = {
     ),
     "windows that are a day longer": (
         """
-        CREATE OR REPLACE FUNCTION window_start(p_length interval) RETURNS timestamptz
+        CREATE OR REPLACE FUNCTION internal.window_start(p_length interval) RETURNS timestamptz
         LANGUAGE sql STABLE RETURN date_trunc('minute', now() - p_length - interval '1 day')
         """,
         OF_A_WINDOW,
@@ -806,6 +806,7 @@ SABOTAGES: dict[str, tuple[str, set[str]]] = {
 @pytest.mark.parametrize("sabotage", SABOTAGES)
 def test_a_sabotaged_rollup_is_noticed_by_those_who_read_it(stage: Stage, sabotage: str) -> None:
     statement, must_notice = SABOTAGES[sabotage]
+    statement = statement.replace("internal.", f"{OURS[2]}.")
     stage.begin(A_BIT_OF_ALL)
     for step in A_BIT_OF_ALL.steps:
         assert isinstance(step, Write)

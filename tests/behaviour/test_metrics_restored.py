@@ -32,8 +32,8 @@ from tests.behaviour.sabotage import Edit
 from tests.behaviour.storm import storm
 from tests.conftest import NAMES, Connect, Database, throw_away_database
 from tests.restoring import copy
-from ticketdb import migrate
-from ticketdb.cluster import Cluster, private_cluster
+from ticketdb.migrate import commands
+from ticketdb.private_server import Cluster, private_cluster
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def elsewhere(cluster: Cluster) -> Iterator[Cluster]:
     settings = {"max_prepared_transactions": "5"}
     with private_cluster(cluster.binaries, settings=settings) as other:
         other.create_database("roles")
-        migrate.apply(other.dsn("roles"), NAMES)
+        commands.apply(other.dsn("roles"), NAMES)
         yield other
 
 
@@ -60,7 +60,7 @@ on_another_server = pytest.mark.xdist_group("elsewhere")
 def test_a_prepared_transaction_is_counted_once_it_commits(
     elsewhere: Cluster, there: Database, connect: Connect
 ) -> None:
-    migrate.apply(there.cluster.dsn(there.name), NAMES)
+    commands.apply(there.cluster.dsn(there.name), NAMES)
     owner = enter(connect(there))
     with closing(enter(psycopg.connect(there.dsn))) as first:
         log_holds(first, 3)

@@ -17,9 +17,9 @@ from psycopg.rows import namedtuple_row
 
 from tests.behaviour.conftest import NAMES, Connection, enter, make_hall, value
 from tests.behaviour.monitoring import CONSTRAINT, Events, Requests, Run, roll_up_all, views, write
-from tests.behaviour.test_catalog_law import BEHIND_VIEWS
-from tests.conftest import Database, quoted, throw_away_database
-from ticketdb.cluster import SUPERUSER, Cluster
+from tests.behaviour.test_catalog_law import BEHIND_VIEWS, FOR_ANYBODY
+from tests.conftest import OURS, SCHEMAS, Database, throw_away_database
+from ticketdb.private_server import SUPERUSER, Cluster
 
 LOGINS = [NAMES.dashboard_role, NAMES.datadog_role]
 GROUP = NAMES.monitor_role
@@ -43,7 +43,9 @@ PERSONAL = {
 NONE_OF_THEIR_BUSINESS = {"applied_by", "variables"}
 
 # Functions that they may call. They read; none of them changes anything.
-READERS = BEHIND_VIEWS | {"get_reservation_statistics"}
+READERS = {"get_reservation_statistics"}
+# And these by way of a view only: their schema is closed to them.
+BEHIND = BEHIND_VIEWS | FOR_ANYBODY
 # What a caller might pass who wants to see everything.
 ARGUMENTS = {
     "timestamp with time zone": "'-infinity'::timestamptz",
@@ -130,9 +132,9 @@ def columns_of(connection: Connection) -> dict[str, list[str]]:
         "SELECT format('%%I.%%I', nspname, relname) AS relation, attname AS column"
         " FROM pg_class INNER JOIN pg_namespace ON pg_namespace.oid = relnamespace"
         " INNER JOIN pg_attribute ON attrelid = pg_class.oid AND attnum > 0 AND NOT attisdropped"
-        " WHERE nspname IN (%s, %s) AND relkind IN ('r', 'p', 'v', 'm', 'f')"
+        " WHERE nspname = ANY(%s) AND relkind IN ('r', 'p', 'v', 'm', 'f')"
         " ORDER BY 1, attnum",
-        [NAMES.schema, NAMES.monitoring_schema],
+        [list(SCHEMAS)],
     ).fetchall()
     found: dict[str, list[str]] = {}
     for row in rows:
@@ -142,18 +144,17 @@ def columns_of(connection: Connection) -> dict[str, list[str]]:
 
 def readable(connection: Connection, role: str) -> dict[str, list[str]]:
     """Of those, what a role may read, as the catalog has it."""
+    # By oid: whoever may not use a schema may not ask for what is in it by name.
+    rows = connection.execute(
+        "SELECT format('%%I.%%I', nspname, relname) AS relation, attname AS column"
+        " FROM pg_class INNER JOIN pg_namespace ON pg_namespace.oid = relnamespace"
+        " INNER JOIN pg_attribute ON attrelid = pg_class.oid AND attnum > 0 AND NOT attisdropped"
+        " WHERE has_column_privilege(%s, pg_class.oid, attnum, 'SELECT')",
+        [role],
+    ).fetchall()
+    granted = {(row.relation, row.column) for row in rows}
     return {
-        relation: [
-            column
-            for column in columns
-            if value(
-                connection,
-                "SELECT has_column_privilege(%s, %s, %s, 'SELECT')",
-                role,
-                relation,
-                column,
-            )
-        ]
+        relation: [column for column in columns if (relation, column) in granted]
         for relation, columns in columns_of(connection).items()
     }
 
@@ -171,12 +172,14 @@ def is_refused(connection: Connection, statement: str) -> bool:
 def callable_by(connection: Connection, role: str) -> list[tuple[str, str]]:
     """Name and a call of each routine of ours that the role may execute."""
     rows = connection.execute(
-        "SELECT proname AS name, oid::regproc::text AS path, prokind = 'p' AS is_procedure,"
+        "SELECT proname AS name, prokind = 'p' AS is_procedure,"
+        " format('%%s.%%I', pronamespace::regnamespace, proname) AS path,"
         " prorettype = 'trigger'::regtype AS is_trigger,"
         " ARRAY(SELECT format_type(type, NULL) FROM unnest(proargtypes) AS types (type)) AS types"
-        " FROM pg_proc WHERE pronamespace IN (to_regnamespace(%s), to_regnamespace(%s))"
-        " AND has_function_privilege(%s, oid, 'EXECUTE') ORDER BY proname",
-        [quoted(NAMES.schema), quoted(NAMES.monitoring_schema), role],
+        " FROM pg_proc WHERE pronamespace = ANY(%(ours)s::regnamespace[])"
+        " AND has_function_privilege(%(role)s, oid, 'EXECUTE')"
+        " AND has_schema_privilege(%(role)s, pronamespace, 'USAGE') ORDER BY proname",
+        {"ours": OURS, "role": role},
     ).fetchall()
     # Not plain NULLs, for which the planner would not even call a strict function.
     calls = []
@@ -315,12 +318,18 @@ def test_a_column_that_is_granted_by_accident_is_found(house: House) -> None:
 def test_they_may_call_what_reads_and_nothing_else(house: House, role: str) -> None:
     with house.session(SUPERUSER) as session:
         assert {name for name, _ in callable_by(session, role)} == READERS
-        assert {name for name, _ in callable_by(session, SUPERUSER)} > READERS
-        changing = session.execute(
-            "SELECT proname FROM pg_proc WHERE pronamespace = to_regnamespace(%s)"
-            " AND (provolatile = 'v' OR prokind <> 'f')"
+        assert {name for name, _ in callable_by(session, SUPERUSER)} > READERS | BEHIND
+        executable = session.execute(
+            "SELECT proname FROM pg_proc WHERE pronamespace = ANY(%s::regnamespace[])"
             " AND has_function_privilege(%s, oid, 'EXECUTE')",
-            [quoted(NAMES.schema), role],
+            [OURS, role],
+        ).fetchall()
+        assert {row.proname for row in executable} == READERS | BEHIND
+        changing = session.execute(
+            "SELECT proname FROM pg_proc WHERE pronamespace = ANY(%s::regnamespace[])"
+            " AND (provolatile = 'v' OR prokind <> 'f')"
+            " AND proname <> 'uuid_v7' AND has_function_privilege(%s, oid, 'EXECUTE')",
+            [OURS, role],
         ).fetchall()
         assert changing == []
 
@@ -388,11 +397,11 @@ def test_they_are_denied_when_they_try(house: House, role: str) -> None:
     with house.session(role) as session:
         for statement in (
             "UPDATE alert_rules SET enabled = false",
-            "DELETE FROM invariant_checks",
+            f"DELETE FROM {OURS[2]}.invariant_checks",
             "INSERT INTO reservation_cleanup_runs (scheduler) VALUES ('me')",
             "UPDATE ticketing_settings SET business_time_zone = 'UTC'",
-            "TRUNCATE reservation_minutes",
-            "UPDATE metric_watermarks SET watermark = '0'",
+            f"TRUNCATE {OURS[2]}.reservation_minutes",
+            f"UPDATE {OURS[2]}.metric_watermarks SET watermark = '0'",
             "SELECT * FROM shows FOR UPDATE",
             "LOCK TABLE show_seats IN SHARE MODE",
             "DROP VIEW alerts",
@@ -450,7 +459,7 @@ def test_the_group_cannot_log_in(house: House) -> None:
 def stranger(house: House) -> Iterator[str]:
     """A login that ticketdb knows nothing of, let into the schemas as far as a DBA might."""
     name = f"stranger_{uuid.uuid4().hex}"
-    schemas = [sql.Identifier(schema) for schema in (NAMES.schema, NAMES.monitoring_schema)]
+    schemas = [sql.Identifier(schema) for schema in SCHEMAS]
     with house.session(SUPERUSER) as session:
         session.execute(f"CREATE ROLE {name} LOGIN")
         for schema in schemas:
@@ -471,7 +480,7 @@ def test_a_stranger_reads_no_view_no_table_and_calls_no_function(
             assert columns == []
             assert is_refused(session, f"SELECT * FROM {relation}"), relation
             assert is_refused(session, f"SELECT count(*) FROM {relation}"), relation
-        assert callable_by(session, stranger) == []
+        assert {name for name, _ in callable_by(session, stranger)} == FOR_ANYBODY
         assert given_away(house, everything(session, stranger)) == set()
 
 

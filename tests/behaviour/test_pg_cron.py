@@ -17,9 +17,9 @@ from psycopg.rows import namedtuple_row
 from tests.behaviour.conftest import Connection, Row
 from tests.behaviour.racing import await_true
 from tests.conftest import CRON_DATABASE, CRON_LOCK, Database, empty, skip_without
-from ticketdb import migrate
-from ticketdb.cluster import Cluster
 from ticketdb.config import Variables
+from ticketdb.migrate import commands
+from ticketdb.private_server import Cluster
 
 # Two of the three installations have other names anyway, and nobody need wait for the clock twice.
 pytestmark = pytest.mark.default_names
@@ -32,6 +32,7 @@ DEFAULT = Variables()
 MODEST = Variables(
     schema="modest",
     monitoring_schema="modest_monitoring",
+    internal_schema="modest_inner",
     app_role="modest_app",
     monitor_role="modest_monitor",
     dashboard_role="modest_reader",
@@ -47,6 +48,7 @@ BROKEN = replace(
     DEFAULT,
     schema="broken",
     monitoring_schema="broken_monitoring",
+    internal_schema="broken_inner",
     cleanup_job="it's broken",
     rollup_job="broken rollup",
     invariants_job="broken invariants",
@@ -83,7 +85,7 @@ class Installed:
     """The installations. In each a hold was over, and another was not, when its job was made."""
 
     superuser: Connection
-    jobs: dict[str, tuple[migrate.Job, ...]]
+    jobs: dict[str, tuple[commands.Job, ...]]
     since: float
 
 
@@ -102,8 +104,8 @@ def hold(connection: Connection, variables: Variables, session: str, seat: str) 
     )
 
 
-def install(dsn: str, superuser: Connection, variables: Variables) -> tuple[migrate.Job, ...]:
-    jobs = migrate.apply(dsn, variables, beside=True).jobs
+def install(dsn: str, superuser: Connection, variables: Variables) -> tuple[commands.Job, ...]:
+    jobs = commands.apply(dsn, variables, beside=True).jobs
     shows, seats, holds = (
         sql.Identifier(variables.schema, name)
         for name in ("shows", "show_seats", "seat_reservations")

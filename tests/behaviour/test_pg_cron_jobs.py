@@ -9,8 +9,8 @@ from psycopg.rows import namedtuple_row
 
 from tests.behaviour.conftest import NAMES, Connection, Row
 from tests.conftest import Database
-from ticketdb import migrate
 from ticketdb.errors import TicketdbError
+from ticketdb.migrate import commands
 
 MIGRATOR = "jobs_migrator"
 JOBS = [
@@ -48,7 +48,7 @@ def migrator(cron_database: Database, superuser: Connection) -> Iterator[str]:
 
 def apply(dsn: str) -> dict[str, str]:
     """Apply, and return what was done with each job."""
-    return {job.job_name: job.action for job in migrate.apply(dsn, NAMES).jobs}
+    return {job.job_name: job.action for job in commands.apply(dsn, NAMES).jobs}
 
 
 def jobs(connection: Connection) -> list[Row]:
@@ -68,7 +68,7 @@ def test_revert_takes_the_jobs_away_and_apply_brings_one_of_each_back(
 ) -> None:
     apply(cron_database.dsn)
     superuser.execute("SELECT cron.schedule('somebody else''s', '0 0 1 1 *', 'SELECT 1')")
-    migrate.revert(cron_database.dsn, NAMES, "base", allow_data_loss=True)
+    commands.revert(cron_database.dsn, NAMES, "base", allow_data_loss=True)
     assert [job.jobname for job in jobs(superuser)] == ["somebody else's"]
     apply(cron_database.dsn)
     assert [job.jobname for job in jobs(superuser)] == ["somebody else's", *JOBS]
@@ -79,7 +79,7 @@ def test_revert_takes_a_job_away_whose_schedule_a_dba_has_changed(
 ) -> None:
     apply(cron_database.dsn)
     superuser.execute("SELECT cron.alter_job(jobid, '*/7 * * * *', active := false) FROM cron.job")
-    migrate.revert(cron_database.dsn, NAMES, "base", allow_data_loss=True)
+    commands.revert(cron_database.dsn, NAMES, "base", allow_data_loss=True)
     assert jobs(superuser) == []
 
 

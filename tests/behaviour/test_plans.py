@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.behaviour.conftest import NAMES, Connection, Hall, Row, enter, make_hall, value
+from tests.behaviour.conftest import Connection, Hall, Row, enter, make_hall, value
 from tests.behaviour.plans import Plan, explained
-from tests.conftest import Connect, Database, quoted
+from tests.conftest import OURS, Connect, Database
 
 # jit_above_cost: compiling a plan takes longer than any call.
 COMPILED_ABOVE = 100_000
@@ -52,8 +52,8 @@ def night_before(request: pytest.FixtureRequest, database: Database, connect: Co
     hall = make_hall(connection, seats=2 * BUYERS + 8)
     tables: list[Row] = connection.execute(
         "SELECT relname FROM pg_class"
-        " WHERE relnamespace = to_regnamespace(%s) AND relkind = 'r' AND relname <> 'shows'",
-        [quoted(NAMES.schema)],
+        " WHERE relnamespace = ANY(%s::regnamespace[]) AND relkind = 'r' AND relname <> 'shows'",
+        [OURS],
     ).fetchall()
     for table in tables:
         connection.execute(f"ALTER TABLE {table.relname} SET (autovacuum_enabled = off)".encode())

@@ -18,14 +18,14 @@ import pytest
 
 from tests.conftest import Connect, Database, empty
 from ticketdb import SUPPORTED_MAJORS
-from ticketdb.cluster import (
+from ticketdb.errors import TicketdbError
+from ticketdb.private_server import (
     BINDIR_VARIABLE,
     Cluster,
     ServerBinaries,
     find_server_binaries,
     private_cluster,
 )
-from ticketdb.errors import TicketdbError
 
 # Runs a cluster in a process of its own, says where it is, and waits to be ended.
 # There is nothing of ticketdb in these clusters.
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.default_names
 
 CHILD = textwrap.dedent("""
     import sys, time
-    from ticketdb.cluster import private_cluster
+    from ticketdb.private_server import private_cluster
     with private_cluster() as cluster:
         print(cluster.directory, cluster.pid, flush=True)
         {body}
@@ -356,7 +356,7 @@ def test_another_major_version_than_the_wanted_one_is_refused(tmp_path: Path) ->
 def test_a_program_that_is_no_postgresql_is_refused(tmp_path: Path) -> None:
     folder = fake_server(tmp_path / "bin", "17.2")
     (folder / "postgres").write_text("#!/bin/sh\necho hello\n")
-    with pytest.raises(TicketdbError, match="says 'hello'"):
+    with pytest.raises(TicketdbError, match="prints 'hello'"):
         find_server_binaries(folder)
 
 
@@ -377,7 +377,7 @@ def test_the_newest_supported_server_of_the_distribution_is_taken(
         fake_server(tmp_path / version / "bin", f"{version}.1")
     monkeypatch.delenv(BINDIR_VARIABLE, raising=False)
     monkeypatch.setenv("PATH", str(client_only(tmp_path)))
-    monkeypatch.setattr("ticketdb.cluster.DISTRIBUTION_BINDIRS", (f"{tmp_path}/*/bin",))
+    monkeypatch.setattr("ticketdb.private_server.DISTRIBUTION_BINDIRS", (f"{tmp_path}/*/bin",))
     assert find_server_binaries().version == "16.1"
     assert find_server_binaries(major=15).version == "15.1"
 
@@ -391,7 +391,7 @@ def test_pg_config_on_the_path_comes_before_the_distributions_folders(
     (by_path / "pg_config").chmod(0o755)
     monkeypatch.delenv(BINDIR_VARIABLE, raising=False)
     monkeypatch.setenv("PATH", f"{by_path}:{os.environ['PATH']}")
-    monkeypatch.setattr("ticketdb.cluster.DISTRIBUTION_BINDIRS", (f"{tmp_path}/*/bin",))
+    monkeypatch.setattr("ticketdb.private_server.DISTRIBUTION_BINDIRS", (f"{tmp_path}/*/bin",))
     assert find_server_binaries().bindir == by_path
 
 
@@ -404,7 +404,7 @@ def test_what_the_machine_has_comes_before_what_was_fetched(
     monkeypatch.delenv(BINDIR_VARIABLE, raising=False)
     monkeypatch.setenv("PATH", str(client_only(tmp_path)))
     places = (f"{tmp_path}/machine/*/bin", f"{tmp_path}/fetched/*/bin")
-    monkeypatch.setattr("ticketdb.cluster.DISTRIBUTION_BINDIRS", places)
+    monkeypatch.setattr("ticketdb.private_server.DISTRIBUTION_BINDIRS", places)
     assert find_server_binaries().version == "15.1"
     assert find_server_binaries(major=15).version == "15.1"
     assert find_server_binaries(major=18).version == "18.9"
@@ -441,7 +441,7 @@ def test_a_folder_of_programs_that_somebody_names_is_not_added_to(cluster: Clust
 
 
 def test_an_option_that_there_is_not_is_refused() -> None:
-    assert ensure_postgres("--minors", "3") == (2, "", "ensure-postgres: what is --minors?\n")
+    assert ensure_postgres("--minors", "3") == (2, "", "ensure-postgres: unknown option --minors\n")
 
 
 def client_only(tmp_path: Path) -> Path:

@@ -9,16 +9,16 @@ import psycopg
 import pytest
 from psycopg.rows import namedtuple_row
 
-from tests.behaviour.conftest import NAMES, Connection, Row, acting_as, enter, value
+from tests.behaviour.conftest import NAMES, Connection, Row, enter, value
 from tests.behaviour.plans import explained
 from tests.conftest import Database
-from ticketdb import migrate
+from ticketdb.migrate import commands
 
 
 @pytest.fixture
 def cron(cron_database: Database) -> Iterator[Connection]:
     """An installation whose jobs are scheduled, and do not run while a test looks at them."""
-    migrate.apply(cron_database.dsn, NAMES)
+    commands.apply(cron_database.dsn, NAMES)
     with psycopg.connect(cron_database.dsn, row_factory=namedtuple_row) as connection:
         enter(connection)
         connection.execute("UPDATE cron.job SET schedule = '0 0 29 2 *'")
@@ -66,8 +66,7 @@ def shown(cron: Connection) -> list[Row]:
 
 
 def problem(cron: Connection) -> str | None:
-    with acting_as(cron, NAMES.dashboard_role):
-        found: str | None = value(cron, "SELECT cleanup_job_problem()")
+    found: str | None = value(cron, "SELECT cleanup_job_problem()")
     return found
 
 

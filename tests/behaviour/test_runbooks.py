@@ -20,11 +20,11 @@ from typer.testing import CliRunner
 
 from tests.behaviour import test_guide_queries as guide
 from tests.behaviour.conftest import NAMES, Connection, Hall, Row, make_hall, value
-from tests.conftest import Database, quoted, throw_away_database
-from ticketdb import migrate
+from tests.conftest import OURS, Database, quoted, throw_away_database
 from ticketdb.cli import app
-from ticketdb.cluster import SUPERUSER, Cluster
 from ticketdb.config import Variables
+from ticketdb.migrate.commands import apply
+from ticketdb.private_server import SUPERUSER, Cluster
 
 FOLDER = Path(__file__).parents[2] / "docs" / "runbooks"
 INDEX = "README.md"
@@ -281,7 +281,7 @@ def make_trouble(hall: Hall) -> dict[str, object]:
         owner.execute(statement.encode(), [key])
     owner.execute("ALTER TABLE tickets ENABLE ALWAYS TRIGGER tickets_keep_rows")
     assert hall.reserve(0, session="lucky").error_code == "DOUBLE_BOOKING_PREVENTED"
-    owner.execute("SELECT check_invariants()")
+    owner.execute(f"SELECT {OURS[2]}.check_invariants()".encode())
 
     # The jobs have stopped: one run died, one failed, one is history; and an event has no month.
     owner.execute(
@@ -292,9 +292,9 @@ def make_trouble(hall: Hall) -> dict[str, object]:
         " ('ticketdb', 0, 'running', now() - interval 'PT19M', NULL, NULL)"
     )
     # Nor were the logs rolled up, and one of them seems to come from another server.
-    owner.execute("UPDATE metric_watermarks SET rolled_up_at = now() - interval '1 day'")
+    owner.execute(f"UPDATE {OURS[2]}.metric_watermarks SET rolled_up_at = now() - interval '1 day'")
     owner.execute(
-        "UPDATE metric_watermarks SET watermark = '9000000000000000000'"
+        f"UPDATE {OURS[2]}.metric_watermarks SET watermark = '9000000000000000000'"
         " WHERE log = 'api_request_log'"
     )
     owner.execute(
@@ -334,7 +334,7 @@ def trouble(cluster: Cluster, template_database: str) -> Iterator[Trouble]:
                         database=sql.Identifier(database.name),
                     )
                 )
-        migrate.apply(database.dsn_as(owner), NAMES)
+        apply(database.dsn_as(owner), NAMES)
         with psycopg.connect(database.dsn_as(owner), autocommit=True) as connection:
             values = make_trouble(make_hall(connection))
         yield Trouble(database, owner, dba, values | {"owner_role": owner, "login_role": owner})
@@ -398,7 +398,7 @@ def test_the_statements_run_that_commit(
 
 
 def test_the_statements_about_pg_cron_run(cron_database: Database) -> None:
-    migrate.apply(cron_database.dsn, NAMES)
+    apply(cron_database.dsn, NAMES)
     with psycopg.connect(cron_database.dsn, autocommit=True) as connection:
         for block in BLOCKS:
             if block.with_pg_cron:
@@ -447,7 +447,7 @@ UNWELL = "SELECT message FROM monitoring.health WHERE check_name = '{}' AND seve
         ("metrics-rollup.md", UNWELL.format("rollup", 1)),
         ("partitions.md", UNWELL.format("partitions", 1)),
         ("invariants.md", UNWELL.format("invariants", 1)),
-        ("invariants.md", "SELECT * FROM count_violations() WHERE violations > 0"),
+        ("invariants.md", "SELECT * FROM ticketdb.count_violations() WHERE violations > 0"),
         ("payment-failures.md", "SELECT id FROM ticket_orders WHERE status = 'refund_due'"),
         ("refunds.md", "SELECT FROM refunds WHERE status = 'due' AND reason = 'amount_mismatch'"),
     ],
@@ -465,7 +465,7 @@ def test_what_is_to_be_done_puts_it_right(
                         stack.enter_context(owner.transaction())
                     if not block.with_pg_cron:
                         run(owner, block, trouble.values)
-        owner.execute("SELECT check_invariants()")
+        owner.execute(f"SELECT {OURS[2]}.check_invariants()".encode())
         assert owner.execute(asked).fetchall() == []
 
 

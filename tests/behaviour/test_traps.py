@@ -21,10 +21,10 @@ from psycopg import sql
 from psycopg.rows import namedtuple_row
 
 from tests.behaviour.conftest import NAMES, Connection, Row
-from tests.conftest import Database, throw_away_database
-from ticketdb import migrate
-from ticketdb.cluster import Cluster
-from ticketdb.resources import PACKAGE
+from tests.conftest import SCHEMAS, Database, located, throw_away_database
+from ticketdb.migrate import commands
+from ticketdb.paths import PACKAGE
+from ticketdb.private_server import Cluster
 from ticketdb.verify import verify
 
 # Its landlord is a role, of the whole server; and the traps are planted once.
@@ -103,13 +103,12 @@ def ours(connection: Connection) -> str:
         " WHERE relkind = 'v' AND relnamespace = ANY(%(ours)s::regnamespace[])",
         {"ours": schemas()},
     ).fetchall()
-    files = [file.read_text(encoding="utf-8") for file in PACKAGE.glob("*.sql")]
+    files = [file.read_text(encoding="utf-8") for file in PACKAGE.rglob("*.sql")]
     return "\n".join([*(row.text for row in rows), *files])
 
 
 def schemas() -> list[str]:
-    names = (NAMES.schema, NAMES.monitoring_schema)
-    return [sql.Identifier(name).as_string() for name in names]
+    return [sql.Identifier(name).as_string() for name in SCHEMAS]
 
 
 def variants(types: list[str]) -> Iterator[tuple[str, ...]]:
@@ -263,8 +262,8 @@ def minefield(cluster: Cluster, template_database: str) -> Iterator[Minefield]:
                     (types, words),
                 ]:
                     plant(connection, list(make(connection, what, schema)))
-            path = sql.SQL("pg_temp, {}, {}, pg_catalog").format(
-                *(sql.Identifier(name) for name in (NAMES.schema, NAMES.monitoring_schema))
+            path = sql.SQL("pg_temp, {}, pg_catalog").format(
+                sql.SQL(", ").join(map(sql.Identifier, SCHEMAS))
             )
             connection.execute(sql.SQL("ALTER DATABASE {} SET search_path = {}").format(name, path))
             planted: dict[str, int] = dict(
@@ -312,7 +311,7 @@ def warnings_of(connection: Connection) -> list[str]:
 def ask(connection: Connection, function: str, **arguments: Any) -> Row:
     """Call a function of ours by its full name; no operator, type or function of anybody else."""
     statement = sql.SQL("SELECT * FROM {}({})").format(
-        sql.Identifier(NAMES.schema, function),
+        located(function),
         sql.SQL(", ").join(
             sql.SQL("{} => {}").format(sql.Identifier(name), sql.Placeholder(name))
             for name in arguments
@@ -323,7 +322,7 @@ def ask(connection: Connection, function: str, **arguments: Any) -> Row:
 
 
 def our(name: str) -> sql.Composable:
-    return sql.Identifier(NAMES.schema, name)
+    return located(name)
 
 
 @dataclass(frozen=True)
@@ -511,7 +510,7 @@ def test_calling_each_routine_and_reading_each_view_springs_no_trap(
 def test_ticketdb_itself_springs_no_trap(minefield: Minefield) -> None:
     before = minefield.sprung()
     verify(minefield.database.dsn, NAMES)
-    migrate.apply(minefield.database.dsn, NAMES)
+    commands.apply(minefield.database.dsn, NAMES)
     assert minefield.sprung() == before
 
 

@@ -32,9 +32,9 @@ from tests.behaviour.monitoring import (
 )
 from tests.behaviour.test_guide_queries import BLOCKS, GUIDE
 from tests.conftest import Connect, Database, throw_away_database
-from ticketdb import migrate
-from ticketdb.cluster import Cluster
 from ticketdb.config import Variables
+from ticketdb.migrate import commands
+from ticketdb.private_server import Cluster
 
 # The guide says `public` by saying nothing, and has names of its own for roles and jobs.
 pytestmark = [
@@ -276,7 +276,7 @@ def test_1_a_conflict_lowers_the_success_rate_of_the_guide_and_not_ours(hall: Ha
 def test_2_what_the_guide_asks_of_cron_job_fails_and_the_views_answer(
     cron_database: Database, connect: Connect, heading: str
 ) -> None:
-    migrate.apply(cron_database.dsn, NAMES)
+    commands.apply(cron_database.dsn, NAMES)
     connection = enter(connect(cron_database))
     connection.execute("CALL run_reservation_cleanup()")
     with pytest.raises(psycopg.errors.UndefinedColumn, match='column "start_time" does not exist'):
@@ -348,7 +348,7 @@ def test_6_a_cleanup_that_never_ran_raises_no_alert_in_the_guide(
     cron_database: Database, connect: Connect
 ) -> None:
     """Its query, with the times of the runs from where pg_cron has them."""
-    migrate.apply(cron_database.dsn, Variables(cleanup_schedule="0 0 29 2 *"))
+    commands.apply(cron_database.dsn, Variables(cleanup_schedule="0 0 29 2 *"))
     mended = QUERIES["2-cleanup-job-failed"].rstrip().rstrip(";")
     mended = mended.replace("MAX(start_time)", "MAX(run.start_time)").replace(
         "FROM cron.job\n",

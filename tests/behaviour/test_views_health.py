@@ -25,8 +25,8 @@ from tests.behaviour.monitoring import CONSTRAINT, Events, Run, one, roll_up_all
 from tests.behaviour.racing import await_true
 from tests.behaviour.test_partitions_and_purge import drop_month, first_instant, log_at, month
 from tests.conftest import CRON_DATABASE, Connect, Database, skip_without
-from ticketdb import migrate
-from ticketdb.cluster import Cluster, private_cluster
+from ticketdb.migrate import commands
+from ticketdb.private_server import Cluster, private_cluster
 
 CHECKS = ["alerts", "cleanup", "connections", "invariants", "locks", "partitions", "refunds"]
 CHECKS += ["rollup", "transactions"]
@@ -443,7 +443,8 @@ def test_the_view_says_what_was_found_last_and_how_long_ago_that_was(
 def test_invariants_that_nobody_has_checked_are_unknown(well: Connection) -> None:
     well.execute("DELETE FROM invariant_checks")
     assert statuses(well) == {"invariants": "UNKNOWN"}
-    assert checks(well)["invariants"].message == "never checked: run check_invariants()"
+    name = value(well, "SELECT quote_ident(%s)", NAMES.internal_schema)
+    assert checks(well)["invariants"].message == f"never checked: run {name}.check_invariants()"
 
 
 def test_an_invariant_of_an_older_release_is_forgotten_with_the_next_check(
@@ -474,7 +475,7 @@ def small_server(cluster: Cluster) -> Iterator[Database]:
     ) as server:
         server.create_database(CRON_DATABASE)
         database = Database(server, CRON_DATABASE)
-        migrate.apply(database.dsn, NAMES)
+        commands.apply(database.dsn, NAMES)
         if server.binaries.has_pg_cron:
             with psycopg.connect(database.dsn, autocommit=True) as connection:
                 # Its jobs would come and go as connections, too.

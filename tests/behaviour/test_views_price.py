@@ -14,13 +14,13 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from tests.behaviour.conftest import LOGS, NAMES, Connection, Row, enter, make_hall, value
+from tests.behaviour.conftest import LOGS, Connection, Row, enter, make_hall, value
 from tests.behaviour.monitoring import Events, Holds, roll_up_all, views, write
 from tests.behaviour.plans import explained
 from tests.behaviour.test_cleanup import STATISTICS
 from tests.behaviour.test_guide_queries import BLOCKS, GUIDE
-from tests.conftest import Connect, Database, quoted, throw_away_database
-from ticketdb.cluster import Cluster
+from tests.conftest import OURS, Connect, Database, throw_away_database
+from ticketdb.private_server import Cluster
 
 # The minutes of a day in which something happens, and what: per minute 20 lines, times TIMES.
 MINUTES = 1000
@@ -116,8 +116,8 @@ def make_day(database: Database, times: int, statistics: str) -> None:
         enter(connection)
         tables: list[Row] = connection.execute(
             "SELECT oid::regclass::text AS name FROM pg_class"
-            " WHERE relnamespace = to_regnamespace(%s) AND relkind = 'r'",
-            [quoted(NAMES.schema)],
+            " WHERE relnamespace = ANY(%s::regnamespace[]) AND relkind = 'r'",
+            [OURS],
         ).fetchall()
         for table in tables:
             # Or autovacuum would bring statistics in the middle of a test.

@@ -26,8 +26,8 @@ from tests.behaviour.monitoring import (
 )
 from tests.behaviour.racing import await_true
 from tests.conftest import Database
-from ticketdb import migrate
-from ticketdb.cluster import Cluster, private_cluster
+from ticketdb.migrate import commands
+from ticketdb.private_server import Cluster, private_cluster
 
 DATABASE = "shop"
 
@@ -127,7 +127,7 @@ def pair(cluster: Cluster) -> Iterator[Pair]:
     with private_cluster(cluster.binaries, settings={"synchronous_commit": "on"}) as primary:
         primary.create_database(DATABASE)
         database = Database(primary, DATABASE)
-        migrate.apply(database.dsn, NAMES)
+        commands.apply(database.dsn, NAMES)
         with streaming_replica(primary) as replica:
             yield Pair(database, Database(replica, DATABASE))
 

@@ -40,7 +40,7 @@ from tests.behaviour.monitoring import (
     write,
 )
 from tests.conftest import Database, quoted
-from ticketdb.cluster import Cluster
+from ticketdb.private_server import Cluster
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 INSTANT = timedelta(microseconds=1)

@@ -27,7 +27,7 @@ from psycopg.pq import DiagnosticField, ExecStatus
 
 from tests.behaviour.conftest import NAMES, Connection, enter
 from tests.behaviour.racing import Call
-from tests.conftest import Database
+from tests.conftest import OURS, Database
 
 SESSIONS = 3
 GATES = 8_421_100  # with a session's number added, the first key of its advisory locks
@@ -119,10 +119,10 @@ def sale_tables(connection: Connection) -> list[str]:
         row.relname
         for row in connection.execute(
             "SELECT relname FROM pg_class INNER JOIN pg_attribute ON attrelid = pg_class.oid"
-            " WHERE relnamespace = to_regnamespace(%s) AND relkind IN ('r', 'p')"
+            " WHERE relnamespace = ANY(%s::regnamespace[]) AND relkind IN ('r', 'p')"
             " AND NOT relispartition AND attname = 'show_id' AND NOT attisdropped"
             " AND relname !~ '(_log|_minutes)$' ORDER BY relname",
-            [sql.Identifier(NAMES.schema).as_string()],
+            [OURS],
         )
     ]
 
@@ -137,9 +137,9 @@ def install_gates(connection: Connection) -> list[str]:
     functions = connection.execute(
         "SELECT proname, pg_get_functiondef(pg_proc.oid) AS definition FROM pg_proc"
         " INNER JOIN pg_language ON pg_language.oid = prolang"
-        " WHERE pronamespace = to_regnamespace(%s) AND lanname = 'plpgsql' AND prokind = 'f'"
+        " WHERE pronamespace = ANY(%s::regnamespace[]) AND lanname = 'plpgsql' AND prokind = 'f'"
         " AND proname <> 'driver_gate' ORDER BY proname",
-        [schema],
+        [OURS],
     ).fetchall()
     have = []
     tables = sale_tables(connection)

@@ -14,7 +14,7 @@ from typing import Any
 
 from psycopg import sql
 
-from tests.behaviour.conftest import NAMES, Connection, Hall, Row, broken_invariants, make_hall
+from tests.behaviour.conftest import Connection, Hall, Row, broken_invariants, make_hall
 from tests.behaviour.racing import Call
 from tests.deep.driver import Outcome
 
@@ -296,7 +296,7 @@ class Reader:
         shows = [hall.show_id for hall in stage.halls]
         query = sql.SQL(" UNION ALL ").join(
             sql.SQL("SELECT {}, to_jsonb(t) FROM {} AS t WHERE show_id = ANY(%(shows)s)").format(
-                sql.Literal(table), sql.Identifier(NAMES.schema, table)
+                sql.Literal(table), sql.Identifier(table)
             )
             for table in self.tables
         )

@@ -34,8 +34,8 @@ from tests.behaviour.conftest import (
     make_hall,
 )
 from tests.conftest import Database
-from ticketdb import migrate
-from ticketdb.cluster import Cluster, private_cluster
+from ticketdb.migrate import commands
+from ticketdb.private_server import Cluster, private_cluster
 
 DEEP = os.environ.get("TICKETDB_TEST_DEEP") == "1"
 # What gives its first answer again; or the seats are others', if the first call came to nothing.
@@ -278,7 +278,7 @@ def shop(cluster: Cluster) -> Iterator[Shop]:
     with adopting_orphans():
         with private_cluster(cluster.binaries, durable=True) as own:
             own.create_database("shop")
-            migrate.apply(own.dsn("shop"), NAMES)
+            commands.apply(own.dsn("shop"), NAMES)
             yield Shop(Database(own, "shop"))
             last = own.pid
         reap(last)

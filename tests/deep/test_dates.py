@@ -41,7 +41,7 @@ def test_a_server_is_at_that_date_and_its_time_outs_come_when_they_are_due() -> 
         "2027-10-31 00:59:00",
         """
 import psycopg, time
-from ticketdb.cluster import private_cluster
+from ticketdb.private_server import private_cluster
 with private_cluster() as cluster, psycopg.connect(cluster.dsn(), autocommit=True) as session:
     print(session.execute("SELECT now()::date").fetchone()[0])
     session.execute("SET statement_timeout = '100ms'")

@@ -17,21 +17,21 @@ import pytest
 from psycopg import sql
 from rich.console import Console
 
-import ticketdb_demo
 from tests.behaviour.racing import await_true
 from tests.behaviour.test_private_cluster import is_running
 from tests.conftest import Connect, Database
 from ticketdb.config import JOBS, Variables, parse_variables
-from ticketdb.migrate import apply, revert
-from ticketdb.resources import shipped_tree
-from ticketdb.revision import read_chain
-from ticketdb_demo import Reckoning, look
-from ticketdb_demo.buyers import Sale
+from ticketdb.demo import run
+from ticketdb.demo.buyers import Sale
+from ticketdb.demo.run import Reckoning, look
+from ticketdb.migrate.chain import read_chain
+from ticketdb.migrate.commands import apply, revert
+from ticketdb.paths import shipped_tree
 
 # The demo makes a database of its own, with the names as shipped.
 pytestmark = pytest.mark.default_names
 
-PROGRAM = "import ticketdb_demo; raise SystemExit(ticketdb_demo.run({}))"
+PROGRAM = "from ticketdb.demo import run as demo_run; raise SystemExit(demo_run.run({}))"
 
 # What may go wrong in a database, and one number that must be found to differ.
 SABOTAGE = {
@@ -97,7 +97,7 @@ SABOTAGE = {
             NEW.created := NEW.created - 1;
             RETURN NEW;
         END $$;
-        CREATE TRIGGER lose BEFORE INSERT ON reservation_minutes FOR EACH ROW
+        CREATE TRIGGER lose BEFORE INSERT ON ticketdb.reservation_minutes FOR EACH ROW
         EXECUTE FUNCTION lose();
         """,
         ("realtime_dashboard", "reservations_last_hour"),
@@ -154,14 +154,16 @@ SABOTAGE = {
 
 def sell(database: Database, seconds: float = 1.5, buyers: int = 12) -> Reckoning:
     """Run the demo's sale in a database at head."""
-    return asyncio.run(ticketdb_demo.sell(database.dsn, buyers, seconds, 7, Console(quiet=True)))
+    return asyncio.run(run.sell(database.dsn, buyers, seconds, 7, Console(quiet=True)))
 
 
 def test_buyers_and_database_agree_on_every_number(database: Database) -> None:
     reckoning = sell(database)
     assert reckoning.differing == []
     for look_at in (reckoning.first, reckoning.last):
-        numbers = {(row["metric"], row["of_what"]): row["buyers_say"] for row in look_at.comparison}
+        numbers = {
+            (row["metric"], row["of_what"]): row["buyers_count"] for row in look_at.comparison
+        }
         assert numbers["reservations", "completed"]
         assert numbers["audit log", "expired"]
         assert numbers["orders", "paid"]
@@ -177,11 +179,16 @@ def test_buyers_do_not_notice_that_revisions_come_and_go(
     """What they call stays: up to there, revisions come and go in schemas beside theirs."""
     over = threading.Event()
     monkeypatch.setattr(Sale, "seconds_left", property(lambda _: 0.0 if over.is_set() else 60.0))
-    names = {"schema": "beside", "monitoring_schema": "dials_beside", "manage_roles": False}
+    names = {
+        "schema": "beside",
+        "monitoring_schema": "dials_beside",
+        "internal_schema": "inner_beside",
+        "manage_roles": False,
+    }
     names |= {name: f"beside {name}" for name in JOBS}
     beside = parse_variables({"variables": names}, __name__)
     chain = read_chain(shipped_tree())
-    needed = max(r.revision for r in chain if "functions/roll_up_metrics.sql" in r.up)
+    needed = max(r.revision for r in chain if "rollup/roll_up_metrics.sql" in r.up)
 
     def up(variables: Variables) -> list[str]:
         result = apply(database.dsn, variables, lock_timeout=0.2, beside=variables == beside)
@@ -214,7 +221,7 @@ def test_buyers_do_not_notice_that_revisions_come_and_go(
 def test_whatever_number_a_view_shows_wrongly_is_found_out(
     database: Database, connect: Connect
 ) -> None:
-    told = sell(database).told
+    account = sell(database).account
     session = connect()
     views = session.execute(
         """
@@ -248,7 +255,7 @@ def test_whatever_number_a_view_shows_wrongly_is_found_out(
             "GRANT SELECT ON monitoring.{view} TO dashboard_reader",
         ):
             session.execute(sql.SQL(statement).format(**names, shown=shown))
-    rows = look(session, told).comparison
+    rows = look(session, account).comparison
     of_views = {view for view, _ in views} | {"invariants broken"}
     agreeing = {row["metric"] for row in rows if row["agree"]}
     differing = {row["metric"] for row in rows if not row["agree"]}
@@ -282,7 +289,7 @@ def test_a_whole_demo_prints_dashboards_and_verdict_on_80_columns(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    assert ticketdb_demo.run(buyers=8, seconds=1) == 0
+    assert run.run(buyers=8, seconds=1) == 0
     printed = capsys.readouterr().out
     # At the end, where they are still to be seen.
     parts = ["2,000 seats", "Number by number", "Real-Time Operations", "Quality Metrics"]
@@ -297,18 +304,18 @@ def test_a_demo_that_finds_a_difference_exits_with_1_and_names_it(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     statements, (metric, of_what) = SABOTAGE["the statistics exaggerate"]
-    install = ticketdb_demo.install
+    install = run.install
 
     def install_and_sabotage(dsn: str, console: Console) -> None:
         install(dsn, console)
         with psycopg.connect(dsn) as connection:
             connection.execute(statements)
 
-    monkeypatch.setattr(ticketdb_demo, "install", install_and_sabotage)
-    assert ticketdb_demo.run(buyers=4, seconds=1) == 1
+    monkeypatch.setattr(run, "install", install_and_sabotage)
+    assert run.run(buyers=4, seconds=1) == 1
     printed = capsys.readouterr().out
     assert re.search(
-        rf"^{metric}, {of_what}: the buyers say \d+, the database says \d+", printed, re.M
+        rf"^{metric}, {of_what}: the buyers count \d+, the database reports \d+", printed, re.M
     )
     assert "numbers agree" not in printed
 

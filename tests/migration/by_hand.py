@@ -1,11 +1,11 @@
 """Revisions that a test writes by hand at the end of a tree's chain."""
 
-from ticketdb.resources import Tree
-from ticketdb.revision import read_chain
+from ticketdb.migrate.chain import read_chain
+from ticketdb.paths import Tree
 
 OUTSIDE = "-- outside a transaction\n"
 PYTHON = """
-from ticketdb.migrate import run_down, run_up
+from ticketdb.migrate.run import run_down, run_up
 
 revision = "{revision}"
 down_revision = "{before}"
@@ -33,6 +33,6 @@ def add_revision(tree: Tree, up: str, down: str, *, heading: str = "") -> str:
 
 def add_indexes(tree: Tree, *statements: str, down: str = "") -> str:
     """Write a revision that runs outside a transaction, and alters the table of shows."""
-    marker = f"-- alter: tables/shows.sql sha256={'0' * 64}\n"
+    marker = f"-- alter: shows/shows.sql sha256={'0' * 64}\n"
     up = marker + "".join(f"{statement};\n" for statement in statements)
     return add_revision(tree, up, marker + down, heading=OUTSIDE)

@@ -17,14 +17,15 @@ from tests.conftest import Database, throw_away_database
 from tests.migration.workshop import Workshop
 from ticketdb import cli
 from ticketdb.catalog import Catalog, read_catalog
-from ticketdb.cluster import Cluster, private_cluster
 from ticketdb.config import Variables
 from ticketdb.database import Connection
-from ticketdb.resources import Tree, shipped_tree
+from ticketdb.paths import Tree, shipped_tree
+from ticketdb.private_server import Cluster, private_cluster
 
 OTHER_NAMES = Variables(
     schema="""we"ird; 'sch%s :ema\\""",
     monitoring_schema="M O.N-ä",
+    internal_schema="in'ner",
     app_role="app's",
     monitor_role='Mon\\"itor',
     dashboard_role="Dash Board",
@@ -129,7 +130,7 @@ def start(database: Database) -> Iterator[Start]:
 def take_migration_lock(holder: psycopg.Connection) -> None:
     """As a migration holds it, until `holder` ends its transaction. The table must be there."""
     holder.execute(
-        "BEGIN; LOCK TABLE public.ticketdb_alembic_version IN SHARE UPDATE EXCLUSIVE MODE"
+        "BEGIN; LOCK TABLE ticketdb.ticketdb_alembic_version IN SHARE UPDATE EXCLUSIVE MODE"
     )
 
 

@@ -11,16 +11,16 @@ from tests.migration.conftest import OTHER_NAMES, Program, take_migration_lock
 from ticketdb.config import Variables
 from ticketdb.database import own_sql
 from ticketdb.errors import TicketdbError
-from ticketdb.migrate import adopt, apply, revert
-from ticketdb.resources import shipped_tree
-from ticketdb.revision import read_chain
+from ticketdb.migrate.chain import read_chain
+from ticketdb.migrate.commands import adopt, apply, revert
+from ticketdb.paths import shipped_tree
 from ticketdb.verify import verify
 
 HEAD = read_chain(shipped_tree())[-1].revision
-FORGET = "DROP TABLE public.ticketdb_migrations, public.ticketdb_alembic_version"
+FORGET = "DROP TABLE ticketdb.ticketdb_migrations, ticketdb.ticketdb_alembic_version"
 LEDGER = """
     SELECT revision, source_sha256, rendered_sha256, package_version, variables
-    FROM public.ticketdb_migrations ORDER BY revision
+    FROM ticketdb.ticketdb_migrations ORDER BY revision
 """
 HISTORY = """
     SELECT relname FROM pg_class
@@ -67,8 +67,8 @@ def test_history_is_written_as_apply_would_have_written_it(
 def test_a_database_with_other_names_is_adopted_under_them(own_database: Database) -> None:
     apply(own_database.dsn, OTHER_NAMES)
     with psycopg.connect(own_database.dsn) as connection:
-        schema = OTHER_NAMES.schema.replace('"', '""')
-        connection.execute(FORGET.replace("public", f'"{schema}"').encode())
+        schema = OTHER_NAMES.internal_schema.replace('"', '""')
+        connection.execute(FORGET.replace("ticketdb.", f'"{schema}".').encode())
     adopt(own_database.dsn, OTHER_NAMES)
     assert failed_checks(own_database, OTHER_NAMES) == []
     revert(own_database.dsn, OTHER_NAMES, "base", allow_data_loss=True)
@@ -77,7 +77,7 @@ def test_a_database_with_other_names_is_adopted_under_them(own_database: Databas
 def test_tables_that_were_restored_without_rows_are_filled(
     database: Database, connect: Connect
 ) -> None:
-    connect().execute("TRUNCATE public.ticketdb_migrations, public.ticketdb_alembic_version")
+    connect().execute("TRUNCATE ticketdb.ticketdb_migrations, ticketdb.ticketdb_alembic_version")
     adopt(database.dsn, Variables())
     assert failed_checks(database) == []
 
@@ -87,7 +87,7 @@ def test_a_dump_without_the_history_is_adopted(
 ) -> None:
     bindir = database.cluster.binaries.bindir
     dump = subprocess.run(
-        [bindir / "pg_dump", "--exclude-table=public.ticketdb_*", database.dsn],
+        [bindir / "pg_dump", "--exclude-table=ticketdb.ticketdb_*", database.dsn],
         check=True,
         capture_output=True,
     )
@@ -111,8 +111,8 @@ def test_what_differs_is_told_and_nothing_is_written(
 def test_a_table_in_the_place_of_the_ledger_is_a_difference(
     forgetful: psycopg.Connection, database: Database
 ) -> None:
-    forgetful.execute("CREATE TABLE public.ticketdb_migrations (revision text)")
-    assert "column public.ticketdb_migrations." in refused(database)
+    forgetful.execute("CREATE TABLE ticketdb.ticketdb_migrations (revision text)")
+    assert "column ticketdb.ticketdb_migrations." in refused(database)
     assert forgetful.execute(HISTORY).fetchall() == [("ticketdb_migrations",)]
 
 
@@ -137,12 +137,12 @@ def test_where_there_is_a_ledger_there_is_nothing_to_adopt(
     database: Database, connect: Connect
 ) -> None:
     assert refused(database, "E_ADOPTED").startswith(f"nothing to adopt: the ledger reaches {HEAD}")
-    connect().execute("DROP TABLE public.ticketdb_alembic_version")
-    assert "says base, but revision 0001 is in the ledger" in refused(database, "E_LEDGER")
+    connect().execute("DROP TABLE ticketdb.ticketdb_alembic_version")
+    assert "is at base, but revision 0001 is in the ledger" in refused(database, "E_LEDGER")
 
 
 def test_the_migration_lock_is_held(forgetful: psycopg.Connection, database: Database) -> None:
-    forgetful.execute(own_sql("bootstrap.sql", Variables(), tables="[]").encode())
+    forgetful.execute(own_sql("migrate/sql/bootstrap.sql", Variables(), tables="[]").encode())
     take_migration_lock(forgetful)
     with pytest.raises(TicketdbError, match="holds the migration lock"):
         adopt(database.dsn, Variables(), wait=0.2)
@@ -153,5 +153,5 @@ def test_apply_points_to_adopt(forgetful: psycopg.Connection, database: Database
         apply(database.dsn, Variables())
     assert caught.value.code == "E_OBJECT_EXISTS"
     assert "public.shows, " in caught.value.message
-    assert "if ticketdb made it, run `ticketdb adopt`; otherwise move" in caught.value.message
+    assert "if ticketdb made it, run `ticketdb adopt`; otherwise rename" in caught.value.message
     assert forgetful.execute(HISTORY).fetchall() == []

@@ -17,13 +17,15 @@ from tests.conftest import NAMES, Connect, Database
 from tests.migration.by_hand import add_revision
 from tests.migration.conftest import OTHER_NAMES, fingerprint, take_migration_lock
 from ticketdb.catalog import Catalog
-from ticketdb.cluster import private_cluster
 from ticketdb.config import Variables
 from ticketdb.database import own_sql
 from ticketdb.errors import TicketdbError
-from ticketdb.migrate import Run, Step, apply, revert, shipped_sql
-from ticketdb.resources import Tree, shipped_tree
-from ticketdb.revision import alembic_config, read_chain
+from ticketdb.migrate.chain import alembic_config, read_chain
+from ticketdb.migrate.commands import apply, revert
+from ticketdb.migrate.run import Run, Step
+from ticketdb.migrate.statements import shipped_sql
+from ticketdb.paths import Tree, shipped_tree
+from ticketdb.private_server import private_cluster
 from ticketdb.verify import verify
 
 # One worker has the server whose roles come and go.
@@ -100,9 +102,11 @@ def test_the_sources_make_the_database_that_the_revisions_make(
 ) -> None:
     """Edits of sql/ that were not frozen, and revisions that do not do what sql/ says, differ."""
     names = NAMES
-    revoke = sql.SQL("SELECT {}.revoke_default_privileges()").format(sql.Identifier(names.schema))
+    revoke = sql.SQL("SELECT {}.revoke_default_privileges()").format(
+        sql.Identifier(names.internal_schema)
+    )
     with psycopg.connect(empty_database.dsn) as connection:
-        connection.execute(own_sql("bootstrap.sql", names, tables="[]").encode())
+        connection.execute(own_sql("migrate/sql/bootstrap.sql", names, tables="[]").encode())
         connection.execute(shipped_sql(names, shipped_tree()).encode())
         connection.execute(revoke)
     assert catalog(empty_database, names) == catalog(database, names)
@@ -275,7 +279,7 @@ def test_a_lock_that_stays_ends_in_exit_status_4_and_the_pid(
 
 
 INDEX = (
-    f"-- alter: tables/shows.sql sha256={'0' * 64}\n"
+    f"-- alter: shows/shows.sql sha256={'0' * 64}\n"
     "CREATE INDEX shows_venue_idx ON {{ schema }}.shows (venue);\n"
 )
 WRITE = "INSERT INTO public.shows (name, starts_at, currency) VALUES ('x', now(), 'EUR')"
@@ -346,7 +350,7 @@ def test_apply_stops_when_somebody_else_may_have_the_migration_lock(
         "SELECT pg_terminate_backend(l.pid, 5000) FROM pg_locks AS l"
         " INNER JOIN pg_database AS d ON d.oid = l.database"
         " WHERE d.datname = current_database()"
-        " AND l.relation = 'public.ticketdb_alembic_version'::regclass"
+        " AND l.relation = 'ticketdb.ticketdb_alembic_version'::regclass"
         " AND l.mode = 'ShareUpdateExclusiveLock'"
     )
 
@@ -357,7 +361,7 @@ def test_apply_stops_when_somebody_else_may_have_the_migration_lock(
     with pytest.raises(TicketdbError) as caught:
         apply(empty_database.dsn, Variables(), progress=end_holder)
     assert caught.value.code == "E_CONNECTION_LOST"
-    reached = "SELECT version_num FROM public.ticketdb_alembic_version"
+    reached = "SELECT version_num FROM ticketdb.ticketdb_alembic_version"
     assert observer.execute(reached.encode()).fetchall() == [(CHAIN[1].revision,)]
     assert apply(empty_database.dsn, Variables()).revision == HEAD
 
@@ -414,7 +418,7 @@ def test_an_applied_file_that_was_edited_is_noticed(database: Database, tree_cop
             "E_LEDGER",
             f"{HEAD} is not in the ledger",
         ),
-        ("DELETE FROM ticketdb_alembic_version", "E_LEDGER", "says base, but revision 0001 is in"),
+        ("DELETE FROM ticketdb_alembic_version", "E_LEDGER", "is at base, but revision 0001 is in"),
         ("UPDATE ticketdb_alembic_version SET version_num = '0001'", "E_LEDGER", "0002 is in"),
         (
             "UPDATE ticketdb_alembic_version SET version_num = '9999'",
@@ -431,7 +435,7 @@ def test_an_applied_file_that_was_edited_is_noticed(database: Database, tree_cop
 def test_a_history_that_was_tampered_with_is_not_built_upon(
     tampering: str, code: str, told: str, database: Database, connect: Connect
 ) -> None:
-    connect().execute(f"SET search_path = public; {tampering}".encode())
+    connect().execute(tampering.encode())
     with pytest.raises(TicketdbError, match=told) as caught:
         apply(database.dsn, Variables())
     assert caught.value.code == code

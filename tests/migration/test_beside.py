@@ -10,17 +10,20 @@ import pytest
 from tests.conftest import Connect, Database
 from tests.migration.conftest import Program
 from tests.migration.test_script import run
-from ticketdb.config import JOBS, Variables
+from ticketdb.config import JOBS, SCHEMAS, Variables
 from ticketdb.errors import TicketdbError
-from ticketdb.migrate import apply, revert, script
-from ticketdb.resources import shipped_tree
-from ticketdb.revision import read_chain
+from ticketdb.migrate.chain import read_chain
+from ticketdb.migrate.commands import apply, revert
+from ticketdb.migrate.script import script
+from ticketdb.paths import shipped_tree
 
 CHAIN = read_chain(shipped_tree())
 HEAD, MIDDLE = CHAIN[-1].revision, CHAIN[2].revision
 
 SHOP_A = Variables()  # what is in `database`
-SHOP_B = replace(SHOP_A, schema="shop_b", monitoring_schema="shop_b_monitoring")
+SHOP_B = replace(
+    SHOP_A, schema="shop_b", monitoring_schema="shop_b_monitoring", internal_schema="shop_b_inner"
+)
 JOBS_OF_B: dict[str, str] = {name: f"shop_b_{name}" for name in JOBS}
 BESIDE = replace(SHOP_B, **JOBS_OF_B)  # type: ignore[arg-type]
 
@@ -51,9 +54,9 @@ def test_a_second_installation_by_mistake_is_refused_and_the_first_one_named(
     done = ticketdb("apply", *option, "--dsn", elsewhere.dsn)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        f"error [E_BESIDE]: ticketdb is in schema 'public' of database {elsewhere.name!r}, and not"
-        " in schema 'shop_b' - name its schema in ticketdb.toml; or, for a second installation on"
-        " purpose, add --beside, with job names of its own\n"
+        f"error [E_BESIDE]: database {elsewhere.name!r} has ticketdb, with internal_schema ="
+        " 'ticketdb', and not 'shop_b_inner' - set its schemas in ticketdb.toml; or, to install a"
+        " second one on purpose, add --beside and give its jobs other names\n"
     )
     assert schemas(elsewhere) == before
 
@@ -91,11 +94,18 @@ def test_two_on_purpose_live_side_by_side(
 
 def test_a_script_is_refused_too_where_another_installation_is(database: Database) -> None:
     status, told = run(database, script(SHOP_B))
-    assert (status, "ticketdb is in schema 'public' of this database" in told) == (3, True)
-    assert "HINT:  name its schema in ticketdb.toml; or make a script with --beside" in told
-    assert schemas(database) == {"monitoring"}
+    assert (status, "this database has ticketdb, with internal_schema = 'ticketdb'" in told) == (
+        3,
+        True,
+    )
+    assert "HINT:  name its schemas in ticketdb.toml; or make a script with --beside" in told
+    assert schemas(database) == {"monitoring", "ticketdb"}
     assert run(database, script(BESIDE, beside=True)) == (0, "")
-    assert schemas(database) == {"monitoring", "shop_b", "shop_b_monitoring"}
+    assert schemas(database) == {
+        "monitoring",
+        "ticketdb",
+        *(getattr(SHOP_B, name) for name in SCHEMAS),
+    }
 
 
 @pytest.mark.usefixtures("template_database")
@@ -112,15 +122,17 @@ def test_what_a_stranger_calls_alike_is_no_installation(
 
 
 def test_status_verify_and_plan_say_where_it_is(elsewhere: Database, ticketdb: Program) -> None:
-    where = "ticketdb is not here: there is no schema 'shop_b'; it is in schema 'public', to be"
+    where = (
+        "ticketdb has nothing in schema 'shop_b_inner'; its internal_schema is 'ticketdb', to be"
+    )
     status = ticketdb("status", "--dsn", elsewhere.dsn)
-    assert f"revision   {where} named in ticketdb.toml" in " ".join(status.stdout.split(" \n"))
+    assert f"revision {where} set in ticketdb.toml" in " ".join(status.stdout.split())
     verified = ticketdb("verify", "--json", "--dsn", elsewhere.dsn)
     assert verified.returncode == 1
     checks = {check["name"]: check for check in json.loads(verified.stdout)["checks"]}
-    assert checks["revision"]["details"] == [f"{where} named in ticketdb.toml"]
+    assert checks["revision"]["details"] == [f"{where} set in ticketdb.toml"]
     planned = json.loads(ticketdb("plan", "--no-measure", "--json", "--dsn", elsewhere.dsn).stdout)
-    assert planned["warnings"] == [f"{where} named in ticketdb.toml: apply needs --beside"]
+    assert planned["warnings"] == [f"{where} set in ticketdb.toml: apply needs --beside"]
 
 
 def test_where_there_is_none_at_all_the_schema_that_is_missing_is_named(
@@ -179,15 +191,15 @@ def test_a_job_of_another_installation_is_never_taken(
     apply(cron_database.dsn, SHOP_A)
     jobs = job_commands(session)
     assert SHOP_A.cleanup_job in jobs
-    session.execute("ALTER TABLE public.ticketdb_migrations RENAME TO somewhere_else")
+    session.execute("ALTER TABLE ticketdb.ticketdb_migrations RENAME TO somewhere_else")
     with pytest.raises(TicketdbError) as caught:
         apply(cron_database.dsn, SHOP_B)
     assert caught.value.code == "E_OBJECT_EXISTS"
     assert f'job "{SHOP_A.cleanup_job}" is already used for: CALL public.' in caught.value.message
     assert "Choose another job name in ticketdb.toml." in caught.value.message
     assert job_commands(session) == jobs
-    session.execute("DROP SCHEMA shop_b, shop_b_monitoring CASCADE")
-    session.execute("ALTER TABLE public.somewhere_else RENAME TO ticketdb_migrations")
+    session.execute("DROP SCHEMA shop_b, shop_b_monitoring, shop_b_inner CASCADE")
+    session.execute("ALTER TABLE ticketdb.somewhere_else RENAME TO ticketdb_migrations")
     apply(cron_database.dsn, BESIDE, beside=True)
     both = job_commands(session)
     assert both.items() >= jobs.items()

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import Connect, Database
 from tests.migration.conftest import Finished, Program, Start, await_waiting
-from ticketdb_watch import nagios
+from ticketdb.watch import check as nagios
 
 # By the Monitoring Plugins Development Guidelines: a number has digits and a point, a range may
 # begin with @ and have a colon, and a label is quoted.
@@ -204,13 +204,13 @@ def test_an_alert_for_the_daily_review_never_raises(
 @pytest.mark.parametrize(
     ("change", "state", "said"),
     [
-        ("UPDATE public.invariant_checks SET violations = 3", "CRITICAL", r"is broken \(3\)"),
+        ("UPDATE ticketdb.invariant_checks SET violations = 3", "CRITICAL", r"is broken \(3\)"),
         (
-            "UPDATE public.invariant_checks SET checked_at = now() - interval '2 hours'",
+            "UPDATE ticketdb.invariant_checks SET checked_at = now() - interval '2 hours'",
             "WARNING",
             r"not checked of late: .* \(7,200s\)",
         ),
-        ("DELETE FROM public.invariant_checks", "UNKNOWN", "never checked"),
+        ("DELETE FROM ticketdb.invariant_checks", "UNKNOWN", "never checked"),
     ],
 )
 def test_a_check_of_health_is_the_state_without_any_alert(
@@ -232,11 +232,11 @@ def test_a_check_of_health_is_the_state_without_any_alert(
 def test_what_is_unknown_does_not_hide_what_is_known(
     ticketdb: Program, healthy: Database, session: psycopg.Connection
 ) -> None:
-    session.execute("DELETE FROM public.invariant_checks")
+    session.execute("DELETE FROM ticketdb.invariant_checks")
     lower(session, "many_active_reservations")
     answer = understood(ticketdb("check", "--dsn", healthy.dsn))
     assert answer.state == "WARNING"
-    assert answer.text.endswith("; invariants: never checked: run check_invariants()")
+    assert answer.text.endswith("; invariants: never checked: run ticketdb.check_invariants()")
 
 
 def test_a_cleanup_that_never_ran_is_critical(ticketdb: Program, database: Database) -> None:
@@ -244,7 +244,7 @@ def test_a_cleanup_that_never_ran_is_critical(ticketdb: Program, database: Datab
         answer = understood(ticketdb("check", *arguments, "--dsn", database.dsn))
         assert answer.state == "CRITICAL"
         assert "cleanup_job_failed" not in answer.figures
-    assert answer.text.startswith("cleanup_job_failed says never (fires > 900): ")
+    assert answer.text.startswith("cleanup_job_failed is never (fires > 900): ")
 
 
 def test_an_alert_without_data_is_quiet_and_has_no_figure(
@@ -259,7 +259,7 @@ def test_an_alert_that_does_not_exist_is_unknown_and_those_that_do_are_named(
 ) -> None:
     answer = understood(ticketdb("check", "--alert", "fire", "--dsn", database.dsn))
     assert (answer.state, answer.figures) == ("UNKNOWN", {})
-    assert re.fullmatch(r"no alert is called fire; .* low_success_rate, .*", answer.text)
+    assert re.fullmatch(r"no alert is named fire; .* low_success_rate, .*", answer.text)
 
 
 def test_no_server_is_unknown(ticketdb: Program, tmp_path: Path) -> None:

@@ -69,14 +69,14 @@ def test_a_run_that_fails_is_told_and_the_next_one_tried(
     start: Start, ticketdb: Program, database: Database, connect: Connect
 ) -> None:
     session = connect()
-    session.execute(b"ALTER FUNCTION public.overdue_holds RENAME TO elsewhere")
+    session.execute(b"ALTER FUNCTION ticketdb.overdue_holds RENAME TO elsewhere")
     once = ticketdb("cleanup", TICKETDB_DSN=database.dsn)
     assert once.returncode == 1
     assert re.fullmatch(r"error \[E_CLEANUP\]: .*does not exist.*\n", once.stderr)
     process = start("cleanup", "--every", "0.2")
     assert process.stderr is not None
     assert "does not exist" in process.stderr.readline()
-    session.execute(b"ALTER FUNCTION public.elsewhere RENAME TO overdue_holds")
+    session.execute(b"ALTER FUNCTION ticketdb.elsewhere RENAME TO overdue_holds")
     assert RAN.fullmatch(next_line(process))
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=30) == 0
@@ -93,7 +93,7 @@ def test_while_another_cleanup_runs_it_says_so_and_not_what_the_other_did(
     first = ticketdb("cleanup", TICKETDB_DSN=database.dsn)
     assert RAN.fullmatch(first.stdout)
     with psycopg.connect(database.dsn) as other:
-        other.execute("SELECT FROM public.reservation_cleanup_lock FOR UPDATE")
+        other.execute("SELECT FROM ticketdb.reservation_cleanup_lock FOR UPDATE")
         done = ticketdb("cleanup", TICKETDB_DSN=database.dsn)
     assert (done.returncode, done.stdout) == (0, "another cleanup is running\n")
     statuses = (

@@ -13,13 +13,14 @@ import pytest
 from tests.conftest import Connect, Database
 from tests.migration.by_hand import add_indexes, add_revision
 from tests.migration.conftest import Program, await_waiting, clean_environment
-from ticketdb import migrate
 from ticketdb.catalog import Catalog, read_catalog
 from ticketdb.config import Variables
 from ticketdb.errors import TicketdbError
-from ticketdb.migrate import Run, Step, apply, revert
-from ticketdb.resources import Tree, shipped_tree
-from ticketdb.revision import read_chain
+from ticketdb.migrate import commands
+from ticketdb.migrate.chain import read_chain
+from ticketdb.migrate.commands import apply, revert
+from ticketdb.migrate.run import Run, Step
+from ticketdb.paths import Tree, shipped_tree
 
 HEAD = read_chain(shipped_tree())[-1].revision
 NEXT = f"{int(HEAD) + 1:04d}"
@@ -144,7 +145,7 @@ def test_what_makes_an_index_in_a_transaction_would_keep_writers_out(
     database: Database, tree_copy: Tree, connect: Connect
 ) -> None:
     """The opposite of the test above: without the line in the heading, this is what happens."""
-    marker = f"-- alter: tables/shows.sql sha256={'0' * 64}\n"
+    marker = f"-- alter: shows/shows.sql sha256={'0' * 64}\n"
     add_revision(tree_copy, marker + INDEX.replace("CONCURRENTLY", "") + ";\n", marker)
     with unfinished_write(connect), pytest.raises(TicketdbError) as caught:
         apply(database.dsn, NAMES, tree=tree_copy, lock_timeout=0.05, wait=0.05)
@@ -189,7 +190,7 @@ def test_an_index_that_cannot_be_made_leaves_nothing_invalid_and_what_came_befor
         apply(database.dsn, NAMES, tree=tree_copy)
     assert (caught.value.code, caught.value.exit_status) == ("E_MIGRATION_FAILED", 5)
     assert '"shows_name_key" (Key (name)=(twice) is duplicated.)' in caught.value.message
-    assert caught.value.message.endswith("run this again, it goes on from there")
+    assert caught.value.message.endswith("run this again, it continues from there")
     assert index(connection, "shows_name_key") is None
     assert reached(connection) == (HEAD, [])
     kept = oid(connection, "shows_venue_idx")
@@ -291,7 +292,7 @@ def test_after_kill_9_the_index_that_is_still_being_made_is_waited_for_and_kept(
     add_indexes(tree_copy, INDEX)
     program = (
         "import sys; from pathlib import Path; from ticketdb.config import Variables;"
-        " from ticketdb.migrate import apply; from ticketdb.resources import Tree;"
+        " from ticketdb.migrate.commands import apply; from ticketdb.paths import Tree;"
         " apply(sys.argv[1], Variables(), tree=Tree(Path(sys.argv[2]), Path(sys.argv[3])))"
     )
     command: list[Any] = [
@@ -384,7 +385,7 @@ def test_a_dry_run_says_what_it_cannot_run_and_why(
     connection = connect()
     revert(database.dsn, NAMES, f"{int(HEAD) - 1:04d}")
     before = everything(connection)
-    monkeypatch.setattr(migrate, "shipped_tree", lambda: tree_copy)
+    monkeypatch.setattr(commands, "shipped_tree", lambda: tree_copy)
     done = ticketdb("apply", "--dry-run", "--dsn", database.dsn)
     assert done.returncode == 0
     reason = "runs outside a transaction, which cannot be rolled back"

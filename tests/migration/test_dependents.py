@@ -13,17 +13,19 @@ from tests.conftest import Connect, Database
 from tests.migration.by_hand import add_revision
 from ticketdb.config import Variables
 from ticketdb.errors import TicketdbError
-from ticketdb.migrate import Step, apply, revert, script
-from ticketdb.resources import Tree, shipped_tree
-from ticketdb.revision import chain_state, default_drop, read_chain
+from ticketdb.migrate.chain import chain_state, drop_of, read_chain
+from ticketdb.migrate.commands import apply, revert
+from ticketdb.migrate.run import Step
+from ticketdb.migrate.script import script
+from ticketdb.paths import Tree, shipped_tree
 
 NAMES = Variables()
 CHAIN = read_chain(shipped_tree())
 HEAD = CHAIN[-1].revision
 # The second needs the third, and the first needs both.
-OURS = ("views/health.sql", "views/alerts.sql", "views/active_reservations.sql")
-ERRORS, FUNCTION = "views/top_errors.sql", "functions/error_message.sql"
-SHOWS = f"-- alter: tables/shows.sql sha256={'0' * 64}\n"
+OURS = ("monitoring/health.sql", "monitoring/alerts.sql", "monitoring/active_reservations.sql")
+ERRORS, FUNCTION = "monitoring/top_errors.sql", "foundation/error_message.sql"
+SHOWS = f"-- alter: shows/shows.sql sha256={'0' * 64}\n"
 
 # All there is to a view of somebody else's, by its name.
 VIEWS = """
@@ -75,12 +77,9 @@ def roles(database: Database, session: psycopg.Connection) -> Iterator[list[str]
 def replaced(tree: Tree, *paths: str, without: str = "") -> str:
     """A revision that drops some of our objects and makes them again, there and back."""
     paths = paths or OURS
-    drops = "".join(f"-- drop: {path}\n{default_drop(path)}\n\n" for path in paths)
-    drops = drops.replace("{{{{", "{{").replace("}}}}", "}}")
-    made = [
-        f"-- object: {path} sha256={'0' * 64}\n{chain_state(CHAIN)[path][-1].text}"
-        for path in reversed(paths)
-    ]
+    texts = {path: chain_state(CHAIN)[path][-1].text for path in paths}
+    drops = "".join(f"-- drop: {path}\n{drop_of(text)}\n\n" for path, text in texts.items())
+    made = [f"-- object: {path} sha256={'0' * 64}\n{texts[path]}" for path in reversed(paths)]
     text = "".join(made)
     assert re.search(without, text)
     return add_revision(tree, drops + re.sub(without, "", text), drops + text)
@@ -252,14 +251,14 @@ IRREPRODUCIBLE = {
         (
             "CREATE VIEW v AS SELECT * FROM monitoring.active_reservations;"
             " CREATE TRIGGER g INSTEAD OF DELETE ON v FOR EACH ROW"
-            " EXECUTE FUNCTION public.refuse_change('x')"
+            " EXECUTE FUNCTION ticketdb.refuse_change('x')"
         ),
         ["trigger g on view reports.v"],
     ),
     "trigger of ours": (
         (
             "CREATE TRIGGER g INSTEAD OF DELETE ON monitoring.active_reservations FOR EACH ROW"
-            " EXECUTE FUNCTION public.refuse_change('x')"
+            " EXECUTE FUNCTION ticketdb.refuse_change('x')"
         ),
         ["trigger g on view monitoring.active_reservations"],
     ),
@@ -276,7 +275,7 @@ IRREPRODUCIBLE = {
             " CREATE MATERIALIZED VIEW m AS SELECT * FROM v; CREATE VIEW w AS SELECT * FROM v;"
             " CREATE RULE r AS ON INSERT TO w DO INSTEAD NOTHING;"
             " CREATE TRIGGER g INSTEAD OF DELETE ON v FOR EACH ROW"
-            " EXECUTE FUNCTION public.refuse_change('x')"
+            " EXECUTE FUNCTION ticketdb.refuse_change('x')"
         ),
         ["materialized view reports.m", "rule r on view reports.w", "trigger g on view reports.v"],
     ),
@@ -297,9 +296,9 @@ def test_what_depends_on_a_function_is_saved_or_listed(
 ) -> None:
     replaced(tree_copy, FUNCTION)
     session.execute(
-        "CREATE VIEW v AS SELECT public.error_message('SEATS_UNAVAILABLE') AS said;"
-        "CREATE TABLE t (n text DEFAULT public.error_message('NOT_FOUND'));"
-        "CREATE TABLE u (n text, CHECK (n <> public.error_message('NOT_FOUND')))"
+        "CREATE VIEW v AS SELECT ticketdb.error_message('SEATS_UNAVAILABLE') AS said;"
+        "CREATE TABLE t (n text DEFAULT ticketdb.error_message('NOT_FOUND'));"
+        "CREATE TABLE u (n text, CHECK (n <> ticketdb.error_message('NOT_FOUND')))"
     )
     assert refused(database, tree_copy) == [
         "constraint u_n_check on table reports.u",
@@ -436,11 +435,11 @@ def test_a_column_of_a_partitioned_table_takes_views_of_its_partitions_along(
     database: Database, session: psycopg.Connection, tree_copy: Tree
 ) -> None:
     alter = (
-        f"-- alter: tables/api_request_log.sql sha256={'0' * 64}\n"
+        f"-- alter: audit/api_request_log.sql sha256={'0' * 64}\n"
         "ALTER TABLE {{ schema }}.api_request_log ALTER COLUMN method TYPE %s;\n"
     )
     add_revision(tree_copy, alter % "varchar(20)", alter % "text")
-    session.execute("CREATE VIEW v AS SELECT method FROM public.api_request_log_default")
+    session.execute("CREATE VIEW v AS SELECT method FROM ticketdb.api_request_log_default")
     before, old = views(session), oids(session)
     apply(database.dsn, NAMES, tree=tree_copy)
     assert oids(session)["v"] != old["v"]

@@ -17,10 +17,11 @@ from tests.behaviour.racing import await_true
 from tests.conftest import Database, skip_without
 from tests.migration.conftest import Program
 from tests.restoring import copy, copy_roles, run
-from ticketdb import SUPPORTED_MAJORS, migrate
-from ticketdb.cluster import Cluster, find_server_binaries, private_cluster
+from ticketdb import SUPPORTED_MAJORS
 from ticketdb.config import Variables
 from ticketdb.errors import TicketdbError
+from ticketdb.migrate.commands import apply
+from ticketdb.private_server import Cluster, find_server_binaries, private_cluster
 
 NUMBERS = ("reservation_success_rate", "hourly_metrics", "revenue_today", "api_endpoint_health")
 NAME = "shop"  # of the database that pg_cron serves, on each of the servers
@@ -61,7 +62,7 @@ def trade(connection: Connection) -> Hall:
 @pytest.fixture
 def sold(own_database: Database) -> Database:
     """A database at head, with business done in it."""
-    migrate.apply(own_database.dsn, Variables())
+    apply(own_database.dsn, Variables())
     with session(own_database) as connection:
         trade(connection)
     return own_database
@@ -142,7 +143,7 @@ def cron_database(cluster: Cluster) -> Iterator[Database]:
     with private_cluster(cluster.binaries, cron_database=NAME) as server:
         server.create_database(NAME)
         original = Database(server, NAME)
-        migrate.apply(original.dsn, Variables())
+        apply(original.dsn, Variables())
         with session(original) as connection:
             hall = make_hall(connection)
             hall.let_run_out(hall.hold(0))
@@ -184,7 +185,7 @@ class Copies:
 @pytest.fixture(scope="module")
 def copies(cron_database: Database) -> Iterator[Copies]:
     with copy_with_jobs(cron_database) as careless, copy_with_jobs(cron_database) as careful:
-        applied = migrate.apply(careful.dsn, Variables())
+        applied = apply(careful.dsn, Variables())
         assert {job.action for job in applied.jobs} == {"scheduled"}
         with session(cron_database) as connection:
             connection.execute("SELECT cron.unschedule(jobid) FROM cron.job")
@@ -228,7 +229,7 @@ def test_verify_says_that_the_jobs_of_a_dump_run_on_the_original(
 
 def test_apply_has_the_jobs_run_on_the_copy(copies: Copies) -> None:
     assert jobs(copies.careful) == jobs_of(copies.careful)
-    applied = migrate.apply(copies.careful.dsn, Variables())
+    applied = apply(copies.careful.dsn, Variables())
     assert {job.action for job in applied.jobs} == {"unchanged"}
 
 
@@ -266,9 +267,9 @@ def test_a_dump_without_the_rows_of_pg_cron_brings_no_jobs(cron_database: Databa
 
 @pytest.mark.usefixtures("after_the_strike")  # until then nobody else may run on the original
 def test_apply_mends_a_copy_under_another_name_too(cron_database: Database) -> None:
-    migrate.apply(cron_database.dsn, Variables())
+    apply(cron_database.dsn, Variables())
     with copy_with_jobs(cron_database, "copy of the shop") as renamed:
         assert jobs(renamed) == jobs_of(cron_database)
-        applied = migrate.apply(renamed.dsn, Variables())
+        applied = apply(renamed.dsn, Variables())
         assert {job.action for job in applied.jobs} == {"scheduled"}
         assert jobs(renamed) == jobs_of(renamed)

@@ -9,12 +9,13 @@ from psycopg import sql
 from tests.conftest import Database
 from tests.migration.by_hand import add_revision
 from tests.migration.test_script import run
-from ticketdb.cluster import Cluster
 from ticketdb.config import Variables
 from ticketdb.errors import TicketdbError
-from ticketdb.migrate import apply, revert, script
-from ticketdb.resources import Tree, shipped_tree
-from ticketdb.revision import read_chain
+from ticketdb.migrate.chain import read_chain
+from ticketdb.migrate.commands import apply, revert
+from ticketdb.migrate.script import script
+from ticketdb.paths import Tree, shipped_tree
+from ticketdb.private_server import Cluster
 from ticketdb.verify import verify
 
 pytestmark = pytest.mark.usefixtures("template_database")  # the roles are there
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("template_database")  # the roles are there
 NAMES = Variables()
 HEAD = read_chain(shipped_tree())[-1].revision
 ENCODINGS = ["LATIN1", "LATIN2", "EUC_JP", "SQL_ASCII", "WIN1251"]
-MARKER = f"-- alter: tables/shows.sql sha256={'0' * 64}\n"
+MARKER = f"-- alter: shows/shows.sql sha256={'0' * 64}\n"
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from tests.migration.conftest import fingerprint
 from tests.restoring import copy
 from ticketdb.catalog import differences
 from ticketdb.config import Variables
-from ticketdb.migrate import apply, revert
-from ticketdb.resources import Tree, shipped_tree
-from ticketdb.revision import read_chain
+from ticketdb.migrate.chain import read_chain
+from ticketdb.migrate.commands import apply, revert
+from ticketdb.paths import Tree, shipped_tree
 from ticketdb.verify import verify
 
 NAMES = Variables()
@@ -37,7 +37,7 @@ def found(database: Database) -> list[str]:
     return [detail for check in verify(database.dsn, NAMES) for detail in check.details]
 
 
-OURS = "relnamespace IN ('public'::regnamespace, 'monitoring'::regnamespace)"
+OURS = "relnamespace = ANY('{public,monitoring,ticketdb}'::regnamespace[])"
 
 # What servers do: who or what does it, and how it comes about here.
 BY_THEMSELVES = {
@@ -134,9 +134,12 @@ DECLARED = [
     ("ALTER TABLE shows SET (toast.autovacuum_enabled = off)", "toast options"),
     ("ALTER TABLE shows SET (autovacuum_enabled = off)", "autovacuum_enabled=off"),
     ("ALTER TABLE shows ALTER venue SET COMPRESSION pglz", "public.shows.venue"),
-    ("ALTER FUNCTION uuid_v7() SET search_path = public", "search_path=public"),
-    ("ALTER FUNCTION uuid_v7() SET search_path = pg_temp, pg_catalog", "pg_temp, pg_catalog"),
-    ("ALTER FUNCTION uuid_v7() SET search_path = 'Public'", 'search_path="Public"'),
+    ("ALTER FUNCTION ticketdb.uuid_v7() SET search_path = public", "search_path=public"),
+    (
+        "ALTER FUNCTION ticketdb.uuid_v7() SET search_path = pg_temp, pg_catalog",
+        "pg_temp, pg_catalog",
+    ),
+    ("ALTER FUNCTION ticketdb.uuid_v7() SET search_path = 'Public'", 'search_path="Public"'),
     ("GRANT SELECT (name) ON shows TO hound_of_nobody", "public.shows.name"),
     ("GRANT SELECT (ctid) ON shows TO hound_of_nobody", "public.shows.ctid"),
     ("REVOKE SELECT ON shows FROM CURRENT_USER", "public.shows to <owner>"),
@@ -211,7 +214,7 @@ def test_a_revision_that_adds_a_column_with_a_grant_closes_its_triangle(
     database: Database, tree_copy: Tree
 ) -> None:
     """The column that it takes away again keeps that grant in the catalog, for ever."""
-    marker = f"-- alter: tables/shows.sql sha256={'0' * 64}\nALTER TABLE {{{{ schema }}}}.shows"
+    marker = f"-- alter: shows/shows.sql sha256={'0' * 64}\nALTER TABLE {{{{ schema }}}}.shows"
     grant = "GRANT SELECT (note) ON {{ schema }}.shows TO {{ monitor_role }}"
     add_revision(
         tree_copy, f"{marker} ADD COLUMN note text;\n{grant};\n", f"{marker} DROP COLUMN note;\n"

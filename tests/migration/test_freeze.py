@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.migration.workshop import FUNCTION, TABLE, VIEW, Workshop, gaps, sections, written
+from ticketdb.develop.revise import freeze
 from ticketdb.errors import TicketdbError
-from ticketdb.revision import read_chain
-from ticketdb_develop.revise import freeze
+from ticketdb.migrate.chain import read_chain
 
 
 @pytest.fixture
@@ -27,9 +27,9 @@ def test_nothing_changed_writes_nothing(workshop: Workshop) -> None:
 def test_the_beginning_creates_in_order_and_drops_in_reverse(workshop: Workshop) -> None:
     (first,) = read_chain(workshop.tree)
     created = sections(first.up)
-    assert created == [f"object: {name}" for name in workshop.manifest] + ["privileges"]
+    assert created == [f"object: {name}" for name in workshop.order] + ["privileges"]
     dropped = sections(first.down)
-    assert dropped == [f"drop: {name}" for name in reversed(workshop.manifest)]
+    assert dropped == [f"drop: {name}" for name in reversed(workshop.order)]
     assert "DROP TABLE {{ schema }}.places;" in first.down
     assert "DROP VIEW {{ monitoring_schema }}.answers;" in first.down
 
@@ -83,7 +83,7 @@ def test_a_changed_table_waits_for_its_alter(workshop: Workshop) -> None:
     ]
 
 
-def test_an_object_that_left_the_manifest_is_dropped(workshop: Workshop) -> None:
+def test_an_object_that_left_the_order_is_dropped(workshop: Workshop) -> None:
     workshop.remove("views/answers.sql")
     frozen = workshop.freeze("no more answers")
     assert frozen.changes == ["drop views/answers.sql"]
@@ -97,32 +97,31 @@ def test_an_object_that_left_the_manifest_is_dropped(workshop: Workshop) -> None
     [
         (
             lambda w: (w.tree.sql / "views" / "x.sql").write_text("\n"),
-            "E_MANIFEST",
-            "x.sql is listed twice, or exists but",
+            "E_SOURCES",
+            "x.sql is listed twice, listed and missing, or there",
         ),
-        (lambda w: (w.tree.sql / "views/answers.sql").unlink(), "E_MANIFEST", "No such file"),
-        (lambda w: w.write("views/answers.sql", "SELECT 1"), "E_MANIFEST", "end with a line feed"),
+        (lambda w: (w.tree.sql / "views/answers.sql").unlink(), "E_SOURCES", "listed and missing"),
+        (lambda w: w.write("views/answers.sql", "SELECT 1"), "E_SOURCES", "end with a line feed"),
         (
             lambda w: w.write("views/answers.sql", "-- drop: tables/places.sql\n"),
-            "E_MANIFEST",
+            "E_SOURCES",
             "no marker line",
         ),
-        (lambda w: w.write("jobs/x.sql", "\n", "data"), "E_MANIFEST", "say how to drop it"),
-        (lambda w: w.write("views/y.sql", "\n", "table"), "E_MANIFEST", "kind Input should be"),
+        (lambda w: w.write("jobs/x.sql", "\n"), "E_SOURCES", r"has no CREATE.*x\.drop\.sql"),
         (
-            lambda w: w.manifest.update(last="order = 1\n") or w.list(),
-            "E_MANIFEST",
-            "order Extra inputs",
+            lambda w: (w.tree.sql / "order.toml").write_text("order = [1]"),
+            "E_SOURCES",
+            "valid string",
         ),
         (
-            lambda w: (w.tree.sql / "manifest.toml").write_text("".join(w.manifest.values()) * 2),
-            "E_MANIFEST",
+            lambda w: w.order.append(w.order[0]) or w.list(),
+            "E_SOURCES",
             "is listed twice",
         ),
         (
-            lambda w: (w.tree.sql / "manifest.toml").write_text("[["),
-            "E_MANIFEST",
-            "manifest.toml: ",
+            lambda w: (w.tree.sql / "order.toml").write_text("[["),
+            "E_SOURCES",
+            "order.toml: ",
         ),
         (
             lambda w: (w.tree.versions / "0001_the_beginning.down.sql").unlink(),
@@ -152,12 +151,11 @@ def test_an_object_that_nobody_knows_is_refused(workshop: Workshop) -> None:
 
 
 def test_a_renamed_table_is_dropped_under_its_new_name(workshop: Workshop) -> None:
-    drop = "DROP TABLE {{ monitoring_schema }}.rules;"
     text = TABLE.replace("schema }}.places", "monitoring_schema }}.rules")
-    workshop.write("tables/rules.sql", text, "data", drop)
+    workshop.write("tables/rules.sql", text)
     workshop.freeze("rules")
     workshop.remove("tables/rules.sql")
-    workshop.write("tables/laws.sql", text.replace("rules", "laws"), "data", drop)
+    workshop.write("tables/laws.sql", text.replace("rules", "laws"))
     # Either name asks for it.
     renamed = workshop.freeze("laws", "tables/rules.sql")
     assert renamed.changes == ["rename tables/rules.sql to tables/laws.sql"]

@@ -11,12 +11,13 @@ from tests.behaviour.racing import await_true
 from tests.conftest import Connect, Database, throw_away_database
 from tests.migration.by_hand import add_indexes
 from tests.migration.conftest import WAITING, take_migration_lock
-from ticketdb.cluster import Cluster
 from ticketdb.config import Variables
 from ticketdb.errors import TicketdbError
-from ticketdb.migrate import Step, apply, revert
-from ticketdb.resources import Tree, shipped_tree
-from ticketdb.revision import read_chain
+from ticketdb.migrate.chain import read_chain
+from ticketdb.migrate.commands import apply, revert
+from ticketdb.migrate.run import Step
+from ticketdb.paths import Tree, shipped_tree
+from ticketdb.private_server import Cluster
 
 pytestmark = pytest.mark.usefixtures("template_database")  # the roles are there
 
@@ -26,15 +27,15 @@ HEAD, BEFORE = CHAIN[-1].revision, CHAIN[-2].revision
 # What a stranger with a login could do about the lock, and ours can do, too.
 OBSTRUCTIONS = [
     "SELECT pg_advisory_lock(hashtextextended('ticketdb migration of public', 0))",
-    "LOCK TABLE public.ticketdb_alembic_version IN ACCESS SHARE MODE",
-    "LOCK TABLE public.ticketdb_alembic_version IN SHARE UPDATE EXCLUSIVE MODE",
-    "LOCK TABLE public.ticketdb_alembic_version IN ACCESS EXCLUSIVE MODE",
-    "SELECT FROM public.ticketdb_alembic_version FOR UPDATE",
-    "SELECT FROM public.ticketdb_migrations FOR UPDATE",
-    "VACUUM public.ticketdb_alembic_version",
-    "ANALYZE public.ticketdb_alembic_version",
-    "CREATE INDEX ON public.ticketdb_alembic_version (version_num)",
-    "COMMENT ON TABLE public.ticketdb_alembic_version IS 'mine'",
+    "LOCK TABLE ticketdb.ticketdb_alembic_version IN ACCESS SHARE MODE",
+    "LOCK TABLE ticketdb.ticketdb_alembic_version IN SHARE UPDATE EXCLUSIVE MODE",
+    "LOCK TABLE ticketdb.ticketdb_alembic_version IN ACCESS EXCLUSIVE MODE",
+    "SELECT FROM ticketdb.ticketdb_alembic_version FOR UPDATE",
+    "SELECT FROM ticketdb.ticketdb_migrations FOR UPDATE",
+    "VACUUM ticketdb.ticketdb_alembic_version",
+    "ANALYZE ticketdb.ticketdb_alembic_version",
+    "CREATE INDEX ON ticketdb.ticketdb_alembic_version (version_num)",
+    "COMMENT ON TABLE ticketdb.ticketdb_alembic_version IS 'mine'",
 ]
 
 
@@ -148,7 +149,7 @@ def test_two_first_applies_end_well_whoever_makes_the_table(
 ) -> None:
     """One is made to wait for the other between its question and its CREATE TABLE."""
     blocker, observer = connect(empty_database), connect(empty_database)
-    blocker.execute("BEGIN; CREATE TABLE public.ticketdb_alembic_version ()")
+    blocker.execute("BEGIN; CREATE SCHEMA ticketdb")
     with ThreadPoolExecutor(2) as pool:
         both = [pool.submit(apply, empty_database.dsn, NAMES, lock_timeout=30) for _ in range(2)]
         await_true(observer, f"SELECT (SELECT count(*) {WAITING}) = 2")
@@ -210,7 +211,7 @@ def test_a_revert_that_stops_half_way_says_where_the_database_is(
     assert ended.is_set()
     assert caught.value.code == "E_CONNECTION_LOST"
     assert caught.value.message.endswith(
-        f"; the database is at {BEFORE}: run `ticketdb revert` again to go on,"
+        f"; the database is at {BEFORE}: run `ticketdb revert` again to continue,"
         " or `ticketdb apply` to go back"
     )
     assert connect().execute("SELECT version_num FROM ticketdb_alembic_version").fetchall() == [

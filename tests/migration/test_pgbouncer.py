@@ -25,11 +25,11 @@ from psycopg.rows import namedtuple_row
 from tests.behaviour.conftest import Connection, Row, broken_invariants, call, make_hall
 from tests.conftest import Database
 from tests.migration.conftest import Program
-from ticketdb import migrate
-from ticketdb.cluster import Cluster
 from ticketdb.config import Variables
 from ticketdb.database import connect, refuse_pooler
 from ticketdb.errors import TicketdbError
+from ticketdb.migrate import commands
+from ticketdb.private_server import Cluster
 
 pytestmark = pytest.mark.xdist_group("pgbouncer")
 
@@ -87,7 +87,7 @@ def pgbouncer(cluster: Cluster, mode: str, processes: int) -> Iterator[Pooler]:
 @pytest.fixture
 def shop(own_database: Database) -> Iterator[Database]:
     """A database at head, and a role that may sell in it."""
-    migrate.apply(own_database.dsn, Variables())
+    commands.apply(own_database.dsn, Variables())
     with psycopg.connect(own_database.dsn, autocommit=True) as connection:
         connection.execute(
             sql.SQL("CREATE ROLE {} LOGIN IN ROLE {}").format(
@@ -201,7 +201,7 @@ def test_a_migration_is_refused_before_it_has_done_anything(
     assert refused.returncode == 3
     assert refused.stderr == (
         f"error [E_POOLER]: {own_database.name!r} is behind a pooler that changes the session's"
-        " process - connect to the server itself, or to the pooler in session mode\n"
+        " server process - connect to the server itself, or to the pooler in session mode\n"
     )
     with psycopg.connect(own_database.dsn) as connection:
         made = connection.execute(

@@ -17,13 +17,13 @@ import pytest
 
 from tests.conftest import Connect, Database, throw_away_database
 from tests.migration.conftest import OTHER_NAMES, Program, fingerprint
-from ticketdb import migrate
-from ticketdb.cluster import BINDIR_VARIABLE, Cluster
 from ticketdb.config import Variables
 from ticketdb.errors import TicketdbError
-from ticketdb.plan import Plan, Statement, plan
-from ticketdb.resources import Tree, shipped_tree
-from ticketdb.revision import read_chain
+from ticketdb.migrate import commands
+from ticketdb.migrate.chain import read_chain
+from ticketdb.migrate.plan import Plan, Statement, plan
+from ticketdb.paths import Tree, shipped_tree
+from ticketdb.private_server import BINDIR_VARIABLE, Cluster
 
 CHAIN = read_chain(shipped_tree())
 HEAD = CHAIN[-1].revision
@@ -33,7 +33,7 @@ at_once = pytest.mark.xdist_group("plan")
 roles_exist = pytest.mark.usefixtures("template_database")
 
 PYTHON_FILE = """\
-from ticketdb.migrate import run_down, run_up
+from ticketdb.migrate.run import run_down, run_up
 
 revision, down_revision = "{number:04d}", "{before:04d}"
 branch_labels = depends_on = None
@@ -172,7 +172,7 @@ CASES = [
     ),
     case(
         "a function locks no relation",
-        "CREATE OR REPLACE FUNCTION {{ schema }}.uuid_v7() RETURNS uuid LANGUAGE sql"
+        "CREATE OR REPLACE FUNCTION {{ internal_schema }}.uuid_v7() RETURNS uuid LANGUAGE sql"
         " AS $$ SELECT gen_random_uuid() $$;",
     ),
     case(
@@ -350,7 +350,7 @@ def append(tree: Tree, name: str, sql: str, *, outside: bool = False) -> str:
     number = len(read_chain(tree)) + 1
     stem = tree.versions / f"{number:04d}_{name.replace(' ', '_')}"
     heading = "-- outside a transaction\n" if outside else ""
-    section = f"-- alter: tables/shows.sql sha256={'0' * 64}\n{sql}\n"
+    section = f"-- alter: shows/shows.sql sha256={'0' * 64}\n{sql}\n"
     stem.with_suffix(".py").write_text(PYTHON_FILE.format(number=number, before=number - 1))
     stem.with_suffix(".up.sql").write_text(f"-- {number:04d}: {name}.\n{heading}\n{section}")
     stem.with_suffix(".down.sql").write_text("-- privileges\n")  # nobody goes back
@@ -423,7 +423,7 @@ def test_what_apply_does_around_a_revision_is_measured_too(everything: Everythin
     """The view in its way is dropped and made again."""
     name = "a_column_that_a_view_of_the_user's_is_built_on"
     around = [s for s in everything.plan.statements if s.revision.endswith(name)]
-    sections = ["dependents.sql", "tables/shows.sql", "ledger", "dependents.sql"]
+    sections = ["dependents.sql", "shows/shows.sql", "ledger", "dependents.sql"]
     assert [statement.section for statement in around] == sections
     assert "ACCESS EXCLUSIVE on till.places: drops" in told(around[0])
 
@@ -508,8 +508,9 @@ def test_a_schema_that_may_not_be_read_is_no_plan(
     append(tree_copy, "a change", "SELECT 1;")
     dba = connect()
     dba.execute(
-        "DROP ROLE IF EXISTS guest; CREATE ROLE guest LOGIN; GRANT USAGE ON SCHEMA public TO guest;"
-        " GRANT SELECT ON public.ticketdb_migrations, public.ticketdb_alembic_version TO guest"
+        "DROP ROLE IF EXISTS guest; CREATE ROLE guest LOGIN;"
+        " GRANT USAGE ON SCHEMA public, ticketdb TO guest;"
+        " GRANT SELECT ON ticketdb.ticketdb_migrations, ticketdb.ticketdb_alembic_version TO guest"
     )
     try:
         with pytest.raises(
@@ -531,7 +532,7 @@ def test_a_statement_that_fails_is_named_with_its_revision(
     with pytest.raises(TicketdbError) as caught:
         measured(database, tree_copy)
     assert (caught.value.code, caught.value.exit_status) == ("E_MIGRATION_FAILED", 5)
-    where = f'{name}.up.sql, tables/shows.sql: ALTER TABLE "public".shows ADD a text;'
+    where = f'{name}.up.sql, shows/shows.sql: ALTER TABLE "public".shows ADD a text;'
     assert f'{where}: column "a" of relation "shows" already exists' in caught.value.message
     assert caught.value.message.endswith("the database itself was not touched")
 
@@ -609,8 +610,10 @@ def test_a_revision_finds_the_settings_of_the_target(
         BEGIN
             IF (SELECT hold_minutes FROM {{ schema }}.ticketing_settings) = 7
                 AND EXISTS (SELECT FROM {{ monitoring_schema }}.alert_rules)
-                AND EXISTS (SELECT FROM {{ schema }}.ticketdb_migrations WHERE revision = '0001')
-                AND EXISTS (SELECT FROM {{ schema }}.metric_watermarks)
+                AND EXISTS (
+                    SELECT FROM {{ internal_schema }}.ticketdb_migrations WHERE revision = '0001'
+                )
+                AND EXISTS (SELECT FROM {{ internal_schema }}.metric_watermarks)
                 AND NOT EXISTS (SELECT FROM {{ schema }}.shows)
             THEN
                 LOCK TABLE {{ schema }}.shows IN EXCLUSIVE MODE;
@@ -675,7 +678,7 @@ def test_the_command_tells_it_to_people_and_to_machines(
 ) -> None:
     bindir = str(empty_database.cluster.binaries.bindir)
     where = {"TICKETDB_DSN": empty_database.dsn, BINDIR_VARIABLE: bindir}
-    migrate.apply(empty_database.dsn, Variables(), to="0002")
+    commands.apply(empty_database.dsn, Variables(), to="0002")
     text = ticketdb("plan", "--to", "0003", **where)
     assert text.returncode == 1
     heading, first, *rest, _, _, end = text.stdout.split("\n")
@@ -701,7 +704,7 @@ def test_with_pg_cron_the_jobs_are_scheduled_in_the_copy_alone(
     assert template_database  # its roles are there
     dba = connect(cron_database)
     dba.execute("CREATE EXTENSION pg_cron")
-    migrate.apply(cron_database.dsn, Variables(), to=CHAIN[-2].revision)
+    commands.apply(cron_database.dsn, Variables(), to=CHAIN[-2].revision)
     before = dba.execute("SELECT * FROM cron.job").fetchall()
     result = measured(cron_database)
     scheduling = next(s for s in result.statements if ".schedule_jobs();" in s.text)
@@ -714,9 +717,9 @@ INTERRUPTED = textwrap.dedent("""
     import sys
     from contextlib import contextmanager
     from pathlib import Path
-    import ticketdb.plan as module
+    import ticketdb.migrate.plan as module
     from ticketdb.config import Variables
-    from ticketdb.resources import Tree
+    from ticketdb.paths import Tree
     original = module.private_cluster
     @contextmanager
     def told(*arguments, **more):

@@ -1,5 +1,6 @@
 """The README shows what the program printed."""
 
+import re
 import subprocess
 import sys
 from importlib.machinery import SourceFileLoader
@@ -68,4 +69,13 @@ def test_a_readme_that_shows_something_else_is_told(
     assert shown in readme.read_text()
     readme.write_text(readme.read_text().replace(shown, edited))
     assert script.main() == 1
-    assert "run `make readme`" in capsys.readouterr().err
+    assert "run `make generate`" in capsys.readouterr().err
+    # Without --check it is mended, and what is current is left alone.
+    monkeypatch.setattr(sys, "argv", [SCRIPT.name])
+    assert script.main() == 0
+    assert readme.read_text() == text
+    later = re.sub(r"\d\d:\d\d:\d\d", "23:59:59", answers["psql"]).replace("0.0", "0.1")
+    assert later != answers["psql"]
+    monkeypatch.setattr(script, "run", lambda _block: later)
+    assert script.main() == 0
+    assert readme.read_text() == text

@@ -2,13 +2,13 @@
 
 import pytest
 
+from ticketdb.develop import recut
 from ticketdb.errors import TicketdbError
-from ticketdb.resources import Tree
-from ticketdb.revision import chain_state, parse_sections, read_chain
-from ticketdb_develop import recut
+from ticketdb.migrate.chain import chain_state, parse_sections, read_chain
+from ticketdb.paths import Tree
 
-NEW = "functions/answer.sql"
-NEIGHBOUR = "functions/is_time_zone.sql"
+NEW = "foundation/answer.sql"
+NEIGHBOUR = "foundation/is_time_zone.sql"
 
 
 @pytest.fixture
@@ -30,11 +30,10 @@ def home_of(tree: Tree, path: str) -> list[str]:
 
 def add(tree: Tree, after: str) -> None:
     (tree.sql / NEW).write_text("CREATE FUNCTION {{ schema }}.answer() AS 'SELECT 42';\n")
-    manifest = tree.sql / "manifest.toml"
-    entry, new = (f'[[object]]\nfile = "{file}"\nkind = "replaceable"\n' for file in (after, NEW))
-    text = manifest.read_text()
+    order = tree.sql / "order.toml"
+    entry, text = f'    "{after}",\n', order.read_text()
     assert entry in text
-    manifest.write_text(text.replace(entry, f"{entry}\n{new}"))
+    order.write_text(text.replace(entry, f'{entry}    "{NEW}",\n'))
 
 
 def test_what_is_as_sql_says_already_is_left_alone(tree: Tree) -> None:
@@ -68,18 +67,16 @@ def test_an_edited_object_is_edited_where_it_is(tree: Tree) -> None:
 def test_what_is_gone_leaves_and_an_empty_revision_is_refused(tree: Tree) -> None:
     add(tree, after=NEIGHBOUR)
     recut.recut()
-    manifest = tree.sql / "manifest.toml"
-    manifest.write_text(
-        manifest.read_text().replace(f'[[object]]\nfile = "{NEW}"\nkind = "replaceable"\n', "")
-    )
+    order = tree.sql / "order.toml"
+    order.write_text(order.read_text().replace(f'    "{NEW}",\n', ""))
     (tree.sql / NEW).unlink()
     recut.recut()
     assert home_of(tree, NEW) == []
     smallest = min(read_chain(tree), key=lambda r: len(parse_sections(r.down)))
-    entries = manifest.read_text().split("[[object]]\n")
+    text = order.read_text()
     for path in {section.path for section in parse_sections(smallest.up)} - {""}:
-        entries = [entry for entry in entries if f'file = "{path}"' not in entry]
+        text = text.replace(f'    "{path}",\n', "")
         (tree.sql / path).unlink()
-    manifest.write_text("[[object]]\n".join(entries))
-    with pytest.raises(TicketdbError, match=f"nothing is left of revision {smallest.revision}"):
+    order.write_text(text)
+    with pytest.raises(TicketdbError, match=f"revision {smallest.revision} has no objects left"):
         recut.recut()

@@ -1,5 +1,6 @@
-"""From an edit of sql/ to a revision that leads up, down and up again, tried on a server."""
+"""From an edit of sql/ to a revision that was applied, reverted and applied again on a server."""
 
+import importlib.util
 import re
 from contextlib import nullcontext
 
@@ -20,14 +21,13 @@ from tests.migration.workshop import (
     written,
     wrong,
 )
-from ticketdb import cli
-from ticketdb.cluster import Cluster
 from ticketdb.config import Variables
-from ticketdb.migrate import apply
-from ticketdb.resources import PACKAGE, Tree
-from ticketdb.revision import Revision, read_chain
-from ticketdb_develop import revise
-from ticketdb_develop.revise import freeze
+from ticketdb.develop import revise
+from ticketdb.develop.revise import freeze
+from ticketdb.migrate.chain import Revision, read_chain
+from ticketdb.migrate.commands import apply
+from ticketdb.paths import PACKAGE, Tree
+from ticketdb.private_server import Cluster
 
 
 def put_to_work(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +102,7 @@ def test_the_first_rows_of_a_table_are_part_of_it(workshop: Workshop) -> None:
 
 
 def test_a_job_is_run_again_when_it_says_something_else(workshop: Workshop) -> None:
-    workshop.write("jobs/ask.sql", "SELECT {{ schema }}.answer();\n", "replaceable", "SELECT 1;")
+    workshop.write("jobs/ask.sql", "SELECT {{ schema }}.answer();\n", "SELECT 1;")
     workshop.settle()
     workshop.write("jobs/ask.sql", "SELECT {{ schema }}.answer(), 2;\n")
     revision = proven(workshop)
@@ -115,10 +115,10 @@ def test_the_shipped_chain_is_what_sql_says(tree_copy: Tree, cluster: Cluster) -
     assert freeze("a change", None, tree_copy, cluster).changes == []
 
 
-# What left the manifest, and what is called something else now.
+# What left the order, and what is called something else now.
 
 
-def test_an_object_that_left_the_manifest_is_dropped(workshop: Workshop) -> None:
+def test_an_object_that_left_the_order_is_dropped(workshop: Workshop) -> None:
     workshop.settle()
     workshop.remove("views/answers.sql")
     revision = proven(workshop)
@@ -130,8 +130,8 @@ def test_a_function_that_is_renamed_goes_when_its_view_has_left_it(workshop: Wor
     workshop.settle()
     workshop.remove("functions/answer.sql")
     workshop.remove("views/answers.sql")
-    workshop.write("functions/reply.sql", FUNCTION.replace("answer", "reply"), "replaceable")
-    workshop.write("views/answers.sql", VIEW.replace(".answer()", ".reply()"), "replaceable")
+    workshop.write("functions/reply.sql", FUNCTION.replace("answer", "reply"))
+    workshop.write("views/answers.sql", VIEW.replace(".answer()", ".reply()"))
     revision = proven(workshop)
     assert sections(revision.up) == [
         "object: functions/reply.sql",
@@ -151,9 +151,8 @@ def test_an_object_that_moved_to_another_file_is_not_lost(workshop: Workshop) ->
     workshop.settle()
     workshop.remove("functions/answer.sql")
     workshop.remove("views/answers.sql")
-    drop = "DROP ROUTINE {{ schema }}.answer;"
-    workshop.write("functions/the_answer.sql", FUNCTION, "replaceable", drop)
-    workshop.write("views/answers.sql", VIEW, "replaceable")
+    workshop.write("functions/the_answer.sql", FUNCTION)
+    workshop.write("views/answers.sql", VIEW)
     assert sections(proven(workshop).up) == [
         "drop: views/answers.sql",
         "drop: functions/answer.sql",
@@ -171,8 +170,8 @@ def test_a_renamed_table_keeps_its_rows(
     session = connect(empty_database)
     session.execute("INSERT INTO public.places VALUES (7)")
     workshop.remove("tables/places.sql")
-    workshop.write("tables/spots.sql", TABLE.replace("places", "spots"), "data")
-    workshop.write("tables/others.sql", "CREATE TABLE {{ schema }}.others (of text);\n", "data")
+    workshop.write("tables/spots.sql", TABLE.replace("places", "spots"))
+    workshop.write("tables/others.sql", "CREATE TABLE {{ schema }}.others (of text);\n")
     frozen = workshop.freeze()
     assert frozen.changes == [
         "rename tables/places.sql to tables/spots.sql",
@@ -212,10 +211,10 @@ def test_the_command_says_when_nothing_has_changed(
     done = ticketdb("revision")
     assert done.returncode == 0
     assert done.stdout == (
-        "nothing has changed since the last revision\n"
+        "nothing new to freeze; checking the newest revision\n"
         "changed in their text only: functions/answer.sql\n"
-        "0001_what_there_is leads up, down and up again\n"
-        "the chain makes what sql/ makes\n"
+        "0001_what_there_is was applied, reverted and applied again\n"
+        "the chain and sql/ produce the same database\n"
     )
 
 
@@ -227,14 +226,15 @@ def test_the_command_proves_what_it_wrote(
     workshop.edit("functions/answer.sql", "42", "43")
     asked = ticketdb("revision")
     assert asked.returncode == 2
-    assert "error [E_REVISION]: say what has changed" in asked.stderr
+    assert "error [E_REVISION]: a message is missing" in asked.stderr
     done = ticketdb("revision", "-m", "a better answer")
     assert done.returncode == 0
     assert (
         "0002_a_better_answer.{py,up.sql,down.sql}\n  replace functions/answer.sql\n" in done.stdout
     )
     assert done.stdout.endswith(
-        "0002_a_better_answer leads up, down and up again\nthe chain makes what sql/ makes\n"
+        "0002_a_better_answer was applied, reverted and applied again\n"
+        "the chain and sql/ produce the same database\n"
     )
 
 
@@ -247,7 +247,7 @@ def test_the_command_refuses_to_finish_while_the_triangle_is_open(
     done = ticketdb("revision", "-m", "seat maps")
     assert done.returncode == 1
     assert "0002_seat_maps.{py,up.sql,down.sql}\n  alter tables/places.sql\n" in done.stdout
-    assert "write the ALTERs into the .up.sql and the .down.sql, then run it again\n" in done.stdout
+    assert "write the ALTER statements into the .up.sql and the .down.sql" in done.stdout
     assert "  column {{ schema }}.places.name: sql/ has '2 text" in done.stdout
     unfilled = ticketdb("revision")
     assert unfilled.returncode == 1
@@ -262,7 +262,7 @@ def test_the_command_refuses_to_finish_while_the_triangle_is_open(
     )
     wrong = ticketdb("revision", "-m", "seat maps")
     assert wrong.returncode == 1
-    assert "nothing has changed since the last revision\n" in wrong.stdout
+    assert "nothing new to freeze; checking the newest revision\n" in wrong.stdout
     assert "  column {{ schema }}.places.name: sql/ has '2 text" in wrong.stdout
     assert "  column {{ schema }}.places.title: sql/ has nothing, the chain '2 text" in wrong.stdout
     assert re.fullmatch(
@@ -300,7 +300,7 @@ def test_sql_that_the_server_refuses_is_told_with_its_place(
     for suffix in (".up.sql", ".down.sql"):
         workshop.fill(read_files(workshop), suffix, f"ALTER TABLE {PLACES} ADD COLUMN nothing;")
     done = ticketdb("revision")
-    assert "0002_names is not finished: its files are there to be mended\n" in done.stdout
+    assert "0002_names is not finished: correct its files, then run it again\n" in done.stdout
     assert re.match(r"error \[E_\w+\]: 0002_names\.up\.sql, tables/places\.sql", done.stderr)
     assert done.returncode == 5
 
@@ -315,8 +315,8 @@ def test_files_that_were_not_asked_for_are_left_for_later(
     done = ticketdb("revision", "-m", "a better answer", "functions/answer.sql")
     assert done.returncode == 0
     assert done.stdout.endswith(
-        "0002_a_better_answer leads up, down and up again\n"
-        "not compared with sql/, where more has changed: views/answers.sql\n"
+        "0002_a_better_answer was applied, reverted and applied again\n"
+        "not compared with sql/, since other files have changed: views/answers.sql\n"
     )
     assert proven(workshop).revision == "0003"
 
@@ -329,7 +329,7 @@ def test_an_installation_without_sources_says_so(
     done = ticketdb("revision", "-m", "x")
     assert (done.returncode, done.stdout) == (2, "")
     assert re.fullmatch(r"error \[E_NO_CHECKOUT\]: .* is an installation.* - .*\n", done.stderr)
-    monkeypatch.setattr(cli, "find_spec", lambda _: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     done = ticketdb("revision", "-m", "x")
     assert (done.returncode, done.stdout) == (2, "")
     assert re.fullmatch(r"error \[E_NO_CHECKOUT\]: this installation .* - .*\n", done.stderr)

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from textwrap import indent
 
 import pytest
 
@@ -21,9 +22,9 @@ from tests.migration.workshop import (
     wrong,
 )
 from ticketdb.catalog import Difference
+from ticketdb.develop.scratch import described
 from ticketdb.errors import TicketdbError
-from ticketdb.revision import Revision
-from ticketdb_develop.scratch import told
+from ticketdb.migrate.chain import Revision
 
 
 def alter_places(workshop: Workshop) -> Revision:
@@ -61,10 +62,10 @@ def test_a_way_back_that_leads_elsewhere_is_told(workshop: Workshop) -> None:
     workshop.fill(revision, ".up.sql", f"ALTER TABLE {PLACES} ADD COLUMN name text;")
     back = f"ALTER TABLE {PLACES} DROP COLUMN name, DROP CONSTRAINT places_pkey;"
     workshop.fill(revision, ".down.sql", back)
-    told = wrong(workshop)
-    assert any(line.startswith("constraint {{ schema }}.places.places_pkey: ") for line in told)
-    assert all("before 0002 has" in line or "going up once has" in line for line in told)
-    assert {"before 0002 has" in line for line in told} == {True, False}
+    lines = wrong(workshop)
+    assert any(line.startswith("constraint {{ schema }}.places.places_pkey: ") for line in lines)
+    assert all("before 0002 has" in line or "applying once has" in line for line in lines)
+    assert {"before 0002 has" in line for line in lines} == {True, False}
 
 
 def test_a_changed_view_is_out_of_the_way_of_the_alter(workshop: Workshop) -> None:
@@ -95,7 +96,7 @@ def test_a_changed_view_does_not_keep_a_column_from_another_type(workshop: Works
 
 
 def test_a_table_that_goes_is_not_in_the_way_of_what_it_needs(workshop: Workshop) -> None:
-    workshop.write("tables/shelves.sql", SHELVES, "data")
+    workshop.write("tables/shelves.sql", SHELVES)
     workshop.settle()
     workshop.remove("tables/shelves.sql")
     workshop.edit("functions/answer.sql", "RETURNS integer", "RETURNS bigint")
@@ -107,12 +108,12 @@ def test_a_table_that_goes_is_not_in_the_way_of_what_it_needs(workshop: Workshop
 def test_what_is_altered_anyway_gets_back_what_was_taken_away_in_its_place(
     workshop: Workshop,
 ) -> None:
-    workshop.write("tables/shelves.sql", SHELVES, "data")
+    workshop.write("tables/shelves.sql", SHELVES)
     workshop.settle()
     workshop.edit("functions/answer.sql", "RETURNS integer", "RETURNS bigint")
     workshop.edit("tables/shelves.sql", "height integer", "height bigint")
     away, alter = gaps(written(workshop.freeze()).up)
-    assert away.startswith("take away")
+    assert away.startswith("remove what")
     assert alter.startswith("ALTERs that turn the previous tables/shelves.sql into today's")
 
 
@@ -124,7 +125,7 @@ def test_a_function_that_data_needs_is_replaced_although_that_cannot_be_tried(
 ) -> None:
     workshop.edit("tables/places.sql", ");", ", name text);")
     workshop.edit("functions/answer.sql", "42", f"count(name)::integer FROM {PLACES}")
-    workshop.write("tables/shelves.sql", shelves, "data")
+    workshop.write("tables/shelves.sql", shelves)
     workshop.settle()
     workshop.edit("tables/places.sql", "name", "title")
     workshop.edit("functions/answer.sql", "name", "title")
@@ -135,7 +136,7 @@ def test_a_function_that_data_needs_is_replaced_although_that_cannot_be_tried(
 
 
 def test_a_constraint_that_calls_a_function_is_named(workshop: Workshop) -> None:
-    workshop.write("tables/shelves.sql", SHELVES, "data")
+    workshop.write("tables/shelves.sql", SHELVES)
     workshop.settle()
     workshop.edit("functions/answer.sql", "RETURNS integer", "RETURNS bigint")
     frozen = workshop.freeze()
@@ -148,8 +149,8 @@ def test_a_constraint_that_calls_a_function_is_named(workshop: Workshop) -> None
     constraint = "constraint shelves_height_check on table {{ schema }}.shelves"
     for suffix, text in ((".up.sql", revision.up), (".down.sql", revision.down)):
         away, back = gaps(text)
-        assert away.startswith("take away")
-        assert back.startswith("make again")
+        assert away.startswith("remove what")
+        assert back.startswith("create again")
         assert f"{constraint} (needs functions/answer.sql)" in away
         assert f"{constraint} (needs functions/answer.sql)" in back
         workshop.fill(
@@ -178,9 +179,7 @@ def test_a_default_or_index_that_calls_a_function_is_named(
     definition: str, named: str, workshop: Workshop
 ) -> None:
     workshop.edit("functions/answer.sql", "LANGUAGE sql", "LANGUAGE sql IMMUTABLE")
-    workshop.write(
-        "tables/shelves.sql", f"CREATE TABLE {{{{ schema }}}}.shelves ({definition});\n", "data"
-    )
+    workshop.write("tables/shelves.sql", f"CREATE TABLE {{{{ schema }}}}.shelves ({definition});\n")
     workshop.settle()
     workshop.edit("functions/answer.sql", "RETURNS integer", "RETURNS smallint")
     away, _ = gaps(written(workshop.freeze()).up)
@@ -188,16 +187,14 @@ def test_a_default_or_index_that_calls_a_function_is_named(
 
 
 def test_a_row_trigger_of_a_table_s_own_file_is_named(workshop: Workshop) -> None:
-    workshop.write("functions/look.sql", TRIGGER_FUNCTION, "replaceable")
+    workshop.write("functions/look.sql", TRIGGER_FUNCTION)
     table = "CREATE TABLE {{ schema }}.shelves (height integer);\n"
     trigger = TRIGGER.replace("places", "shelves")
-    workshop.write("tables/shelves.sql", table + trigger, "data")
+    workshop.write("tables/shelves.sql", table + trigger)
     workshop.settle()
     workshop.remove("functions/look.sql")
-    drop = "DROP ROUTINE {{ schema }}.look;"
-    workshop.write("functions/glance.sql", TRIGGER_FUNCTION, "replaceable", drop)
-    workshop.manifest["tables/shelves.sql"] = workshop.manifest.pop("tables/shelves.sql")
-    workshop.list()
+    workshop.write("functions/glance.sql", TRIGGER_FUNCTION)
+    workshop.move_to_the_end("tables/shelves.sql")
     away, _ = gaps(written(workshop.freeze()).up)
     assert "trigger shelves_look on table {{ schema }}.shelves" in away
 
@@ -205,21 +202,18 @@ def test_a_row_trigger_of_a_table_s_own_file_is_named(workshop: Workshop) -> Non
 def test_a_trigger_of_a_partitioned_table_is_named_with_that_of_its_partition(
     workshop: Workshop,
 ) -> None:
-    workshop.write("functions/look.sql", TRIGGER_FUNCTION, "replaceable")
+    workshop.write("functions/look.sql", TRIGGER_FUNCTION)
     table = "CREATE TABLE {{ schema }}.visits (day integer) PARTITION BY LIST (day);\n"
-    workshop.write("tables/visits.sql", table + TRIGGER.replace("places", "visits"), "data")
+    workshop.write("tables/visits.sql", table + TRIGGER.replace("places", "visits"))
     partition = "CREATE TABLE {{ schema }}.monday PARTITION OF {{ schema }}.visits DEFAULT;\n"
     own = TRIGGER.replace("places", "monday").replace("BEFORE", "AFTER")
-    workshop.write("jobs/partitions.sql", partition + own, "replaceable", "-- Goes with its table.")
+    block = f"DO $body$\nBEGIN\n{indent(partition + own, '    ')}END;\n$body$;\n"
+    workshop.write("jobs/partitions.sql", block, "-- Goes with its table.")
     workshop.settle()
-    before = workshop.manifest.copy()
     workshop.remove("functions/look.sql")
-    drop = "DROP ROUTINE {{ schema }}.look;"
-    workshop.write("functions/glance.sql", TRIGGER_FUNCTION, "replaceable", drop)
+    workshop.write("functions/glance.sql", TRIGGER_FUNCTION)
     for later in ("tables/visits.sql", "jobs/partitions.sql"):
-        workshop.manifest[later] = workshop.manifest.pop(later)
-        assert workshop.manifest[later] == before[later]
-    workshop.list()
+        workshop.move_to_the_end(later)
     frozen = workshop.freeze()
     assert frozen.changes == [
         "create functions/glance.sql",
@@ -238,7 +232,7 @@ def test_a_function_of_a_view_s_rows_goes_with_the_view(workshop: Workshop) -> N
 CREATE OR REPLACE FUNCTION {{{{ schema }}}}.all_answers()
 RETURNS SETOF {ANSWERS} LANGUAGE sql AS $body$ SELECT * FROM {ANSWERS} $body$;
 """
-    workshop.write("functions/all_answers.sql", text, "replaceable")
+    workshop.write("functions/all_answers.sql", text)
     workshop.settle()
     workshop.edit("views/answers.sql", "AS answer", "AS reply")
     assert sections(proven(workshop).up) == [
@@ -255,7 +249,7 @@ def test_a_function_of_a_table_s_rows_stays_when_the_table_is_altered(workshop: 
 CREATE OR REPLACE FUNCTION {{{{ schema }}}}.all_places()
 RETURNS SETOF {PLACES} LANGUAGE sql AS $body$ SELECT * FROM {PLACES} $body$;
 """
-    workshop.write("functions/all_places.sql", text, "replaceable")
+    workshop.write("functions/all_places.sql", text)
     workshop.settle()
     workshop.edit("tables/places.sql", ");", ", name text);")
     workshop.edit("functions/all_places.sql", " $body$;", " ORDER BY id $body$;")
@@ -274,7 +268,7 @@ RETURNS SETOF {PLACES} LANGUAGE sql AS $body$ SELECT * FROM {PLACES} $body$;
 def test_what_replacing_leaves_undone_is_asked_for(workshop: Workshop) -> None:
     workshop.settle()
     workshop.edit(
-        "roles/roles.sql",
+        "foundation/roles.sql",
         "('statement_timeout', '4s')",
         "('statement_timeout', '5s')",
     )
@@ -288,7 +282,7 @@ def test_what_replacing_leaves_undone_is_asked_for(workshop: Workshop) -> None:
         (".down.sql", revision.down, "4s"),
     ):
         (gap,) = gaps(text)
-        assert gap.startswith("what is left undone so: role {{ dashboard_role }}: ")
+        assert gap.startswith("the differences that remain: role {{ dashboard_role }}: ")
         workshop.fill(revision, suffix, setting.format(seconds))
     assert wrong(workshop) == []
     assert workshop.freeze().changes == []
@@ -298,7 +292,6 @@ def test_a_function_may_need_the_column_that_people_add(workshop: Workshop) -> N
     workshop.write(
         "functions/count.sql",
         FUNCTION.replace("answer", "count").replace("42", f"count(id)::integer FROM {PLACES}"),
-        "replaceable",
     )
     workshop.settle()
     workshop.edit("tables/places.sql", ");", ", name text);")
@@ -312,23 +305,22 @@ def test_a_function_may_need_the_column_that_people_add(workshop: Workshop) -> N
 
 def test_views_that_stay_on_an_altered_table_are_named(workshop: Workshop) -> None:
     view = f"CREATE VIEW {{{{ monitoring_schema }}}}.all_places AS SELECT id FROM {PLACES};\n"
-    workshop.write("views/all_places.sql", view, "replaceable")
+    workshop.write("views/all_places.sql", view)
     workshop.settle()
     workshop.edit("tables/places.sql", "id integer", "id bigint")
     (gap,) = gaps(written(workshop.freeze()).up)
-    assert gap.endswith("(mind what hangs on it: views/all_places.sql)")
+    assert gap.endswith("(these depend on it: views/all_places.sql)")
 
 
 def test_tables_are_dropped_before_those_that_they_refer_to(workshop: Workshop) -> None:
     workshop.write(
         "tables/visits.sql",
         f"CREATE TABLE {{{{ schema }}}}.visits (place integer REFERENCES {PLACES});\n",
-        "data",
     )
     workshop.settle()
     workshop.remove("tables/places.sql")
-    workshop.write("tables/spots.sql", TABLE.replace("places", "spots"), "data")
-    workshop.manifest["tables/visits.sql"] = workshop.manifest.pop("tables/visits.sql")
+    workshop.write("tables/spots.sql", TABLE.replace("places", "spots"))
+    workshop.move_to_the_end("tables/visits.sql")
     workshop.edit("tables/visits.sql", "places", "spots")
     workshop.list()
     revision = written(workshop.freeze())
@@ -347,7 +339,7 @@ def test_tables_are_dropped_before_those_that_they_refer_to(workshop: Workshop) 
 
 
 def test_other_arguments_of_a_function_that_a_constraint_calls(workshop: Workshop) -> None:
-    workshop.write("tables/shelves.sql", SHELVES, "data")
+    workshop.write("tables/shelves.sql", SHELVES)
     workshop.settle()
     workshop.edit("functions/answer.sql", "answer()", "answer(p_of integer DEFAULT 1)")
     away, back = gaps(written(workshop.freeze()).up)
@@ -376,13 +368,13 @@ def test_a_revision_outside_a_transaction_passes_through(workshop: Workshop) -> 
 
 def test_a_difference_is_told_where_it_is() -> None:
     body = Difference("body", "f()", "one\n two\nthree", "one\n  2\nthree")
-    assert told(body, "a", "b") == "body f(), line 2: a has 'two', b '2'"
+    assert described(body, "a", "b") == "body f(), line 2: a has 'two', b '2'"
     missing = Difference("comment", "routine f()", None, "x  y")
-    assert told(missing, "a", "b") == "comment routine f(): a has nothing, b 'x y'"
+    assert described(missing, "a", "b") == "comment routine f(): a has nothing, b 'x y'"
     long = Difference("index", "i", "x" * 200 + " tail", "x" * 200 + " end")
-    assert told(long, "a", "b") == f"index i: a has '…{'x' * 39} tail', b '…{'x' * 39} end'"
+    assert described(long, "a", "b") == f"index i: a has '…{'x' * 39} tail', b '…{'x' * 39} end'"
     endless = Difference("index", "i", "x" * 400, None)
-    assert told(endless, "a", "b") == f"index i: a has '{'x' * 159}…', b nothing"
+    assert described(endless, "a", "b") == f"index i: a has '{'x' * 159}…', b nothing"
 
 
 # What a revision leads to is known when it is proven, and not when it is begun.

@@ -5,7 +5,6 @@ import pytest
 from tests.conftest import Connect, Database
 from tests.migration.workshop import (
     ANSWERS,
-    DROP_TRIGGER,
     FUNCTION,
     PLACES,
     TABLE,
@@ -20,7 +19,7 @@ from tests.migration.workshop import (
     wrong,
 )
 from ticketdb.config import Variables
-from ticketdb.migrate import apply, revert
+from ticketdb.migrate.commands import apply, revert
 
 
 @pytest.mark.parametrize(
@@ -37,7 +36,6 @@ def test_a_changed_signature_takes_its_views_along(
     workshop.write(
         "views/more.sql",
         f"CREATE VIEW {{{{ monitoring_schema }}}}.more AS SELECT answer FROM {ANSWERS};\n",
-        "replaceable",
     )
     workshop.settle()
     workshop.edit("functions/answer.sql", before, after)
@@ -69,7 +67,7 @@ RETURNS integer LANGUAGE sql VOLATILE AS $body$
 $body$;
 COMMENT ON FUNCTION {{{{ schema }}}}.f{number} IS 'One.';
 """
-        workshop.write(f"functions/f{number}.sql", text, "replaceable")
+        workshop.write(f"functions/f{number}.sql", text)
     workshop.settle()
     for number, (before, after) in enumerate(edits):
         workshop.edit(f"functions/f{number}.sql", before, after)
@@ -88,7 +86,7 @@ def test_columns_of_a_view_change(workshop: Workshop) -> None:
     ]
     for number, _ in enumerate(edits):
         view = f"CREATE OR REPLACE VIEW {ANSWERS}_{number} AS SELECT 1 AS one, 2 AS two;\n"
-        workshop.write(f"views/answers_{number}.sql", view, "replaceable")
+        workshop.write(f"views/answers_{number}.sql", view)
     workshop.settle()
     for number, (before, after) in enumerate(edits):
         workshop.edit(f"views/answers_{number}.sql", before, after)
@@ -113,7 +111,7 @@ def test_a_column_that_is_added_to_a_view_has_to_be_dropped_on_the_way_back(
 
 def test_a_view_of_all_columns_gets_what_the_view_below_it_gets(workshop: Workshop) -> None:
     text = f"CREATE VIEW {{{{ monitoring_schema }}}}.all_of_it AS SELECT * FROM {ANSWERS};\n"
-    workshop.write("views/all_of_it.sql", text, "replaceable")
+    workshop.write("views/all_of_it.sql", text)
     workshop.settle()
     workshop.edit("views/answers.sql", "AS answer", "AS answer, 1 AS one")
     frozen = workshop.freeze()
@@ -154,7 +152,7 @@ def test_a_grant_and_a_comment_that_are_taken_out_do_not_stay(
 
 def test_a_schema_that_changes_leaves_what_is_in_it_alone(workshop: Workshop) -> None:
     workshop.settle()
-    workshop.edit("schemas/monitoring.sql", "Read-only", "Never written")
+    workshop.edit("foundation/monitoring.sql", "Read-only", "Never written")
     workshop.edit("views/answers.sql", "answer() AS", "answer() + 0 AS")
     revision = written(workshop.freeze())
     (gap,) = gaps(revision.up)
@@ -178,14 +176,13 @@ def test_what_is_made_again_is_not_for_everybody(
 
 
 def test_a_trigger_in_a_file_of_its_own_goes_with_its_function(workshop: Workshop) -> None:
-    workshop.write("functions/look.sql", TRIGGER_FUNCTION, "replaceable")
-    workshop.write("triggers/places_look.sql", TRIGGER, "data", DROP_TRIGGER)
+    workshop.write("functions/look.sql", TRIGGER_FUNCTION)
+    workshop.write("triggers/places_look.sql", TRIGGER)
     workshop.settle()
     workshop.remove("functions/look.sql")
     workshop.remove("triggers/places_look.sql")
-    drop = "DROP ROUTINE {{ schema }}.look;"
-    workshop.write("functions/glance.sql", TRIGGER_FUNCTION, "replaceable", drop)
-    workshop.write("triggers/places_look.sql", TRIGGER, "data", DROP_TRIGGER)
+    workshop.write("functions/glance.sql", TRIGGER_FUNCTION)
+    workshop.write("triggers/places_look.sql", TRIGGER)
     assert sections(proven(workshop).up) == [
         "drop: triggers/places_look.sql",
         "drop: functions/look.sql",
@@ -196,8 +193,8 @@ def test_a_trigger_in_a_file_of_its_own_goes_with_its_function(workshop: Worksho
 
 
 def test_a_trigger_that_may_be_made_again_is(workshop: Workshop) -> None:
-    workshop.write("functions/look.sql", TRIGGER_FUNCTION, "replaceable")
-    workshop.write("triggers/places_look.sql", TRIGGER, "replaceable", DROP_TRIGGER)
+    workshop.write("functions/look.sql", TRIGGER_FUNCTION)
+    workshop.write("triggers/places_look.sql", TRIGGER)
     workshop.settle()
     workshop.edit("triggers/places_look.sql", "BEFORE INSERT", "AFTER INSERT OR UPDATE")
     made_again = [
@@ -223,8 +220,8 @@ def test_a_trigger_that_names_a_column_makes_room_while_its_type_is_altered(
     """As the logs of changes do. PostgreSQL would refuse the ALTER that people write."""
     table = TABLE.replace(");", ", price integer);")
     workshop.write("tables/places.sql", table)
-    workshop.write("functions/look.sql", TRIGGER_FUNCTION, "replaceable")
-    workshop.write("triggers/places_look.sql", trigger, "replaceable", DROP_TRIGGER)
+    workshop.write("functions/look.sql", TRIGGER_FUNCTION)
+    workshop.write("triggers/places_look.sql", trigger)
     workshop.settle()
     workshop.edit("tables/places.sql", "price integer", "price numeric NOT NULL")
     frozen = workshop.freeze()
@@ -257,22 +254,22 @@ def test_a_trigger_stays_that_is_not_in_the_way(
     before: str, after: str, workshop: Workshop
 ) -> None:
     workshop.write("tables/places.sql", TABLE.replace(");", ", price integer);"))
-    workshop.write("functions/look.sql", TRIGGER_FUNCTION, "replaceable")
+    workshop.write("functions/look.sql", TRIGGER_FUNCTION)
     trigger = TRIGGER.replace("BEFORE INSERT", "AFTER UPDATE OF price")
-    workshop.write("triggers/places_look.sql", trigger, "replaceable", DROP_TRIGGER)
+    workshop.write("triggers/places_look.sql", trigger)
     workshop.settle()
     workshop.edit("tables/places.sql", before, after)
     assert workshop.freeze().changes == ["alter tables/places.sql"]
 
 
 def test_several_changes_at_once(workshop: Workshop) -> None:
-    workshop.write("views/old.sql", VIEW.replace("answers", "old"), "replaceable")
-    workshop.write("functions/look.sql", TRIGGER_FUNCTION, "replaceable")
+    workshop.write("views/old.sql", VIEW.replace("answers", "old"))
+    workshop.write("functions/look.sql", TRIGGER_FUNCTION)
     workshop.settle()
     workshop.remove("views/old.sql")
     workshop.edit("functions/answer.sql", "RETURNS integer", "RETURNS bigint")
     workshop.edit("functions/look.sql", "RETURN NEW", "RETURN OLD")
-    workshop.write("views/new.sql", VIEW.replace("answers", "new"), "replaceable")
+    workshop.write("views/new.sql", VIEW.replace("answers", "new"))
     frozen = workshop.freeze()
     assert frozen.changes == [
         "recreate functions/answer.sql",
@@ -287,7 +284,7 @@ def test_several_changes_at_once(workshop: Workshop) -> None:
 def test_the_way_back_makes_things_in_an_order_that_works(workshop: Workshop) -> None:
     # Of a body that is a string PostgreSQL knows no dependency, and refuses it nevertheless.
     ask = FUNCTION.replace("answer", "ask").replace("42", "{{ schema }}.answer()")
-    workshop.write("functions/ask.sql", ask, "replaceable")
+    workshop.write("functions/ask.sql", ask)
     workshop.remove("views/answers.sql")
     workshop.settle()
     workshop.remove("functions/ask.sql")

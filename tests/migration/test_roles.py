@@ -11,10 +11,10 @@ import pytest
 
 from tests.conftest import Database, throw_away_database
 from tests.migration.conftest import Program
-from ticketdb.cluster import Cluster
 from ticketdb.config import Variables
 from ticketdb.errors import TicketdbError
-from ticketdb.migrate import apply, revert
+from ticketdb.migrate.commands import apply, revert
+from ticketdb.private_server import Cluster
 from ticketdb.verify import verify
 
 pytestmark = pytest.mark.xdist_group("own_cluster")

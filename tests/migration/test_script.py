@@ -16,9 +16,10 @@ from tests.migration.conftest import OTHER_NAMES, Program, fingerprint, take_mig
 from ticketdb.catalog import differences
 from ticketdb.config import Variables
 from ticketdb.errors import TicketdbError
-from ticketdb.migrate import apply, revert, script
-from ticketdb.resources import Tree, shipped_tree
-from ticketdb.revision import read_chain
+from ticketdb.migrate.chain import read_chain
+from ticketdb.migrate.commands import apply, revert
+from ticketdb.migrate.script import script
+from ticketdb.paths import Tree, shipped_tree
 
 own_server = pytest.mark.xdist_group("own_cluster")
 both_names = pytest.mark.parametrize(
@@ -47,7 +48,7 @@ def contents(database: Database, names: Variables = NAMES) -> tuple[Any, ...]:
         tables = [
             connection.execute(
                 sql.SQL("SELECT {} FROM {} ORDER BY 1").format(
-                    sql.SQL(what), sql.Identifier(names.schema, table)
+                    sql.SQL(what), sql.Identifier(names.internal_schema, table)
                 )
             ).fetchall()
             for what, table in (
@@ -162,7 +163,7 @@ def test_a_script_is_for_the_major_versions_that_are_supported(
     behind: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     major = behind.cluster.binaries.major
-    monkeypatch.setattr("ticketdb.migrate.SUPPORTED_MAJORS", range(major + 1, major + 3))
+    monkeypatch.setattr("ticketdb.migrate.script.SUPPORTED_MAJORS", range(major + 1, major + 3))
     told = refused(behind, script(NAMES, start=BEFORE))
     assert f"for PostgreSQL {major + 1}, {major + 2}, and this is {major}" in told
 
@@ -171,16 +172,16 @@ def test_a_script_is_for_the_major_versions_that_are_supported(
     ("tampering", "told"),
     [
         (
-            "DELETE FROM public.ticketdb_migrations WHERE revision = '0003'",
+            "DELETE FROM ticketdb.ticketdb_migrations WHERE revision = '0003'",
             "revision 0003 is not in the ledger",
         ),
         (
-            f"UPDATE public.ticketdb_migrations SET revision = 'x' WHERE revision = '{BEFORE}'",
+            f"UPDATE ticketdb.ticketdb_migrations SET revision = 'x' WHERE revision = '{BEFORE}'",
             f"revision {BEFORE} is not in the ledger",
         ),
         (
             (
-                "UPDATE public.ticketdb_migrations SET source_sha256 = repeat('0', 64)"
+                "UPDATE ticketdb.ticketdb_migrations SET source_sha256 = repeat('0', 64)"
                 " WHERE revision = '0002'"
             ),
             "revision 0002 was another file when it was applied",
@@ -213,7 +214,7 @@ def test_a_script_holds_the_migration_lock_while_a_revision_runs(
     behind: Database, connect: Connect
 ) -> None:
     blocker, observer = connect(behind), connect(behind)
-    blocker.execute("BEGIN; LOCK TABLE public.ticketdb_migrations IN SHARE MODE")
+    blocker.execute("BEGIN; LOCK TABLE ticketdb.ticketdb_migrations IN SHARE MODE")
     text = script(NAMES, start=BEFORE)
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(run, behind, text)
@@ -277,7 +278,7 @@ def test_a_script_that_would_lead_down_is_not_written(ticketdb: Program) -> None
     done = ticketdb("script", "--from", HEAD, "--to", MIDDLE)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        f"error [E_BEYOND]: a script leads up, and {MIDDLE} comes before {HEAD}"
+        f"error [E_BEYOND]: a script only applies revisions, and {MIDDLE} comes before {HEAD}"
         f" - to go back: `ticketdb revert --to {MIDDLE}`\n"
     )
 

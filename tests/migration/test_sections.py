@@ -8,15 +8,16 @@ from tests.migration.conftest import Program
 from tests.migration.workshop import Workshop, written
 from ticketdb.config import Variables
 from ticketdb.errors import TicketdbError
-from ticketdb.migrate import apply, revert, script
-from ticketdb.plan import plan
-from ticketdb.resources import Tree, shipped_tree
-from ticketdb.revision import read_chain
+from ticketdb.migrate.chain import read_chain
+from ticketdb.migrate.commands import apply, revert
+from ticketdb.migrate.plan import plan
+from ticketdb.migrate.script import script
+from ticketdb.paths import Tree, shipped_tree
 from ticketdb.verify import verify
 
 NAMES = Variables()
 HEAD = read_chain(shipped_tree())[-1].revision
-MARKER = f"-- alter: tables/shows.sql sha256={'0' * 64}\n"
+MARKER = f"-- alter: shows/shows.sql sha256={'0' * 64}\n"
 UPDATE = "UPDATE {{ schema }}.shows SET name = 'renamed';\n"
 COLUMN = f"{MARKER}ALTER TABLE {{{{ schema }}}}.shows ADD COLUMN note text;\n"
 BACK = f"{MARKER}ALTER TABLE {{{{ schema }}}}.shows DROP COLUMN note;\n"
@@ -61,8 +62,8 @@ def test_sql_above_the_first_marker_is_refused_by_whoever_reads_the_chain(
         ("-- fine\n\n;\n", 5),
         ("/* never ended\n", 3),
         ("\ufeff\n", 3),
-        (f"-- alter: tables/shows.sql sha256=tooshort\n{UPDATE}", 4),
-        (f"--object: tables/shows.sql\n{UPDATE}", 4),
+        (f"-- alter: shows/shows.sql sha256=tooshort\n{UPDATE}", 4),
+        (f"--object: shows/shows.sql\n{UPDATE}", 4),
     ],
     ids=["after a comment", "SELECT", "semicolon", "comment", "BOM", "hash", "near miss"],
 )

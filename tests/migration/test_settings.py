@@ -10,14 +10,15 @@ from tests.conftest import Connect, Database
 from tests.migration.conftest import Program, fingerprint
 from tests.migration.test_script import run
 from ticketdb.catalog import Catalog, differences, read_catalog
-from ticketdb.cluster import Cluster
 from ticketdb.config import Variables
 from ticketdb.database import connect as open_session
 from ticketdb.database import explained
 from ticketdb.errors import TicketdbError
-from ticketdb.migrate import adopt, apply, revert, script
-from ticketdb.resources import shipped_tree
-from ticketdb.revision import read_chain
+from ticketdb.migrate.chain import read_chain
+from ticketdb.migrate.commands import adopt, apply, revert
+from ticketdb.migrate.script import script
+from ticketdb.paths import shipped_tree
+from ticketdb.private_server import Cluster
 from ticketdb.verify import verify
 
 pytestmark = pytest.mark.usefixtures("template_database")  # the roles are there
@@ -166,7 +167,9 @@ def test_nothing_is_left_after_all_is_undone(own_database: Database) -> None:
 def test_adopt_takes_it_for_what_it_is(database: Database) -> None:
     set_for_all_sessions(database)
     with psycopg.connect(database.dsn) as session:
-        session.execute("DROP TABLE public.ticketdb_migrations, public.ticketdb_alembic_version")
+        session.execute(
+            "DROP TABLE ticketdb.ticketdb_migrations, ticketdb.ticketdb_alembic_version"
+        )
     assert adopt(database.dsn, NAMES).revision == HEAD
     assert failed_checks(database) == []
 
@@ -175,7 +178,7 @@ def test_plan_and_status_say_the_same(database: Database, ticketdb: Program) -> 
     revert(database.dsn, NAMES, BEFORE)
     with psycopg.connect(database.dsn, autocommit=True) as session:
         # plan tells sizes as they are: they are to be the same twice, whatever vacuum is at.
-        session.execute("VACUUM ANALYZE public.ticketdb_migrations")
+        session.execute("VACUUM ANALYZE ticketdb.ticketdb_migrations")
     plan = ("plan", "--json", "--dsn", database.dsn)
     before = json.loads(ticketdb(*plan).stdout)
     assert before["statements"]

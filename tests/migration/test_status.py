@@ -24,9 +24,9 @@ from tests.migration.conftest import (
     clean_environment,
     next_line,
 )
-from ticketdb.resources import shipped_tree
-from ticketdb.revision import read_chain
-from ticketdb_watch import dashboards
+from ticketdb.migrate.chain import read_chain
+from ticketdb.paths import shipped_tree
+from ticketdb.watch import dashboards
 
 TITLES = ("Real-Time Operations", "Quality Metrics", "System Health")
 HEAD = read_chain(shipped_tree())[-1].revision
@@ -160,7 +160,7 @@ def test_firing_alerts_come_first_with_their_severity_and_what_to_do(
     quiet = ticketdb("status", "--dsn", database.dsn).stdout
     assert "FIRING" not in quiet
     assert "stage manager" not in quiet
-    assert re.search(r"^firing +no alert$", quiet, re.MULTILINE)
+    assert re.search(r"^firing +none$", quiet, re.MULTILINE)
     assert re.search(r"^health +OK$", quiet, re.MULTILINE)
 
 
@@ -169,7 +169,7 @@ def test_no_alert_is_never_all_that_is_said_while_health_is_critical(
 ) -> None:
     ticketdb("cleanup", "--dsn", database.dsn)
     session = connect()
-    session.execute("UPDATE public.invariant_checks SET violations = 3")
+    session.execute("UPDATE ticketdb.invariant_checks SET violations = 3")
     said = ticketdb("status", "--dsn", database.dsn, COLUMNS="200").stdout
     assert re.search(r"^firing +none, but see health$", said, re.MULTILINE)
     assert re.search(r"^health +CRITICAL: invariants$", said, re.MULTILINE)
@@ -210,7 +210,7 @@ def test_who_may_only_look_at_dashboards_may_look_at_the_status(
     ticketdb: Program, database: Database
 ) -> None:
     report = in_json(ticketdb, database.dsn_as("dashboard_reader"))
-    assert report["revision"] == "not for this role to know"
+    assert report["revision"] == "not readable by this role"
     assert tuple(views_of(report)) == dashboards.VIEWS
     assert report["missing_views"] == []
 
@@ -232,9 +232,7 @@ def test_before_apply_it_says_what_to_do(ticketdb: Program, empty_database: Data
     done = ticketdb("status", "--dsn", empty_database.dsn)
     assert (done.returncode, done.stderr) == (0, "")
     assert re.search(rf"^revision +base\nhead +{HEAD}$", done.stdout, re.MULTILINE)
-    assert re.search(
-        r"not there yet: realtime_dashboard, .* run\s+`ticketdb\s+apply`", done.stdout, re.S
-    )
+    assert re.search(r"missing: realtime_dashboard, .* run\s+`ticketdb\s+apply`", done.stdout, re.S)
     assert not any(title in done.stdout for title in TITLES)
     assert in_json(ticketdb, empty_database.dsn)["missing_views"] == list(dashboards.VIEWS)
 
@@ -244,10 +242,10 @@ def test_a_database_that_is_behind_shows_what_it_has(
     ticketdb: Program, empty_database: Database
 ) -> None:
     dsn = empty_database.dsn
-    ticketdb("apply", "--to", "0011", "--dsn", dsn)
+    ticketdb("apply", "--to", "0007", "--dsn", dsn)
     ticketdb("cleanup", "--dsn", dsn)
     report = in_json(ticketdb, dsn)
-    assert (report["revision"], report["head"]) == ("0011", HEAD)
+    assert (report["revision"], report["head"]) == ("0007", HEAD)
     assert len(report["last_runs"]) == 1
     assert report["missing_views"] == list(dashboards.VIEWS)
     ticketdb("apply", "--dsn", dsn)
@@ -259,7 +257,7 @@ def test_a_view_that_is_missing_leaves_the_others(
 ) -> None:
     connect().execute("DROP VIEW monitoring.quality_dashboard")
     printed = ticketdb("status", "--dsn", database.dsn).stdout
-    assert "not there yet: quality_dashboard - run `ticketdb apply`" in printed
+    assert "missing: quality_dashboard - run `ticketdb apply`" in printed
     assert TITLES[0] in printed
     assert TITLES[1] not in printed
     assert TITLES[2] in printed
@@ -449,4 +447,4 @@ def test_what_waiting_does_not_mend_ends_a_watch(start: Start) -> None:
     process = start("status", "--watch", "0.1", TICKETDB_DSN="no dsn")
     output, errors = process.communicate(timeout=30)
     assert (process.returncode, output) == (2, "")
-    assert errors.startswith("error [E_CONFIG]: the DSN is no libpq connection string")
+    assert errors.startswith("error [E_CONFIG]: the DSN is not a libpq connection string")

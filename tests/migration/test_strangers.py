@@ -11,7 +11,7 @@ from psycopg import sql
 from tests.conftest import Connect, Database
 from tests.migration.conftest import Program
 from ticketdb.config import Variables
-from ticketdb.migrate import apply
+from ticketdb.migrate.commands import apply
 from ticketdb.verify import Check, verify
 
 

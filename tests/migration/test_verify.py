@@ -13,19 +13,20 @@ import pytest
 
 from tests.conftest import Connect, Database
 from tests.migration.conftest import OTHER_NAMES, Program
-from ticketdb.cluster import Cluster
 from ticketdb.config import Variables
-from ticketdb.migrate import apply, revert
-from ticketdb.resources import shipped_tree
-from ticketdb.revision import read_chain
+from ticketdb.migrate.chain import MADE, read_chain, read_sources
+from ticketdb.migrate.commands import apply, revert
+from ticketdb.paths import shipped_tree
+from ticketdb.private_server import Cluster
+from ticketdb.templates import render
 from ticketdb.verify import DATA_CHECKS, examine, verify
 
 # All that have files of their own.
 TABLES = {
-    f"{'monitoring' if '{{ monitoring_schema }}.' + file.stem in file.read_text() else 'public'}"
-    f".{file.stem}"
-    for file in (shipped_tree().sql / "tables").glob("*.sql")
-} | {"public.ticketdb_alembic_version"}
+    render(made["name"], Variables()).replace('"', "")
+    for source in read_sources(shipped_tree())
+    if (made := MADE.search(source.text)) and made["kind"] == "TABLE"
+} | {"ticketdb.ticketdb_alembic_version"}
 CHAIN = read_chain(shipped_tree())
 
 
@@ -50,7 +51,7 @@ TAMPERING = [
         "comments",
         "one_valid_per_seat is mis",
     ),
-    ("COMMENT ON FUNCTION uuid_v7() IS NULL", "comments", "routine public.uuid_v7() is missing"),
+    ("COMMENT ON FUNCTION uuid_v7() IS NULL", "comments", "routine ticketdb.uuid_v7() is missing"),
     ("COMMENT ON SCHEMA monitoring IS NULL", "comments", "comment schema monitoring is missing"),
     ("COMMENT ON VIEW monitoring.health IS 'x'", "comments", "monitoring.health: 'x' instead of"),
     (
@@ -69,11 +70,11 @@ TAMPERING = [
         "role ticketdb_app: '",
     ),
     # columns
-    ("ALTER TABLE shows ADD COLUMN x text", "columns", "column public.shows.x is not ours: '"),
+    ("ALTER TABLE shows ADD COLUMN x text", "columns", "column public.shows.x is not shipped: '"),
     ("ALTER TABLE shows ALTER name DROP NOT NULL", "columns", "instead of '2 text NOT NULL"),
     ("ALTER TABLE shows ALTER venue TYPE varchar(9)", "columns", "character varying(9)"),
     ("ALTER TABLE shows ALTER status SET DEFAULT 'x'", "columns", "'x'::text"),
-    ("ALTER TABLE shows ALTER id DROP DEFAULT", "columns", "default public.uuid_v7()"),
+    ("ALTER TABLE shows ALTER id DROP DEFAULT", "columns", "default ticketdb.uuid_v7()"),
     ("ALTER TABLE shows RENAME name TO title", "columns", "column public.shows.name is missing"),
     ("ALTER TABLE shows ALTER name SET STORAGE external", "columns", "public.shows.name: "),
     (
@@ -116,18 +117,18 @@ TAMPERING = [
         "schemas and tables",
         "reservation_cleanup_runs_id_seq: ",
     ),
-    ("CREATE TABLE monitoring.x (id integer)", "schemas and tables", "monitoring.x is not ours"),
+    ("CREATE TABLE monitoring.x (id integer)", "schemas and tables", "monitoring.x is not shipped"),
     ("CREATE TYPE monitoring.x AS ENUM ('a')", "schemas and tables", "type monitoring.x is not"),
     (
         "ALTER TABLE api_request_log DETACH PARTITION api_request_log_default",
         "schemas and tables",
-        "relation public.api_request_log_default: ",
+        "relation ticketdb.api_request_log_default: ",
     ),
     # constraints and indexes
     (
         "ALTER TABLE shows ADD CONSTRAINT x CHECK (true)",
         "constraints",
-        "public.shows.x is not ours",
+        "public.shows.x is not shipped",
     ),
     ("ALTER TABLE tickets DROP CONSTRAINT tickets_pkey CASCADE", "constraints", "tickets_pkey is"),
     (
@@ -148,7 +149,7 @@ TAMPERING = [
         "constraints",
         "DEFERRABLE' instead of",
     ),
-    ("CREATE INDEX x ON shows (name)", "indexes", "index public.shows.x is not ours"),
+    ("CREATE INDEX x ON shows (name)", "indexes", "index public.shows.x is not shipped"),
     ("DROP INDEX tickets_one_valid_per_seat", "indexes", "tickets_one_valid_per_seat is missing"),
     (
         (
@@ -178,15 +179,15 @@ TAMPERING = [
     (
         "CREATE FUNCTION refund_order(integer) RETURNS integer LANGUAGE sql AS 'SELECT 1'",
         "functions",
-        "routine public.refund_order(integer) is not ours",
+        "routine public.refund_order(integer) is not shipped",
     ),
     (
         (
-            "CREATE OR REPLACE FUNCTION is_time_zone(p_name text) RETURNS boolean LANGUAGE sql"
-            " STABLE AS 'SELECT true'"
+            "CREATE OR REPLACE FUNCTION ticketdb.is_time_zone(p_name text) RETURNS boolean"
+            " LANGUAGE sql STABLE AS 'SELECT true'"
         ),
         "functions",
-        "body public.is_time_zone(text) differs in line 1: 'SELECT true' instead of",
+        "body ticketdb.is_time_zone(text) differs in line 1: 'SELECT true' instead of",
     ),
     (
         "ALTER FUNCTION refund_order RESET search_path",
@@ -201,7 +202,7 @@ TAMPERING = [
     ("ALTER FUNCTION reserve_seats RESET plan_cache_mode", "functions", "force_generic_plan"),
     ("ALTER FUNCTION refund_order SECURITY INVOKER", "functions", "definer f"),
     ("ALTER FUNCTION window_start VOLATILE", "functions", "volatility v"),
-    ("ALTER FUNCTION uuid_v7 PARALLEL RESTRICTED", "functions", "routine public.uuid_v7(): "),
+    ("ALTER FUNCTION uuid_v7 PARALLEL RESTRICTED", "functions", "routine ticketdb.uuid_v7(): "),
     ("ALTER FUNCTION uuid_v7 COST 10000", "functions", "cost 10000"),
     ("ALTER FUNCTION uuid_v7 OWNER TO hound_of_nobody", "functions", "owner hound_of_nobody"),
     # triggers
@@ -226,7 +227,7 @@ TAMPERING = [
             " EXECUTE FUNCTION suppress_redundant_updates_trigger()"
         ),
         "triggers",
-        "trigger public.tickets.x is not ours",
+        "trigger public.tickets.x is not shipped",
     ),
     # views and policies
     (
@@ -247,7 +248,7 @@ TAMPERING = [
         "views and policies",
         "shows.x is not",
     ),
-    ("CREATE POLICY x ON shows", "views and policies", "policy public.shows.x is not ours"),
+    ("CREATE POLICY x ON shows", "views and policies", "policy public.shows.x is not shipped"),
     (
         "ALTER VIEW monitoring.health SET (security_invoker = true)",
         "schemas and tables",
@@ -257,10 +258,10 @@ TAMPERING = [
     (
         "GRANT SELECT ON shows TO PUBLIC",
         "privileges",
-        "public.shows to PUBLIC is not ours: 'SELECT'",
+        "public.shows to PUBLIC is not shipped: 'SELECT'",
     ),
     ("GRANT SELECT (name) ON shows TO PUBLIC", "privileges", "public.shows.name to PUBLIC is not"),
-    ("GRANT EXECUTE ON FUNCTION uuid_v7() TO PUBLIC", "privileges", "uuid_v7() to PUBLIC"),
+    ("REVOKE EXECUTE ON FUNCTION uuid_v7() FROM PUBLIC", "privileges", "uuid_v7() to PUBLIC is"),
     ("GRANT USAGE ON SCHEMA monitoring TO PUBLIC", "privileges", "monitoring to PUBLIC"),
     ("GRANT SELECT ON tickets TO ticketdb_monitor", "privileges", "tickets to ticketdb_monitor"),
     (
@@ -288,12 +289,12 @@ TAMPERING = [
     (
         "GRANT DELETE ON {month} TO ticketdb_app",
         "privileges",
-        "_<month> to ticketdb_app is not ours",
+        "_<month> to ticketdb_app is not shipped",
     ),
     # roles
     ("ALTER ROLE ticketdb_app LOGIN", "roles", "role ticketdb_app: 'login t"),
     ("ALTER ROLE datadog BYPASSRLS", "roles", "bypassrls t"),
-    ("GRANT ticketdb_app TO datadog", "roles", "datadog in ticketdb_app is not ours"),
+    ("GRANT ticketdb_app TO datadog", "roles", "datadog in ticketdb_app is not shipped"),
     ("REVOKE ticketdb_monitor FROM datadog", "roles", "datadog in ticketdb_monitor is missing"),
     ("ALTER ROLE dashboard_reader SET statement_timeout = 0", "roles", "statement_timeout=0"),
     (
@@ -303,12 +304,16 @@ TAMPERING = [
     ),
     # partitions of months
     ("ALTER TABLE {month} DISABLE TRIGGER ALL", "triggers", "_<month>."),
-    ("ALTER TABLE {month} ADD CONSTRAINT x CHECK (true)", "constraints", "_<month>.x is not ours"),
+    (
+        "ALTER TABLE {month} ADD CONSTRAINT x CHECK (true)",
+        "constraints",
+        "_<month>.x is not shipped",
+    ),
     # history and data
     (
         "UPDATE ticketdb_migrations SET rendered_sha256 = repeat('0', 64)",
         "checksums",
-        "0002: it was rendered",
+        "0002: it now renders",
     ),
     (
         (
@@ -364,7 +369,9 @@ def test_tampering_is_found_and_named(
     tampering: str, check: str, told: str, session: psycopg.Connection
 ) -> None:
     session.rollback()
-    session.execute("SET LOCAL search_path = public; SET LOCAL allow_system_table_mods = on")
+    session.execute(
+        "SET LOCAL search_path = public, ticketdb; SET LOCAL allow_system_table_mods = on"
+    )
     session.execute("CREATE ROLE hound_of_nobody; GRANT ALL ON SCHEMA public TO hound_of_nobody")
     found = session.execute(PLACES).fetchone()
     assert found is not None
@@ -381,7 +388,7 @@ def test_whatever_table_is_gone_is_told(table: str, session: psycopg.Connection)
     session.rollback()
     session.execute("SET LOCAL client_min_messages = error")
     session.execute(f"DROP TABLE {table} CASCADE".encode())
-    if table == "public.ticketdb_alembic_version":  # then nothing is known about the database
+    if table == "ticketdb.ticketdb_alembic_version":  # then nothing is known about the database
         assert examined(session).keys() == {"revision", "checksums"}
     else:
         told = examined(session)
@@ -407,12 +414,12 @@ def test_whatever_table_is_gone_is_told(table: str, session: psycopg.Connection)
             "could not be checked: column ticket.status does not exist",
         ),
         (
-            "DROP ROUTINE public.system_identifier() CASCADE",
+            "DROP ROUTINE ticketdb.system_identifier() CASCADE",
             "rollups",
-            "could not be checked: function public.system_identifier() does not exist",
+            "could not be checked: function ticketdb.system_identifier() does not exist",
         ),
         (
-            "ALTER TABLE public.metric_watermarks RENAME COLUMN log TO x",
+            "ALTER TABLE ticketdb.metric_watermarks RENAME COLUMN log TO x",
             "rollups",
             "could not be checked: column m.log does not exist",
         ),
@@ -438,7 +445,7 @@ def test_what_the_last_check_of_the_invariants_found_is_not_asked(
 ) -> None:
     """They are counted anew: a check is up to ten minutes old."""
     session.rollback()
-    session.execute("UPDATE public.invariant_checks SET violations = 3")
+    session.execute("UPDATE ticketdb.invariant_checks SET violations = 3")
     assert examined(session) == {}
     session.rollback()
 
@@ -506,7 +513,7 @@ def test_the_verdict_is_printed_for_people_and_for_programs(
     connect().execute("GRANT SELECT ON public.shows TO PUBLIC")
     bad = ticketdb("verify", "--dsn", database.dsn)
     assert bad.returncode == 1
-    told = "grant public.shows to PUBLIC is not ours: 'SELECT'"
+    told = "grant public.shows to PUBLIC is not shipped: 'SELECT'"
     assert f"FAILED privileges\n    {told}\n" in bad.stdout
     as_json = ticketdb("verify", "--json", "--dsn", database.dsn)
     assert as_json.returncode == 1
@@ -534,7 +541,7 @@ def test_a_restored_database_is_told_until_its_logs_are_rolled_up(
     database: Database, connect: Connect
 ) -> None:
     connection = connect()
-    connection.execute("UPDATE public.metric_watermarks SET system_identifier = 1")
+    connection.execute("UPDATE ticketdb.metric_watermarks SET system_identifier = 1")
     told = failures(database)["rollups"]
     assert len(told) == 3
     assert all("was restored from another server: run roll_up_metrics()" in line for line in told)

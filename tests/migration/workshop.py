@@ -4,10 +4,10 @@ import re
 import shutil
 from pathlib import Path
 
-from ticketdb.cluster import Cluster
-from ticketdb.resources import Tree, shipped_tree
-from ticketdb.revision import Revision
-from ticketdb_develop.revise import Frozen, check, freeze, sign
+from ticketdb.develop.revise import Frozen, check, freeze, sign
+from ticketdb.migrate.chain import DROP, Revision
+from ticketdb.paths import Tree, shipped_tree
+from ticketdb.private_server import Cluster
 
 TABLE = "CREATE TABLE {{ schema }}.places (id integer PRIMARY KEY);\n"
 FUNCTION = """\
@@ -39,27 +39,18 @@ TRIGGER = """\
 CREATE TRIGGER places_look
 BEFORE INSERT ON {{ schema }}.places FOR EACH ROW EXECUTE FUNCTION {{ schema }}.look();
 """
-DROP_TRIGGER = "DROP TRIGGER places_look ON {{ schema }}.places;"
 # What every chain of ticketdb begins with; the rest is the test's.
 FOUNDATION = (
-    "schemas/monitoring.sql",
-    "roles/roles.sql",
-    "functions/is_own_work.sql",
-    "functions/revoke_default_privileges.sql",
-    "tables/ticketdb_migrations.sql",
+    "foundation/monitoring.sql",
+    "foundation/roles.sql",
+    "foundation/is_own_work.sql",
+    "foundation/revoke_default_privileges.sql",
+    "foundation/ticketdb_migrations.sql",
 )
-DROPS = {
-    "schemas/monitoring.sql": "DROP SCHEMA {{ monitoring_schema }};",
-    "roles/roles.sql": (
-        "REVOKE USAGE ON SCHEMA {{ schema }} FROM {{ app_role }}, {{ monitor_role }};"
-        "REVOKE USAGE ON SCHEMA {{ monitoring_schema }} FROM {{ monitor_role }};"
-        "DROP ROLE {{ dashboard_role }}, {{ datadog_role }}, {{ app_role }}, {{ monitor_role }};"
-    ),
-}
 
 
 class Workshop:
-    """A tree of SQL and its manifest, in which to edit, and a server to try things on."""
+    """A tree of SQL in which to edit, and a server to try things on."""
 
     def __init__(self, folder: Path, cluster: Cluster | None = None) -> None:
         self.cluster = cluster
@@ -68,22 +59,27 @@ class Workshop:
         self.tree.versions.mkdir(parents=True)
         for name in ("env.py", "script.py.mako"):
             shutil.copy(shipped.migrations / name, self.tree.migrations)
-        self.manifest: dict[str, str] = {}
+        self.order: list[str] = []
         for name in FOUNDATION:
-            kind = "data" if name.startswith(("schemas", "tables")) else "replaceable"
-            self.write(name, (shipped.sql / name).read_text(), kind, DROPS.get(name, ""))
-        self.write("tables/places.sql", TABLE, "data")
-        self.write("functions/answer.sql", FUNCTION, "replaceable")
-        self.write("views/answers.sql", VIEW, "replaceable")
+            beside = (shipped.sql / name).with_suffix(DROP)
+            drop = beside.read_text() if beside.exists() else ""
+            self.write(name, (shipped.sql / name).read_text(), drop)
+        self.write("tables/places.sql", TABLE)
+        self.write("functions/answer.sql", FUNCTION)
+        self.write("views/answers.sql", VIEW)
 
-    def write(self, name: str, text: str, kind: str = "", drop: str = "") -> None:
-        """Write a file of sql/. With a kind it is new in the manifest: its last entry."""
+    def write(self, name: str, text: str, drop: str = "") -> None:
+        """Write a file of sql/, and what undoes it where that cannot be derived.
+
+        A new one is the last in the order.
+        """
         file = self.tree.sql / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
-        if kind:
-            told = f"drop = '''{drop}'''" if drop else ""
-            self.manifest[name] = f'[[object]]\nfile = "{name}"\nkind = "{kind}"\n{told}\n'
+        if drop:
+            file.with_suffix(DROP).write_text(drop)
+        if name not in self.order:
+            self.order.append(name)
             self.list()
 
     def edit(self, name: str, before: str, after: str) -> None:
@@ -93,11 +89,17 @@ class Workshop:
 
     def remove(self, name: str) -> None:
         (self.tree.sql / name).unlink()
-        del self.manifest[name]
+        self.order.remove(name)
+        self.list()
+
+    def move_to_the_end(self, name: str) -> None:
+        self.order.remove(name)
+        self.order.append(name)
         self.list()
 
     def list(self) -> None:
-        (self.tree.sql / "manifest.toml").write_text("".join(self.manifest.values()))
+        listed = "".join(f'    "{name}",\n' for name in self.order)
+        (self.tree.sql / "order.toml").write_text(f"order = [\n{listed}]\n")
 
     def freeze(self, message: str = "a change", *objects: str) -> Frozen:
         return freeze(message, objects, self.tree, self.cluster)

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from ticketdb.resources import PACKAGE, shipped_tree
+from ticketdb.paths import PACKAGE, shipped_tree
 
 TREE = shipped_tree()
 FILES = sorted(
     file
     for folder in (TREE.sql, TREE.migrations, PACKAGE)
-    for pattern in ("*.sql", "*.sh", "manifest.toml", "catalog.jsonl")
+    for pattern in ("*.sql", "*.sh", "order.toml", "catalog.jsonl")
     for file in folder.rglob(pattern)
 )
 

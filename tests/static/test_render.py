@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from ticketdb.config import Variables, parse_variables
 from ticketdb.errors import TicketdbError
-from ticketdb.migrate import split_statements
-from ticketdb.render import render
+from ticketdb.migrate.statements import split_statements
+from ticketdb.templates import render
 
 # What has broken templates before, besides every character there is.
 AWKWARD = st.sampled_from(

@@ -120,7 +120,7 @@ def test_an_environment_is_made_in_one_line_a_step_whatever_pip_warns_of(
     done = run(SCRIPTS / "make-venv", tmp_path)
     assert done.returncode == status
     first, *rest = done.stderr.splitlines()
-    assert first == "make-venv: installing what requirements-dev.lock names"
+    assert first == "make-venv: installing requirements-dev.lock"
     assert rest == ["WARNING: ignored"] * (3 if status else 0)
 
 
@@ -146,7 +146,7 @@ def test_a_server_is_not_replaced_under_those_that_run(tmp_path: Path) -> None:
     done = run(SCRIPTS / "ensure-postgres", "--newest", python, PATH=path)
     assert done.returncode == 3
     assert "a server runs from /usr/lib/postgresql/15/bin" in done.stderr
-    assert "15.19-0+deb12u1 there can become 15.20-0+deb12u1" in done.stderr
+    assert "15.19-0+deb12u1 can be upgraded to 15.20-0+deb12u1" in done.stderr
 
     program(tmp_path, "apt-cache", policy("15.20-0+deb12u1", "15.20-0+deb12u1"))
     done = run(SCRIPTS / "ensure-postgres", "--newest", python, PATH=path)

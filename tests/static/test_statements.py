@@ -4,10 +4,10 @@ import pglast
 import pytest
 
 from ticketdb.config import Variables
-from ticketdb.migrate import split_statements
-from ticketdb.render import render
-from ticketdb.resources import shipped_tree
-from ticketdb.revision import Revision, read_chain
+from ticketdb.migrate.chain import Revision, read_chain
+from ticketdb.migrate.statements import split_statements
+from ticketdb.paths import shipped_tree
+from ticketdb.templates import render
 
 CHAIN = read_chain(shipped_tree())
 TEXTS = {

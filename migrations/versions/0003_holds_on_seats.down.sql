@@ -1,0 +1,35 @@
+-- 0003: Holds on seats.
+-- A template, frozen by `ticketdb revision`.
+
+-- drop: holds/release_reservation.sql
+DROP ROUTINE {{ schema }}.release_reservation;
+
+-- drop: holds/extend_reservation.sql
+DROP ROUTINE {{ schema }}.extend_reservation;
+
+-- drop: holds/reserve_seats.sql
+DROP ROUTINE {{ schema }}.reserve_seats;
+
+-- drop: holds/lock_reservation.sql
+DROP ROUTINE {{ internal_schema }}.lock_reservation;
+
+-- drop: holds/expire_holds.sql
+DROP ROUTINE {{ internal_schema }}.expire_holds;
+
+-- drop: holds/end_holds.sql
+DROP ROUTINE {{ internal_schema }}.end_holds;
+
+-- drop: holds/log_reservation_failure.sql
+DROP ROUTINE {{ internal_schema }}.log_reservation_failure;
+
+-- drop: holds/seat_reservations_sync_reserved_until.sql
+DROP TRIGGER seat_reservations_sync_reserved_until ON {{ schema }}.seat_reservations;
+
+-- drop: holds/sync_reserved_until.sql
+DROP ROUTINE {{ internal_schema }}.sync_reserved_until;
+
+-- drop: holds/reservation_seats.sql
+DROP TABLE {{ schema }}.reservation_seats;
+
+-- drop: holds/seat_reservations.sql
+DROP TABLE {{ schema }}.seat_reservations;

@@ -1,0 +1,16 @@
+"""Orders, tickets and payments."""
+
+from ticketdb.migrate.run import run_down, run_up
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_up(revision)
+
+
+def downgrade() -> None:
+    run_down(revision)

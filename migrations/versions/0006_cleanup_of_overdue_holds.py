@@ -1,0 +1,16 @@
+"""Cleanup of overdue holds."""
+
+from ticketdb.migrate.run import run_down, run_up
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_up(revision)
+
+
+def downgrade() -> None:
+    run_down(revision)

@@ -1,0 +1,16 @@
+"""Exact rollups of the logs."""
+
+from ticketdb.migrate.run import run_down, run_up
+
+revision = "0007"
+down_revision = "0006"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_up(revision)
+
+
+def downgrade() -> None:
+    run_down(revision)

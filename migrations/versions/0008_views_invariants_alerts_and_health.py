@@ -1,0 +1,16 @@
+"""Views, invariants, alerts and health."""
+
+from ticketdb.migrate.run import run_down, run_up
+
+revision = "0008"
+down_revision = "0007"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_up(revision)
+
+
+def downgrade() -> None:
+    run_down(revision)

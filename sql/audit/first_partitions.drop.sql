@@ -1,0 +1,1 @@
+-- Partitions go with their tables.

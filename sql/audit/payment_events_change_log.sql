@@ -1,0 +1,15 @@
+-- Our functions add rows, and there are other logs of that: see log_change(). Nobody changes one.
+CREATE OR REPLACE TRIGGER payment_events_change_log_insert
+AFTER INSERT ON {{ schema }}.payment_events
+FOR EACH ROW
+WHEN (current_setting('commit_siblings') <> '997')
+EXECUTE FUNCTION {{ internal_schema }}.log_change(
+    'provider,event_id,kind,order_id,show_id',
+    'error_message'
+);
+
+ALTER TABLE {{ schema }}.payment_events
+ENABLE ALWAYS TRIGGER payment_events_change_log_insert;
+
+COMMENT ON TRIGGER payment_events_change_log_insert ON {{ schema }}.payment_events IS
+'Logs each event that is added by hand.';

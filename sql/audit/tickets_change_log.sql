@@ -1,0 +1,32 @@
+-- What our functions change has no line here while they are at work, since other logs tell it: see
+-- log_change(). The rest has, whoever changes it. UPDATE OF is free for those who change other
+-- columns, and a long WHEN is not: each statement parses it anew.
+CREATE OR REPLACE TRIGGER tickets_change_log_insert
+AFTER INSERT ON {{ schema }}.tickets
+FOR EACH ROW
+WHEN (current_setting('commit_siblings') <> '997')
+EXECUTE FUNCTION {{ internal_schema }}.log_change('id,show_id', 'ticket_code');
+
+CREATE OR REPLACE TRIGGER tickets_change_log_update
+AFTER UPDATE OF id, show_id, order_id, show_seat_id, price_in_cents, currency, ticket_code,
+created_at
+ON {{ schema }}.tickets
+FOR EACH ROW EXECUTE FUNCTION {{ internal_schema }}.log_change('id,show_id', 'ticket_code');
+
+CREATE OR REPLACE TRIGGER tickets_change_log_update_by_hand
+AFTER UPDATE OF status ON {{ schema }}.tickets
+FOR EACH ROW
+WHEN (current_setting('commit_siblings') <> '997')
+EXECUTE FUNCTION {{ internal_schema }}.log_change('id,show_id', 'ticket_code');
+
+ALTER TABLE {{ schema }}.tickets
+ENABLE ALWAYS TRIGGER tickets_change_log_insert,
+ENABLE ALWAYS TRIGGER tickets_change_log_update,
+ENABLE ALWAYS TRIGGER tickets_change_log_update_by_hand;
+
+COMMENT ON TRIGGER tickets_change_log_insert ON {{ schema }}.tickets IS
+'Logs each ticket that is added by hand.';
+COMMENT ON TRIGGER tickets_change_log_update ON {{ schema }}.tickets IS
+'Logs each change of what a ticket was made of.';
+COMMENT ON TRIGGER tickets_change_log_update_by_hand ON {{ schema }}.tickets IS
+'Logs each change of the state of a ticket that none of our functions makes.';

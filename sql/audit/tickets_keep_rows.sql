@@ -1,0 +1,12 @@
+-- Money and seats were promised by these rows.
+CREATE OR REPLACE TRIGGER tickets_keep_rows
+BEFORE DELETE OR TRUNCATE ON {{ schema }}.tickets
+FOR EACH STATEMENT EXECUTE FUNCTION {{ internal_schema }}.refuse_change(
+    'A ticket is cancelled or refunded, never deleted.'
+);
+
+ALTER TABLE {{ schema }}.tickets
+ENABLE ALWAYS TRIGGER tickets_keep_rows;
+
+COMMENT ON TRIGGER tickets_keep_rows ON {{ schema }}.tickets IS
+'Refuses DELETE and TRUNCATE.';

@@ -1,0 +1,34 @@
+-- What the caller reads, written once. The guide's queries search for the words of the first two.
+CREATE OR REPLACE FUNCTION {{ internal_schema }}.error_message(p_error_code text)
+RETURNS text
+LANGUAGE sql
+IMMUTABLE
+RETURN
+CASE p_error_code
+    WHEN 'SEATS_UNAVAILABLE' THEN 'One or more seats were taken by another customer'
+    WHEN 'DOUBLE_BOOKING_PREVENTED'
+        THEN 'Database constraint prevented double-booking: reservation_seats_no_double_booking'
+    WHEN 'INVALID_INPUT' THEN 'The input is not valid'
+    WHEN 'SHOW_NOT_ON_SALE' THEN 'The show does not exist or is not on sale'
+    WHEN 'TOO_MANY_SEATS' THEN 'More seats than one reservation may hold'
+    WHEN 'DUPLICATE_RESERVATION' THEN 'The session already holds seats of this show'
+    WHEN 'SEATS_NOT_FOUND' THEN 'One or more seats are not part of this show or reservation'
+    WHEN 'NOT_FOUND' THEN 'There is no such reservation or order'
+    WHEN 'PERMISSION_DENIED' THEN 'The reservation belongs to another session'
+    WHEN 'RESERVATION_INACTIVE' THEN 'The reservation has ended'
+    WHEN 'RESERVATION_EXPIRED' THEN 'The reservation is over'
+    WHEN 'MAX_EXTENSIONS_REACHED' THEN 'The reservation cannot be extended any further'
+    WHEN 'IDEMPOTENCY_KEY_REUSED'
+        THEN 'The idempotency key was used for another reservation, or for an order that is over'
+    WHEN 'AMOUNT_MISMATCH' THEN 'The amount paid is not the amount of the order'
+    WHEN 'ORDER_NOT_PAYABLE' THEN 'The order can no longer be paid'
+    WHEN 'ORDER_NOT_REFUNDABLE' THEN 'The order has not been paid or was refunded before'
+    WHEN 'EVENT_MISMATCH' THEN 'The event came before with another amount'
+    WHEN 'BUSY' THEN 'Somebody else is working on it at this moment, try again'
+    -- Not the words of the server: dashboards count errors that say constraint as prevented
+    -- double bookings.
+    WHEN 'INTERNAL_ERROR' THEN 'Unexpected error, see metadata of the audit log'
+END;
+
+COMMENT ON FUNCTION {{ internal_schema }}.error_message(text) IS
+'The sentence that goes with an error code of the functions that sell.';

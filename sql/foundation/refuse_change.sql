@@ -1,0 +1,16 @@
+-- Trigger function of tables that may not be changed in some way; the trigger's argument says what
+-- to do instead.
+CREATE OR REPLACE FUNCTION {{ internal_schema }}.refuse_change()
+RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    RAISE EXCEPTION '% on %.% is refused', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME
+    USING ERRCODE = 'restrict_violation', HINT = TG_ARGV[0];
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ internal_schema }}.refuse_change() IS
+'Trigger: raises restrict_violation (23001). Guards append-only tables and the one row of '
+'settings.';

@@ -1,0 +1,108 @@
+-- Policy that a DBA changes with UPDATE, in force from the next call on. Identifiers are template
+-- variables instead.
+CREATE TABLE {{ schema }}.ticketing_settings (
+    singleton boolean NOT NULL DEFAULT true,
+    hold_minutes integer NOT NULL DEFAULT 10,
+    extension_minutes integer NOT NULL DEFAULT 5,
+    max_extensions integer NOT NULL DEFAULT 3,
+    max_hold_minutes integer NOT NULL DEFAULT 60,
+    order_minutes integer NOT NULL DEFAULT 5,
+    max_seats_per_reservation integer NOT NULL DEFAULT 10,
+    audit_retention_days integer NOT NULL DEFAULT 90,
+    run_history_days integer NOT NULL DEFAULT 14,
+    personal_data_retention_days integer NOT NULL DEFAULT 400,
+    business_time_zone text NOT NULL DEFAULT 'UTC',
+    async_conflict_log boolean NOT NULL DEFAULT false,
+    CONSTRAINT ticketing_settings_pkey PRIMARY KEY (singleton),
+    CONSTRAINT ticketing_settings_singleton_check CHECK (singleton),
+    CONSTRAINT ticketing_settings_hold_minutes_check CHECK (hold_minutes BETWEEN 1 AND 1440),
+    CONSTRAINT ticketing_settings_extension_minutes_check
+    CHECK (extension_minutes BETWEEN 1 AND 1440),
+    CONSTRAINT ticketing_settings_max_extensions_check CHECK (max_extensions BETWEEN 0 AND 100),
+    CONSTRAINT ticketing_settings_max_hold_minutes_check
+    CHECK (max_hold_minutes BETWEEN hold_minutes AND 10080),
+    CONSTRAINT ticketing_settings_order_minutes_check
+    CHECK (order_minutes BETWEEN 1 AND 1440),
+    CONSTRAINT ticketing_settings_max_seats_per_reservation_check
+    CHECK (max_seats_per_reservation BETWEEN 1 AND 1000),
+    -- The longest window that a dashboard looks back on is a week.
+    CONSTRAINT ticketing_settings_audit_retention_days_check
+    CHECK (audit_retention_days BETWEEN 8 AND 36500),
+    CONSTRAINT ticketing_settings_run_history_days_check
+    CHECK (run_history_days BETWEEN 2 AND 3650),
+    CONSTRAINT ticketing_settings_personal_data_retention_days_check
+    CHECK (personal_data_retention_days BETWEEN 1 AND 36500),
+    CONSTRAINT ticketing_settings_business_time_zone_check
+    CHECK ({{ internal_schema }}.is_time_zone(business_time_zone))
+);
+
+INSERT INTO {{ schema }}.ticketing_settings DEFAULT VALUES;
+
+-- Every function reads this row: without it nothing could be sold.
+CREATE TRIGGER ticketing_settings_keep_row
+BEFORE DELETE OR TRUNCATE ON {{ schema }}.ticketing_settings
+FOR EACH STATEMENT EXECUTE FUNCTION {{ internal_schema }}.refuse_change(
+    'Change the row with UPDATE.'
+);
+
+ALTER TABLE {{ schema }}.ticketing_settings ENABLE ALWAYS TRIGGER ticketing_settings_keep_row;
+
+COMMENT ON TABLE {{ schema }}.ticketing_settings IS
+'The policy of the shop, in one row. UPDATE it: the next call goes by it. It cannot be deleted.';
+COMMENT ON COLUMN {{ schema }}.ticketing_settings.singleton IS 'Always true: there is one row.';
+COMMENT ON COLUMN {{ schema }}.ticketing_settings.hold_minutes IS
+'How long a new hold lasts, in minutes.';
+COMMENT ON COLUMN {{ schema }}.ticketing_settings.extension_minutes IS
+'How many minutes one extension adds to a hold.';
+COMMENT ON COLUMN {{ schema }}.ticketing_settings.max_extensions IS
+'How often a hold may be extended.';
+COMMENT ON COLUMN {{ schema }}.ticketing_settings.max_hold_minutes IS
+'The longest that a hold may last from its creation, extensions included, in minutes.';
+COMMENT ON COLUMN {{ schema }}.ticketing_settings.order_minutes IS
+'How long a hold lasts at least from when it is ordered, in minutes: time to pay.';
+COMMENT ON COLUMN {{ schema }}.ticketing_settings.max_seats_per_reservation IS
+'The most seats that one call of reserve_seats may hold.';
+COMMENT ON COLUMN {{ schema }}.ticketing_settings.audit_retention_days IS
+'For how many days audit and request logs are kept; whole months past it are dropped by '
+'purge_history().';
+COMMENT ON COLUMN {{ schema }}.ticketing_settings.run_history_days IS
+'For how many days the history of scheduled jobs is kept.';
+COMMENT ON COLUMN {{ schema }}.ticketing_settings.personal_data_retention_days IS
+'For how many days after their end holds and orders keep personal data.';
+COMMENT ON COLUMN {{ schema }}.ticketing_settings.business_time_zone IS
+'IANA time zone in which "today" begins on the dashboards.';
+COMMENT ON COLUMN {{ schema }}.ticketing_settings.async_conflict_log IS
+'Whether a call of reserve_seats that ends in SEATS_UNAVAILABLE commits without waiting for the '
+'disk. Only for shops that call it in a transaction of its own.';
+COMMENT ON CONSTRAINT ticketing_settings_pkey ON {{ schema }}.ticketing_settings IS 'One row only.';
+COMMENT ON CONSTRAINT ticketing_settings_singleton_check
+ON {{ schema }}.ticketing_settings IS 'One row only.';
+COMMENT ON CONSTRAINT ticketing_settings_hold_minutes_check ON {{ schema }}.ticketing_settings IS
+'From a minute to a day.';
+COMMENT ON CONSTRAINT ticketing_settings_extension_minutes_check
+ON {{ schema }}.ticketing_settings IS
+'From a minute to a day.';
+COMMENT ON CONSTRAINT ticketing_settings_max_extensions_check ON {{ schema }}.ticketing_settings IS
+'0 forbids extensions.';
+COMMENT ON CONSTRAINT ticketing_settings_max_hold_minutes_check
+ON {{ schema }}.ticketing_settings IS
+'Not shorter than a hold without extensions, at most a week.';
+COMMENT ON CONSTRAINT ticketing_settings_order_minutes_check ON {{ schema }}.ticketing_settings IS
+'From a minute to a day.';
+COMMENT ON CONSTRAINT ticketing_settings_max_seats_per_reservation_check
+ON {{ schema }}.ticketing_settings IS
+'Bounds the work of one call.';
+COMMENT ON CONSTRAINT ticketing_settings_audit_retention_days_check
+ON {{ schema }}.ticketing_settings IS
+'Not shorter than the longest window of a dashboard, a week.';
+COMMENT ON CONSTRAINT ticketing_settings_run_history_days_check
+ON {{ schema }}.ticketing_settings IS
+'Not shorter than the 24 hours that cleanup health looks back on.';
+COMMENT ON CONSTRAINT ticketing_settings_personal_data_retention_days_check
+ON {{ schema }}.ticketing_settings IS
+'From a day to a century.';
+COMMENT ON CONSTRAINT ticketing_settings_business_time_zone_check
+ON {{ schema }}.ticketing_settings IS
+'A zone that the server knows.';
+COMMENT ON TRIGGER ticketing_settings_keep_row ON {{ schema }}.ticketing_settings IS
+'Refuses DELETE and TRUNCATE.';

@@ -1,0 +1,113 @@
+-- Scheduled hourly, for what was locked or too much the last time. What has passed its retention
+-- goes: months of the logs as whole partitions, runs of jobs as rows, personal data as values.
+-- What somebody has locked is left for the next time, and nothing else is.
+CREATE OR REPLACE FUNCTION {{ schema }}.purge_history()
+RETURNS TABLE (object text, rows_removed bigint)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+-- The bounds of partitions are printed by these, and read back.
+SET datestyle = 'ISO'
+SET timezone = 'UTC'
+-- For rows, which no seller waits for.
+SET lock_timeout = '3s'
+AS $body$
+DECLARE
+    v_inner constant text := {{ internal_schema | literal }};
+    v_settings {{ schema }}.ticketing_settings;
+    v_partition record;
+    v_logs text[] := '{}'::text[];
+    v_relations regclass[] := '{}'::regclass[];
+    v_partitions text[] := '{}'::text[];
+    v_rows bigint[] := '{}'::bigint[];
+    v_is_needed boolean;
+BEGIN
+    SELECT settings.* INTO v_settings FROM {{ schema }}.ticketing_settings AS settings;
+    BEGIN
+        RETURN QUERY SELECT purged.* FROM {{ internal_schema }}.purge_rollups() AS purged;
+    EXCEPTION
+        WHEN lock_not_available OR deadlock_detected THEN
+            RAISE WARNING 'the rollups are left for the next time: %', SQLERRM;
+    END;
+    BEGIN
+        RETURN QUERY SELECT purged.* FROM {{ internal_schema }}.purge_run_history() AS purged;
+    EXCEPTION
+        WHEN lock_not_available OR deadlock_detected THEN
+            RAISE WARNING 'the history of runs is left for the next time: %', SQLERRM;
+    END;
+    BEGIN
+        RETURN QUERY SELECT purged.* FROM {{ internal_schema }}.purge_personal_data(50000) AS purged;
+    EXCEPTION
+        WHEN lock_not_available OR deadlock_detected THEN
+            RAISE WARNING 'personal data is left for the next time: %', SQLERRM;
+    END;
+
+    -- Months last: what is locked is locked until the end, and sellers wait for it.
+    FOR v_partition IN
+        SELECT
+            logs.name AS log,
+            logs.relation,
+            child.relname::text AS name
+        FROM {{ internal_schema }}.partitioned_logs() AS logs
+        INNER JOIN pg_inherits AS link ON link.inhparent = logs.relation
+        INNER JOIN pg_class AS child ON child.oid = link.inhrelid
+        CROSS JOIN LATERAL substring(
+            pg_get_expr(child.relpartbound, child.oid) FROM 'TO [(]''([^'']+)''[)]'
+        ) AS upper_bound (value)
+        WHERE
+            upper_bound.value::timestamptz
+            <= now() - make_interval(hours => 24 * v_settings.audit_retention_days)
+            AND {{ internal_schema }}.is_restored_log(logs.name) IS NOT TRUE
+        ORDER BY child.relname
+    LOOP
+        BEGIN
+            -- They are counted while nothing is locked.
+            EXECUTE format('SELECT count(*) FROM %I.%I', v_inner, v_partition.name)
+            INTO rows_removed;
+            v_partitions := v_partitions || v_partition.name;
+            v_logs := v_logs || v_partition.log;
+            v_relations := v_relations || v_partition.relation;
+            v_rows := v_rows || rows_removed;
+        EXCEPTION
+            WHEN lock_not_available OR deadlock_detected THEN
+                RAISE WARNING '% is left for the next time: %', v_partition.name, SQLERRM;
+        END;
+    END LOOP;
+    FOR v_number IN 1 .. cardinality(v_partitions) LOOP
+        BEGIN
+            -- Behind a long query we give up at once: the sellers would queue behind us.
+            PERFORM set_config('lock_timeout', '100ms', true);
+            -- As DROP would; and in its order, which is that of the writers, too.
+            EXECUTE format(
+                'LOCK TABLE ONLY %s, %I.%I IN ACCESS EXCLUSIVE MODE',
+                v_relations[v_number], v_inner, v_partitions[v_number]
+            );
+            -- What is not rolled up yet would be lost to the dashboards: health says why it is not.
+            EXECUTE format(
+                'SELECT EXISTS (SELECT FROM %I.%I AS event, %I.metric_watermarks AS mark '
+                'WHERE mark.log = $1 AND event.xact_id >= mark.watermark '
+                'AND event.id > mark.restored_id)',
+                v_inner, v_partitions[v_number], v_inner
+            )
+            INTO v_is_needed
+            USING v_logs[v_number];
+            IF v_is_needed THEN
+                RAISE EXCEPTION 'it is not rolled up yet' USING ERRCODE = 'lock_not_available';
+            END IF;
+            EXECUTE format('DROP TABLE %I.%I', v_inner, v_partitions[v_number]);
+            object := v_partitions[v_number];
+            rows_removed := v_rows[v_number];
+            RETURN NEXT;
+        EXCEPTION
+            -- The locks are given back, too.
+            WHEN lock_not_available OR deadlock_detected THEN
+                RAISE WARNING '% is left for the next time: %', v_partitions[v_number], SQLERRM;
+        END;
+    END LOOP;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.purge_history() IS
+'Drops partitions of the logs that are past audit_retention_days and rolled up, deletes rollups '
+'that no view reads any more, and runs of jobs past run_history_days, and empties personal columns '
+'past personal_data_retention_days. Leaves what somebody has locked for the next time, with a '
+'warning. Returns what was removed or emptied, and how many rows.';

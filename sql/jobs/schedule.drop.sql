@@ -1,0 +1,1 @@
+SELECT {{ internal_schema }}.unschedule_jobs();

@@ -1,0 +1,47 @@
+-- For the view active_reservations and the dashboards. A function, because the plan must not depend
+-- on statistics of a quiet night: live holds are few, the tables are not.
+CREATE OR REPLACE FUNCTION {{ internal_schema }}.active_reservation_totals(
+    OUT active_reservations bigint,
+    OUT expiring_soon bigint,
+    OUT total_seats_held bigint
+)
+LANGUAGE plpgsql
+STABLE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+AS $body$
+BEGIN
+    SELECT
+        count(*),
+        count(*) FILTER (WHERE hold.expires_at < now() + interval '2 minutes'),
+        COALESCE(sum(claims.seats), 0)::bigint
+    INTO
+        active_reservations,
+        expiring_soon,
+        total_seats_held
+    FROM {{ schema }}.seat_reservations AS hold
+    CROSS JOIN LATERAL (
+        -- FILTER and not WHERE: claims are to be found by their reservation, not by the index of
+        -- all live ones.
+        SELECT count(*) FILTER (WHERE claim.released_at IS NULL) AS seats
+        FROM {{ schema }}.reservation_seats AS claim
+        WHERE
+            claim.reservation_id = hold.id
+            AND claim.show_id = hold.show_id
+    ) AS claims
+    WHERE
+        hold.is_active
+        AND hold.expires_at > now();
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ internal_schema }}.active_reservation_totals() IS
+'Holds that are not over, those of them that will be in two minutes, and the seats they hold. For '
+'the views.';
+
+{% if manage_roles %}
+GRANT EXECUTE ON FUNCTION {{ internal_schema }}.active_reservation_totals() TO {{ monitor_role }};
+{% endif %}

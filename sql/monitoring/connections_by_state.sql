@@ -1,0 +1,42 @@
+-- For connection_pool. Other people's connections tell their state only to members of
+-- pg_read_all_stats: to the owner of this function, where it is one, and not to those who monitor.
+CREATE OR REPLACE FUNCTION {{ internal_schema }}.connections_by_state()
+RETURNS TABLE (state text, connections bigint)
+LANGUAGE sql
+STABLE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+ROWS 6
+AS $body$
+SELECT
+    states.state,
+    count(activity.pid)
+FROM (
+    VALUES
+    ('active'), ('idle'), ('idle in transaction'), ('idle in transaction (aborted)'),
+    ('other'), ('not visible')
+) AS states (state)
+LEFT JOIN (
+    SELECT
+        backend.pid,
+        CASE
+            WHEN backend.state IS NULL THEN 'not visible'
+            WHEN backend.state IN ('fastpath function call', 'disabled') THEN 'other'
+            ELSE backend.state
+        END AS state
+    FROM pg_stat_activity AS backend
+    WHERE
+        -- Background processes have no user, or are none of the clients.
+        backend.usesysid IS NOT NULL
+        AND COALESCE(backend.backend_type, 'client backend') = 'client backend'
+) AS activity ON activity.state = states.state
+GROUP BY states.state;
+$body$;
+
+COMMENT ON FUNCTION {{ internal_schema }}.connections_by_state() IS
+'Connections of clients to this server, by state; "not visible" where the owner of the function '
+'may not see it. For the views.';
+
+{% if manage_roles %}
+GRANT EXECUTE ON FUNCTION {{ internal_schema }}.connections_by_state() TO {{ monitor_role }};
+{% endif %}

@@ -1,0 +1,1 @@
+-- Its rows go with their table.

@@ -1,0 +1,48 @@
+-- Metric 3.
+CREATE OR REPLACE VIEW {{ monitoring_schema }}.reservation_expiration_rate AS
+SELECT
+    total.time_window,
+    total.created AS total_created,
+    total.completed AS total_completed,
+    total.expired AS total_expired,
+    100.0::double precision * total.expired / NULLIF(total.created, 0) AS expiration_rate_pct
+FROM (
+    SELECT
+        windows.time_window,
+        COALESCE(sum(metric.created), 0)::bigint AS created,
+        COALESCE(sum(metric.completed), 0)::bigint AS completed,
+        COALESCE(sum(metric.expired), 0)::bigint AS expired
+    FROM (
+        SELECT
+            named.time_window,
+            {{ internal_schema }}.window_start(named.length) AS since
+        FROM (
+            VALUES
+            ('1h', interval '1 hour'),
+            ('24h', interval '24 hours')
+        ) AS named (time_window, length)
+    ) AS windows
+    LEFT JOIN
+        {{ internal_schema }}.reservation_metrics({{ internal_schema }}.window_start('24 hours'))
+            AS metric
+        ON metric.minute >= windows.since
+    GROUP BY windows.time_window
+) AS total;
+
+COMMENT ON VIEW {{ monitoring_schema }}.reservation_expiration_rate IS
+'How many holds expire without an order.';
+COMMENT ON COLUMN {{ monitoring_schema }}.reservation_expiration_rate.time_window IS
+'How far back: 5m, 15m, 1h or 24h.';
+COMMENT ON COLUMN {{ monitoring_schema }}.reservation_expiration_rate.total_created IS
+'Holds created in the window.';
+COMMENT ON COLUMN {{ monitoring_schema }}.reservation_expiration_rate.total_completed IS
+'Holds completed in the window.';
+COMMENT ON COLUMN {{ monitoring_schema }}.reservation_expiration_rate.total_expired IS
+'Holds expired in the window.';
+COMMENT ON COLUMN {{ monitoring_schema }}.reservation_expiration_rate.expiration_rate_pct IS
+'Holds expired, in percent of those created; NULL when none was. May exceed 100: what expires '
+'was created before.';
+
+{% if manage_roles %}
+GRANT SELECT ON TABLE {{ monitoring_schema }}.reservation_expiration_rate TO {{ monitor_role }};
+{% endif %}

@@ -1,0 +1,48 @@
+-- For the views health and system_health. A rollup that runs and gets nowhere, because of an open
+-- transaction, is told by what waits for it.
+CREATE OR REPLACE FUNCTION {{ internal_schema }}.rollup_state()
+RETURNS TABLE (
+    log text,
+    is_restored boolean,
+    age_seconds double precision,
+    waiting_seconds double precision
+)
+LANGUAGE plpgsql
+STABLE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET jit = off
+ROWS 3
+AS $body$
+DECLARE
+    v_mark {{ internal_schema }}.metric_watermarks;
+BEGIN
+    FOR v_mark IN SELECT mark.* FROM {{ internal_schema }}.metric_watermarks AS mark LOOP
+        log := v_mark.log;
+        is_restored := {{ internal_schema }}.is_restored_log(log);
+        age_seconds := GREATEST(
+            extract(EPOCH FROM now() - v_mark.rolled_up_at)::double precision, 0
+        );
+        EXECUTE format(
+            'SELECT extract(EPOCH FROM now() - $3)::double precision '
+            'FROM %I.%I AS event WHERE event.xact_id >= $1 AND event.id > $2 '
+            'ORDER BY event.xact_id LIMIT 1',
+            {{ schema | literal }}, log
+        )
+        INTO waiting_seconds
+        USING v_mark.watermark, v_mark.restored_id, v_mark.advanced_at;
+        waiting_seconds := GREATEST(waiting_seconds, 0);
+        RETURN NEXT;
+    END LOOP;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ internal_schema }}.rollup_state() IS
+'For each log: whether it came with a dump of another server and has not been rolled up since, '
+'seconds since the rollup last ran, and for how many seconds rows have waited for it to get on. '
+'For the views.';
+
+{% if manage_roles %}
+GRANT EXECUTE ON FUNCTION {{ internal_schema }}.rollup_state() TO {{ monitor_role }};
+{% endif %}

@@ -1,0 +1,74 @@
+-- Dashboard 3, the state of the machinery in one row.
+CREATE OR REPLACE VIEW {{ monitoring_schema }}.system_health AS
+WITH pool AS (
+    SELECT
+        sum(by_state.connections)::bigint AS connections,
+        min(by_state.max_connections) AS max_connections,
+        sum(by_state.used_pct) AS used_pct
+    FROM {{ monitoring_schema }}.connection_pool AS by_state
+),
+
+api AS (
+    SELECT
+        COALESCE(sum(metric.requests), 0)::bigint AS requests,
+        COALESCE(sum(metric.errors), 0)::bigint AS errors,
+        sum(metric.duration_microseconds)::double precision / 1000 AS milliseconds
+    FROM {{ internal_schema }}.api_metrics({{ internal_schema }}.window_start('1 hour')) AS metric
+),
+
+rollup AS (
+    SELECT max(mark.age_seconds) AS age_seconds
+    FROM {{ internal_schema }}.rollup_state() AS mark
+)
+
+SELECT
+    job.last_run_age_seconds AS last_cleanup_age_seconds,
+    job.last_run_failed::integer::smallint AS last_cleanup_failed,
+    job.last_run_duration_seconds AS last_cleanup_duration_seconds,
+    job.scheduler_alive::integer::smallint AS scheduler_alive,
+    holds.overdue_holds,
+    pool.connections,
+    pool.max_connections,
+    pool.used_pct AS connections_used_pct,
+    api.requests AS requests_last_hour,
+    100.0::double precision * api.errors / NULLIF(api.requests, 0) AS error_rate_pct,
+    api.milliseconds / NULLIF(api.requests, 0) AS avg_milliseconds,
+    rollup.age_seconds AS rollup_age_seconds,
+    job.has_run::integer::smallint AS cleanup_has_run
+FROM {{ internal_schema }}.cleanup_job_state() AS job
+CROSS JOIN {{ internal_schema }}.overdue_hold_totals() AS holds
+CROSS JOIN pool
+CROSS JOIN api
+CROSS JOIN rollup;
+
+COMMENT ON VIEW {{ monitoring_schema }}.system_health IS
+'State of the machinery: one row.';
+COMMENT ON COLUMN {{ monitoring_schema }}.system_health.last_cleanup_age_seconds IS
+'Seconds since the last run of the cleanup began; NULL if there was none.';
+COMMENT ON COLUMN {{ monitoring_schema }}.system_health.last_cleanup_failed IS '1 if it failed.';
+COMMENT ON COLUMN {{ monitoring_schema }}.system_health.last_cleanup_duration_seconds IS
+'How long it took, in seconds; NULL if there was none.';
+COMMENT ON COLUMN {{ monitoring_schema }}.system_health.scheduler_alive IS
+'1 if whatever runs the cleanup is there.';
+COMMENT ON COLUMN {{ monitoring_schema }}.system_health.overdue_holds IS
+'Holds that are over and not cleaned up.';
+COMMENT ON COLUMN {{ monitoring_schema }}.system_health.connections IS
+'Connections of clients to the server.';
+COMMENT ON COLUMN {{ monitoring_schema }}.system_health.max_connections IS
+'How many connections the server accepts.';
+COMMENT ON COLUMN {{ monitoring_schema }}.system_health.connections_used_pct IS
+'The connections in percent of that.';
+COMMENT ON COLUMN {{ monitoring_schema }}.system_health.requests_last_hour IS
+'Requests to the endpoints of the shop in the last hour.';
+COMMENT ON COLUMN {{ monitoring_schema }}.system_health.error_rate_pct IS
+'Those answered with a status of 500 or above, in percent; NULL without requests.';
+COMMENT ON COLUMN {{ monitoring_schema }}.system_health.avg_milliseconds IS
+'Their average duration in milliseconds; NULL without requests.';
+COMMENT ON COLUMN {{ monitoring_schema }}.system_health.rollup_age_seconds IS
+'Seconds since the logs were last rolled up.';
+COMMENT ON COLUMN {{ monitoring_schema }}.system_health.cleanup_has_run IS
+'0 if the cleanup has never run.';
+
+{% if manage_roles %}
+GRANT SELECT ON TABLE {{ monitoring_schema }}.system_health TO {{ monitor_role }};
+{% endif %}

@@ -1,0 +1,186 @@
+-- Records that the money was given back. Seats that were sold can be sold again.
+CREATE OR REPLACE FUNCTION {{ schema }}.refund_order(p_show_id uuid, p_order_id uuid)
+RETURNS TABLE (
+    success boolean,
+    order_id uuid,
+    status text,
+    seats_released integer,
+    error_code text,
+    error_message text
+)
+LANGUAGE plpgsql
+SECURITY DEFINER
+ROWS 1
+SET search_path = pg_catalog, pg_temp
+SET commit_siblings = 997
+-- Of each wait, see wait_for_others(). The caller's own does not count.
+SET lock_timeout = '100ms'
+SET plan_cache_mode = 'force_generic_plan'
+SET enable_seqscan = off
+AS $body$
+DECLARE
+    v_since constant timestamptz := clock_timestamp();
+    -- Records: a row type would be looked up, and waited for, before the block begins.
+    v_order record;
+    v_reservation_id uuid;
+    v_old_status text;
+    v_seat_count integer;
+    v_seat_ids uuid[];
+    v_ticket_ids uuid[];
+    v_has_waited boolean := false;
+    v_detail jsonb := '{}'::jsonb;
+BEGIN
+    PERFORM {{ internal_schema }}.commit_durably();
+    LOOP
+        BEGIN
+            v_order := {{ internal_schema }}.lock_order(p_show_id, p_order_id);
+            order_id := v_order.id;
+            v_reservation_id := v_order.reservation_id;
+            v_old_status := v_order.status;
+            v_seat_count := cardinality(v_order.seat_ids);
+            error_code := CASE
+                WHEN v_order.id IS NULL THEN 'NOT_FOUND'
+                WHEN v_order.status NOT IN ('paid', 'refund_due') THEN 'ORDER_NOT_REFUNDABLE'
+            END;
+            EXIT WHEN error_code IS NOT NULL;
+
+            -- An order that is refund_due has no tickets: its seats are somebody else's by now, and
+            -- nothing below finds a row.
+            PERFORM
+            FROM {{ schema }}.show_seats AS seat
+            WHERE
+                v_order.status = 'paid'
+                AND seat.show_id = p_show_id
+                AND seat.id = ANY(v_order.seat_ids)
+            ORDER BY seat.id
+            FOR UPDATE;
+
+            WITH returned AS (
+                UPDATE {{ schema }}.tickets
+                SET status = 'refunded'
+                WHERE
+                    tickets.order_id = v_order.id
+                    AND tickets.show_id = p_show_id
+                    -- The valid ones, said so that the index of all valid ones does not apply.
+                    AND tickets.status NOT IN ('cancelled', 'refunded')
+                RETURNING
+                    tickets.id,
+                    tickets.show_seat_id
+            )
+
+            SELECT
+                COALESCE(array_agg(returned.id ORDER BY returned.id), '{}'),
+                COALESCE(array_agg(returned.show_seat_id), '{}')
+            INTO
+                v_ticket_ids,
+                v_seat_ids
+            FROM returned;
+
+            UPDATE {{ schema }}.reservation_seats
+            SET released_at = now()
+            WHERE
+                reservation_seats.reservation_id = v_order.reservation_id
+                AND reservation_seats.show_id = p_show_id
+                AND reservation_seats.show_seat_id = ANY(v_seat_ids);
+
+            UPDATE {{ schema }}.show_seats
+            SET status = 'available'
+            WHERE
+                show_seats.show_id = p_show_id
+                AND show_seats.id = ANY(v_seat_ids)
+                AND show_seats.status = 'sold';
+
+            IF v_order.status = 'refund_due' THEN
+                -- Money that came for it besides, twice or in a wrong amount, has not been given
+                -- back with it.
+                UPDATE {{ schema }}.refunds
+                SET
+                    status = 'done',
+                    done_at = now()
+                WHERE
+                    refunds.order_id = v_order.id
+                    AND refunds.show_id = p_show_id
+                    AND refunds.status = 'due'
+                    AND refunds.reason IN ('late_payment', 'show_cancelled');
+            ELSIF v_order.refunded_amount_in_cents < v_order.total_amount_in_cents THEN
+                INSERT INTO {{ schema }}.refunds (
+                    show_id, order_id, ticket_ids, amount_in_cents, currency, reason, status,
+                    payment_provider, payment_event_id, done_at
+                )
+                SELECT
+                    p_show_id,
+                    v_order.id,
+                    v_ticket_ids,
+                    v_order.total_amount_in_cents - v_order.refunded_amount_in_cents,
+                    v_order.currency,
+                    CASE show.status
+                        WHEN 'cancelled' THEN 'show_cancelled'
+                        ELSE 'tickets_cancelled'
+                    END,
+                    'done',
+                    v_order.payment_provider,
+                    (
+                        SELECT paid.event_id
+                        FROM {{ schema }}.payment_events AS paid
+                        WHERE
+                            paid.order_id = v_order.id
+                            AND paid.show_id = p_show_id
+                            AND paid.kind = 'payment'
+                            AND paid.success
+                    ),
+                    now()
+                FROM {{ schema }}.shows AS show
+                WHERE show.id = p_show_id;
+            END IF;
+
+            UPDATE {{ schema }}.ticket_orders
+            SET
+                status = 'refunded',
+                refunded_amount_in_cents = ticket_orders.total_amount_in_cents
+            WHERE
+                ticket_orders.show_id = p_show_id
+                AND ticket_orders.id = v_order.id;
+            EXIT;
+        EXCEPTION
+            WHEN serialization_failure THEN
+                RAISE;
+            WHEN lock_not_available OR deadlock_detected THEN
+                v_has_waited := true;
+                IF NOT {{ internal_schema }}.wait_for_others(v_since, v_seat_count) THEN
+                    error_code := 'BUSY';
+                    EXIT;
+                END IF;
+            WHEN OTHERS THEN
+                error_code := 'INTERNAL_ERROR';
+                v_detail := jsonb_build_object('sqlstate', SQLSTATE, 'detail', SQLERRM);
+                EXIT;
+        END;
+    END LOOP;
+
+    success := error_code IS NULL;
+    IF success THEN
+        status := 'refunded';
+        seats_released := cardinality(v_seat_ids);
+    ELSE
+        IF NOT v_has_waited THEN
+            -- What is left of two seconds, should the log be locked.
+            PERFORM set_config('lock_timeout', '900', true);
+        END IF;
+        status := v_old_status;
+        error_message := {{ internal_schema }}.error_message(error_code);
+        PERFORM {{ internal_schema }}.log_order_failure(
+            'refund_order', error_code, error_message, p_show_id, p_order_id,
+            v_reservation_id, p_old_status => v_old_status, p_detail => v_detail
+        );
+    END IF;
+    RETURN NEXT;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.refund_order(uuid, uuid) IS
+'Records that a paid order, or one that is refund_due, was refunded, in refunds too, and frees its '
+'seats. Error codes: NOT_FOUND, ORDER_NOT_REFUNDABLE, BUSY (after 2 s; try again), INTERNAL_ERROR.';
+
+{% if manage_roles %}
+GRANT EXECUTE ON FUNCTION {{ schema }}.refund_order(uuid, uuid) TO {{ app_role }};
+{% endif %}

@@ -1,0 +1,145 @@
+-- Orders: what a buyer is to pay for the seats that a reservation holds.
+CREATE TABLE {{ schema }}.ticket_orders (
+    id uuid NOT NULL DEFAULT {{ internal_schema }}.uuid_v7(),
+    show_id uuid NOT NULL,
+    reservation_id uuid NOT NULL,
+    seat_ids uuid[] NOT NULL,
+    status text NOT NULL DEFAULT 'pending',
+    total_amount_in_cents bigint NOT NULL,
+    currency text NOT NULL,
+    idempotency_key text,
+    payment_provider text,
+    payment_intent_id text,
+    error_message text,
+    cancel_reason text,
+    refunded_amount_in_cents bigint NOT NULL DEFAULT 0,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    paid_at timestamptz,
+    CONSTRAINT ticket_orders_pkey PRIMARY KEY (id, show_id),
+    CONSTRAINT ticket_orders_idempotency_key_show_id_key UNIQUE (idempotency_key, show_id),
+    CONSTRAINT ticket_orders_reservation_id_show_id_fkey
+    FOREIGN KEY (reservation_id, show_id) REFERENCES {{ schema }}.seat_reservations (id, show_id),
+    CONSTRAINT ticket_orders_seat_ids_check CHECK (
+        cardinality(seat_ids) > 0 AND array_position(seat_ids, NULL) IS NULL
+    ),
+    CONSTRAINT ticket_orders_status_check CHECK (
+        status IN ('pending', 'paid', 'failed', 'cancelled', 'refund_due', 'refunded')
+    ),
+    CONSTRAINT ticket_orders_total_amount_in_cents_check CHECK (
+        total_amount_in_cents BETWEEN 0 AND 100000000000000
+    ),
+    CONSTRAINT ticket_orders_cancel_reason_check CHECK (
+        cancel_reason IN ('released', 'superseded', 'overdue')
+    ),
+    CONSTRAINT ticket_orders_refunded_amount_in_cents_check CHECK (
+        refunded_amount_in_cents BETWEEN 0 AND GREATEST(total_amount_in_cents, 0)
+    ),
+    CONSTRAINT ticket_orders_currency_check CHECK (currency ~ '^[A-Z]{3}$'),
+    CONSTRAINT ticket_orders_idempotency_key_check CHECK (
+        length(idempotency_key) <= 200 AND idempotency_key ~ '[^[:space:]]'
+    ),
+    CONSTRAINT ticket_orders_payment_provider_check CHECK (length(payment_provider) <= 200),
+    CONSTRAINT ticket_orders_payment_intent_id_check CHECK (length(payment_intent_id) <= 200),
+    CONSTRAINT ticket_orders_created_at_check CHECK (isfinite(created_at)),
+    CONSTRAINT ticket_orders_paid_at_check CHECK (
+        (status IN ('paid', 'refund_due', 'refunded')) = (paid_at IS NOT NULL) AND isfinite(paid_at)
+    )
+);
+
+CREATE UNIQUE INDEX ticket_orders_one_open_per_reservation
+ON {{ schema }}.ticket_orders (reservation_id, show_id) WHERE status IN ('pending', 'paid');
+
+CREATE INDEX ticket_orders_reservation_id_show_id_idx
+ON {{ schema }}.ticket_orders (reservation_id, show_id);
+
+CREATE INDEX ticket_orders_created_at_idx ON {{ schema }}.ticket_orders (created_at);
+
+-- As large as there are orders of which a part was given back.
+CREATE INDEX ticket_orders_created_at_refunded_amount_in_cents_idx
+ON {{ schema }}.ticket_orders (created_at, refunded_amount_in_cents)
+WHERE status = 'paid' AND refunded_amount_in_cents > 0;
+
+CREATE INDEX ticket_orders_created_at_id_idx
+ON {{ schema }}.ticket_orders (created_at, id) WHERE status = 'pending';
+
+CREATE INDEX ticket_orders_created_at_show_id_idx
+ON {{ schema }}.ticket_orders (created_at, show_id) WHERE error_message IS NOT NULL;
+
+COMMENT ON TABLE {{ schema }}.ticket_orders IS 'Orders and how their payment went.';
+COMMENT ON COLUMN {{ schema }}.ticket_orders.id IS 'Key, together with the show.';
+COMMENT ON COLUMN {{ schema }}.ticket_orders.show_id IS 'The show; distribution column.';
+COMMENT ON COLUMN {{ schema }}.ticket_orders.reservation_id IS
+'The reservation that the order pays for.';
+COMMENT ON COLUMN {{ schema }}.ticket_orders.seat_ids IS
+'The seats when it was ordered, in order. A late payment takes exactly these again, or none.';
+COMMENT ON COLUMN {{ schema }}.ticket_orders.status IS
+'pending: waits for payment; paid: tickets issued; failed: the provider refused, another try may '
+'succeed; cancelled: see cancel_reason; refund_due: paid, but the seats are gone, owe the '
+'money; refunded: given back.';
+COMMENT ON COLUMN {{ schema }}.ticket_orders.total_amount_in_cents IS
+'What is to be paid, in the minor unit of the currency.';
+COMMENT ON COLUMN {{ schema }}.ticket_orders.currency IS 'ISO 4217 code.';
+COMMENT ON COLUMN {{ schema }}.ticket_orders.idempotency_key IS
+'The caller''s name for the attempt that made the order. All keys that name it are in '
+'ticket_order_keys.';
+COMMENT ON COLUMN {{ schema }}.ticket_orders.payment_provider IS
+'Who takes the money, such as stripe: the last that was named until money comes, then the one '
+'that it came from.';
+COMMENT ON COLUMN {{ schema }}.ticket_orders.payment_intent_id IS
+'The provider''s id of the payment: the last that was named until money comes, then the one that '
+'it came with. Earlier ones are in payment_intents.';
+COMMENT ON COLUMN {{ schema }}.ticket_orders.error_message IS 'Why the last payment failed.';
+COMMENT ON COLUMN {{ schema }}.ticket_orders.cancel_reason IS
+'Why it was cancelled: released (seats were given back), superseded (another order of the hold was '
+'paid), overdue (the hold ran out unpaid). Only what is overdue can still be paid, late.';
+COMMENT ON COLUMN {{ schema }}.ticket_orders.refunded_amount_in_cents IS
+'How much of what was paid for it has been given back, in the minor unit of the currency.';
+COMMENT ON COLUMN {{ schema }}.ticket_orders.created_at IS 'When it was ordered.';
+COMMENT ON COLUMN {{ schema }}.ticket_orders.paid_at IS
+'When the money came; also where it is to be given back.';
+COMMENT ON CONSTRAINT ticket_orders_pkey ON {{ schema }}.ticket_orders IS
+'The id leads and serves look-ups by id alone; the show makes references across shows impossible.';
+COMMENT ON CONSTRAINT ticket_orders_idempotency_key_show_id_key ON {{ schema }}.ticket_orders IS
+'A key is used once within a show.';
+COMMENT ON CONSTRAINT ticket_orders_reservation_id_show_id_fkey ON {{ schema }}.ticket_orders IS
+'The reservation exists, and is of the same show.';
+COMMENT ON CONSTRAINT ticket_orders_seat_ids_check
+ON {{ schema }}.ticket_orders IS 'At least one seat.';
+COMMENT ON CONSTRAINT ticket_orders_status_check
+ON {{ schema }}.ticket_orders IS 'The statuses there are.';
+COMMENT ON CONSTRAINT ticket_orders_total_amount_in_cents_check ON {{ schema }}.ticket_orders IS
+'A thousand seats of the highest price.';
+COMMENT ON CONSTRAINT ticket_orders_cancel_reason_check
+ON {{ schema }}.ticket_orders IS 'The reasons there are.';
+COMMENT ON CONSTRAINT ticket_orders_refunded_amount_in_cents_check ON {{ schema }}.ticket_orders IS
+'Not more than was paid.';
+COMMENT ON CONSTRAINT ticket_orders_currency_check
+ON {{ schema }}.ticket_orders IS 'Three capital letters.';
+COMMENT ON CONSTRAINT ticket_orders_idempotency_key_check ON {{ schema }}.ticket_orders IS
+'Not blank, and short enough to be indexed.';
+COMMENT ON CONSTRAINT ticket_orders_payment_provider_check
+ON {{ schema }}.ticket_orders IS 'Bounded.';
+COMMENT ON CONSTRAINT ticket_orders_payment_intent_id_check
+ON {{ schema }}.ticket_orders IS 'Bounded.';
+COMMENT ON CONSTRAINT ticket_orders_created_at_check ON {{ schema }}.ticket_orders IS 'Finite.';
+COMMENT ON CONSTRAINT ticket_orders_paid_at_check ON {{ schema }}.ticket_orders IS
+'Set exactly when money has come.';
+COMMENT ON INDEX {{ schema }}.ticket_orders_one_open_per_reservation IS
+'A reservation is paid for by one order at a time.';
+COMMENT ON INDEX {{ schema }}.ticket_orders_reservation_id_show_id_idx IS
+'Serves all orders of a reservation, when seats are given back or one of them is paid.';
+COMMENT ON INDEX {{ schema }}.ticket_orders_created_at_idx IS
+'Serves payment metrics of the last hours.';
+COMMENT ON INDEX {{ schema }}.ticket_orders_created_at_refunded_amount_in_cents_idx IS
+'Serves the revenue of a day, less what was given back.';
+COMMENT ON INDEX {{ schema }}.ticket_orders_created_at_id_idx IS
+'Serves the cleanup: orders that wait for a payment.';
+COMMENT ON INDEX {{ schema }}.ticket_orders_created_at_show_id_idx IS
+'Serves the purge of personal data: orders with words of a provider.';
+
+{% if manage_roles %}
+GRANT SELECT (
+    id, show_id, reservation_id, seat_ids, status, total_amount_in_cents, currency,
+    payment_provider, cancel_reason, refunded_amount_in_cents, created_at, paid_at
+) ON TABLE {{ schema }}.ticket_orders TO {{ monitor_role }};
+{% endif %}

@@ -1,0 +1,72 @@
+-- Tickets: the right to sit on a seat, issued when an order is paid.
+CREATE TABLE {{ schema }}.tickets (
+    id uuid NOT NULL DEFAULT {{ internal_schema }}.uuid_v7(),
+    show_id uuid NOT NULL,
+    order_id uuid NOT NULL,
+    show_seat_id uuid NOT NULL,
+    price_in_cents bigint NOT NULL,
+    currency text NOT NULL,
+    ticket_code text NOT NULL DEFAULT upper(encode(uuid_send(gen_random_uuid()), 'hex')),
+    status text NOT NULL DEFAULT 'valid',
+    created_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT tickets_pkey PRIMARY KEY (id, show_id),
+    CONSTRAINT tickets_ticket_code_show_id_key UNIQUE (ticket_code, show_id),
+    CONSTRAINT tickets_order_id_show_id_fkey
+    FOREIGN KEY (order_id, show_id) REFERENCES {{ schema }}.ticket_orders (id, show_id),
+    CONSTRAINT tickets_show_seat_id_show_id_fkey
+    FOREIGN KEY (show_seat_id, show_id) REFERENCES {{ schema }}.show_seats (id, show_id),
+    CONSTRAINT tickets_price_in_cents_check CHECK (price_in_cents BETWEEN 0 AND 100000000000),
+    CONSTRAINT tickets_currency_check CHECK (currency ~ '^[A-Z]{3}$'),
+    CONSTRAINT tickets_ticket_code_check CHECK (length(ticket_code) BETWEEN 16 AND 200),
+    CONSTRAINT tickets_status_check CHECK (status IN ('valid', 'cancelled', 'refunded')),
+    CONSTRAINT tickets_created_at_check CHECK (isfinite(created_at))
+);
+
+CREATE UNIQUE INDEX tickets_one_valid_per_seat
+ON {{ schema }}.tickets (show_seat_id, show_id) WHERE status = 'valid';
+
+-- A full one: for the foreign key, a partial one is none.
+CREATE INDEX tickets_show_seat_id_idx ON {{ schema }}.tickets (show_seat_id);
+
+CREATE INDEX tickets_order_id_show_id_idx ON {{ schema }}.tickets (order_id, show_id);
+
+CREATE INDEX tickets_created_at_idx ON {{ schema }}.tickets (created_at);
+
+COMMENT ON TABLE {{ schema }}.tickets IS 'Tickets of paid orders, one a seat.';
+COMMENT ON COLUMN {{ schema }}.tickets.id IS 'Key, together with the show.';
+COMMENT ON COLUMN {{ schema }}.tickets.show_id IS 'The show; distribution column.';
+COMMENT ON COLUMN {{ schema }}.tickets.order_id IS 'The order that paid for it.';
+COMMENT ON COLUMN {{ schema }}.tickets.show_seat_id IS 'The seat.';
+COMMENT ON COLUMN {{ schema }}.tickets.price_in_cents IS
+'What was paid, in the minor unit of the currency.';
+COMMENT ON COLUMN {{ schema }}.tickets.currency IS 'ISO 4217 code.';
+COMMENT ON COLUMN {{ schema }}.tickets.ticket_code IS
+'Secret printed on the ticket, 122 random bits: whoever shows it gets in.';
+COMMENT ON COLUMN {{ schema }}.tickets.status IS 'valid, cancelled by the house, or refunded.';
+COMMENT ON COLUMN {{ schema }}.tickets.created_at IS 'When it was issued.';
+COMMENT ON CONSTRAINT tickets_pkey ON {{ schema }}.tickets IS
+'The id leads and serves look-ups by id alone; the show makes references across shows impossible.';
+COMMENT ON CONSTRAINT tickets_ticket_code_show_id_key ON {{ schema }}.tickets IS
+'Codes are unique; serves the look-up at the door.';
+COMMENT ON CONSTRAINT tickets_order_id_show_id_fkey ON {{ schema }}.tickets IS
+'The order exists, and is of the same show.';
+COMMENT ON CONSTRAINT tickets_show_seat_id_show_id_fkey ON {{ schema }}.tickets IS
+'The seat exists, and is of the same show.';
+COMMENT ON CONSTRAINT tickets_price_in_cents_check
+ON {{ schema }}.tickets IS 'From nothing to a billion.';
+COMMENT ON CONSTRAINT tickets_currency_check ON {{ schema }}.tickets IS 'Three capital letters.';
+COMMENT ON CONSTRAINT tickets_ticket_code_check
+ON {{ schema }}.tickets IS 'Long enough not to be guessed.';
+COMMENT ON CONSTRAINT tickets_status_check ON {{ schema }}.tickets IS 'The statuses there are.';
+COMMENT ON CONSTRAINT tickets_created_at_check ON {{ schema }}.tickets IS 'Finite.';
+COMMENT ON INDEX {{ schema }}.tickets_one_valid_per_seat IS
+'At most one valid ticket a seat, whatever the code above it does.';
+COMMENT ON INDEX {{ schema }}.tickets_show_seat_id_idx IS
+'Serves the deletion of seats, and the question who has ever had one.';
+COMMENT ON INDEX {{ schema }}.tickets_order_id_show_id_idx IS 'Serves the tickets of an order.';
+COMMENT ON INDEX {{ schema }}.tickets_created_at_idx IS 'Serves sales of the day.';
+
+{% if manage_roles %}
+GRANT SELECT (id, show_id, order_id, show_seat_id, price_in_cents, currency, status, created_at)
+ON TABLE {{ schema }}.tickets TO {{ monitor_role }};
+{% endif %}

@@ -1,0 +1,28 @@
+-- What of a log is not rolled up yet, as the snapshot of the caller's statement has it.
+CREATE OR REPLACE FUNCTION {{ internal_schema }}.log_tail(
+    p_log text,
+    OUT from_xact_id xid8,
+    OUT below_xact_id xid8,
+    OUT after_id bigint
+)
+LANGUAGE sql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $body$
+SELECT
+    mark.watermark,
+    CASE
+        WHEN mark.restored_id = 0 THEN '18446744073709551615'::xid8
+        -- Rows of another server may bear any number: what is beyond the present need not be read.
+        ELSE {{ internal_schema }}.next_xact_id(
+            GREATEST(pg_snapshot_xmax(pg_current_snapshot()), pg_current_xact_id_if_assigned())
+        )
+    END,
+    mark.restored_id
+FROM {{ internal_schema }}.metric_watermarks AS mark
+WHERE mark.log = p_log;
+$body$;
+
+COMMENT ON FUNCTION {{ internal_schema }}.log_tail(text) IS
+'The part of a log that is not rolled up yet: transactions from from_xact_id to below '
+'below_xact_id, rows beyond after_id. Internal.';

@@ -1,0 +1,1 @@
+"""Reads the monitoring views: dashboards on a terminal, and a plugin for Nagios."""
