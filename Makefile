@@ -79,10 +79,10 @@ lint: $(STAMP) ## Check Python, SQL and the words in the tree
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/sqlfluff lint --processes 2 --disable-progress-bar sql
+	scripts/check-words
 	@scripts/ensure-postgres --extensions $(BIN)/python
 	$(BIN)/python scripts/lint-migrations
-	scripts/check-words
+	$(BIN)/sqlfluff lint --processes 2 --disable-progress-bar sql
 
 .PHONY: format
 format: $(STAMP) ## Format Python, and SQL as far as sqlfluff can

@@ -1,17 +1,17 @@
--- The catalog fingerprint: everything in ticketdb's three schemas, with its four roles, as rows of (root, kind, identity,
--- definition). The root is the relation or the routine that a row belongs to in the schema that may be shared: strangers may
--- live there. Owners are <owner>. The partitions of single months, which come and go, are told as
--- one, <month>: equal ones give one row. Jobs are not in it: what they should be is what scheduled_jobs() says.
--- Run it with the settings of settings.sql, or names are printed without their schema, and quoted.
--- It compares what ticketdb or a DBA declares. What a server writes there by itself, or another build, minor release or
--- locale would write, is left out, or put into one form: notes among a column's options, the quotes in a routine's
--- settings, the order of options and settings, grants on columns that are gone, the default of a domain as text.
+-- The catalog fingerprint: everything in ticketdb's three schemas, and its four roles, as rows of (root, kind,
+-- identity, definition). The root is the relation or routine that a row belongs to, in the schema that other
+-- applications may use. The owner is <owner>. Partitions of single months, which are created and dropped all the time,
+-- have one name, <month>, so that equal ones give one row. Jobs are not in it: scheduled_jobs() lists what they should
+-- be. Run it with the settings of settings.sql, or names are printed without their schema, or quoted. It compares what
+-- ticketdb or a DBA declares. What a server adds by itself, or what another build, minor release or locale prints
+-- otherwise, is left out or brought into one form: notes among the options of a column, quotes in the settings of a
+-- routine, the order of options and settings, grants on dropped columns, the default of a domain as text.
 WITH spaces AS (
     SELECT
         s.oid,
         s.nspacl,
         quote_ident(s.nspname) AS label,
-        s.nspname = {{ schema | literal }} AS is_shared -- may have been there before, and may be used by others
+        s.nspname = {{ schema | literal }} AS is_shared -- may have existed before, and may be used by others
     FROM pg_namespace AS s
     WHERE s.nspname IN ({{ schema | literal }}, {{ monitoring_schema | literal }}, {{ internal_schema | literal }})
 ),
@@ -32,7 +32,7 @@ roles AS (
             {{ app_role | literal }}, {{ monitor_role | literal }},
             {{ dashboard_role | literal }}, {{ datadog_role | literal }}
         ) AS is_ours,
-        -- One that was there before is used as it is: what it may do, and its settings, are its owner's business.
+        -- A role that existed before is used as it is: its owner decides what it may do, and its settings.
         COALESCE(shobj_description(r.oid, 'pg_authid'), '') LIKE '% Created by ticketdb.' AS is_made_here
     FROM pg_roles AS r
     UNION ALL
@@ -88,7 +88,8 @@ objects AS (
             r.relkind, r.relpersistence, 'owner', o.label,
             'partitioned', pg_get_partkeydef(r.oid), CASE
                 -- The months of the business time zone.
-                WHEN pg_get_expr(r.relpartbound, r.oid) = 'DEFAULT' THEN 'DEFAULT' WHEN r.relispartition THEN 'MONTH'
+                WHEN pg_get_expr(r.relpartbound, r.oid) LIKE 'FOR VALUES FROM %' THEN 'MONTH'
+                ELSE pg_get_expr(r.relpartbound, r.oid)
             END,
             'options', (
                 SELECT array_agg(x.entry ORDER BY x.entry COLLATE "C") FROM unnest(r.reloptions) AS x (entry)
@@ -137,7 +138,7 @@ objects AS (
         concat_ws(' ', pg_get_constraintdef(c.oid), CASE WHEN NOT c.convalidated THEN '(not validated)' END)
     FROM relations AS r
     INNER JOIN pg_constraint AS c ON c.conrelid = r.oid
-    -- NOT NULL is a constraint from PostgreSQL 18 on; here it is told with its column.
+    -- NOT NULL is a constraint from PostgreSQL 18 on; here it belongs to its column.
     WHERE c.contype <> 'n'
     UNION ALL
     SELECT
@@ -230,7 +231,7 @@ objects AS (
         s.label || '.' || quote_ident(t.typname),
         concat_ws(
             ' ', t.typtype, format_type(NULLIF(t.typbasetype, 0), t.typtypmod), t.typnotnull,
-            -- Its text is what was printed under the settings of whoever declared it.
+            -- Its text is as printed under the settings of the session that declared it.
             COALESCE(pg_get_expr(t.typdefaultbin, 0), t.typdefault), (
                 SELECT string_agg(pg_get_constraintdef(c.oid), ' ' ORDER BY c.conname)
                 FROM pg_constraint AS c WHERE c.contypid = t.oid AND c.contype <> 'n'
@@ -288,7 +289,7 @@ privileges AS (
         r.relowner,
         a.attacl
     FROM relations AS r
-    -- A column that is gone keeps its grants, which nobody can revoke.
+    -- A dropped column keeps its grants, which nobody can revoke.
     INNER JOIN pg_attribute AS a ON a.attrelid = r.oid AND NOT a.attisdropped
     UNION ALL
     SELECT
@@ -360,7 +361,7 @@ raw AS (
     ) AS a
     INNER JOIN roles AS g ON g.oid = a.grantee
     WHERE
-        -- Who else may enter a schema that others use is their business.
+        -- Other roles of a schema that others use are not compared.
         (g.is_ours OR NOT EXISTS (SELECT FROM spaces AS s WHERE s.oid = p.object_id AND s.is_shared))
 {% if not manage_roles %}
         AND NOT g.is_ours
@@ -396,7 +397,7 @@ raw AS (
     INNER JOIN roles AS o ON o.oid = m.member AND o.is_ours
     INNER JOIN roles AS g ON g.oid = m.roleid
     WHERE o.is_made_here OR g.is_ours
-    -- From 16 on, several may have granted it.
+    -- From PostgreSQL 16 on, several roles may have granted it.
     GROUP BY
         o.label,
         g.label

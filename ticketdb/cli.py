@@ -4,7 +4,7 @@ A command imports what it needs when it is called: `--help` should not wait for 
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -324,7 +324,7 @@ def apply(
         )
     if as_json:
         return _print_json(asdict(result))
-    what = f"{len(result.applied)} revisions {'run and rolled back' if dry_run else 'applied'}"
+    what = f"{_revisions(result.applied)} {'run and rolled back' if dry_run else 'applied'}"
     at = result.revision or "base"
     print(f"{what if result.applied else 'nothing to do'}; the database is at {at}")
     for left in result.not_run:
@@ -336,6 +336,10 @@ def apply(
     for warning in result.warnings:
         print(f"warning: {warning}")
     return None
+
+
+def _revisions(done: Sized) -> str:
+    return "1 revision" if len(done) == 1 else f"{len(done)} revisions"
 
 
 def _print_jobs(result: "ApplyResult") -> None:
@@ -384,7 +388,7 @@ def revert(
         done = commands.revert(
             dsn, variables, to, allow_data_loss=allow_data_loss, progress=progress, wait=wait
         )
-    print(f"{len(done)} revisions reverted; the database is at {to}" if done else "nothing to do")
+    print(f"{_revisions(done)} reverted; the database is at {to}" if done else "nothing to do")
 
 
 @app.command(rich_help_panel=MIGRATE)
@@ -544,7 +548,7 @@ def runbook(page: Page = "README") -> None:
 
 @app.command("revision", rich_help_panel=DEVELOP)
 def revision_command(message: Message = "", objects: Objects = None) -> None:
-    """Write a migration from what changed in sql/, and prove that it works both ways.
+    """Write a revision from what changed in sql/, and prove that it works both ways.
 
     Needs a checkout of the source. The new revision is applied, reverted and applied again on a
     private PostgreSQL, and the result compared with sql/.

@@ -6,7 +6,7 @@ SELECT
     current_user::text AS role,
     pg_get_userbyid(v.relowner)::text AS owner,
     to_regprocedure(format('%I.schedule_jobs()', {{ internal_schema | literal }})) IS NOT NULL AS has_jobs,
-    to_regprocedure(format('%I.count_violations()', {{ internal_schema | literal }})) IS NOT NULL AS has_invariants,
+    to_regprocedure(format('%I.current_violations()', {{ internal_schema | literal }})) IS NOT NULL AS has_invariants,
     to_regprocedure(format('%I.is_restored_log(text)', {{ internal_schema | literal }})) IS NOT NULL
     AND to_regclass(format('%I.metric_watermarks', {{ internal_schema | literal }})) IS NOT NULL
         AS has_rollups,

@@ -11,11 +11,11 @@ SELECT
 {% elif is_invariants and has_invariants %}
 SELECT
     format('%s: %s violations', v.invariant, v.violations) AS detail
-FROM {{ internal_schema }}.count_violations() AS v
+FROM {{ internal_schema }}.current_violations() AS v
 WHERE v.violations <> 0
 {% elif is_invariants %}
 SELECT
-    'function count_violations is missing' AS detail
+    'function current_violations is missing' AS detail
 {% elif has_pg_cron and not sees_pg_cron %}
 SELECT
     format('role %I may not look into schema cron', current_user) AS detail

@@ -1,17 +1,17 @@
 -- 0001: Schemas, roles, ledger and settings.
 -- A template, frozen by `ticketdb revision`.
 
--- object: foundation/monitoring.sql sha256=866f3c53caeef4dcc69e1efb3870430387e941822c3fe702b191270afc1124ab
--- The schema that Grafana, Datadog, Prometheus and Nagios read. Nothing in it is ever written by
--- the application.
+-- object: foundation/monitoring.sql sha256=d63f9e284aa7a3f15f5bc471190304ebec7f9e4568f7f13c982adbcc9c3c5726
+-- The schema that Grafana, Datadog, Prometheus and Nagios read. The application writes nothing
+-- here.
 CREATE SCHEMA {{ monitoring_schema }};
 
 COMMENT ON SCHEMA {{ monitoring_schema }} IS
 'ticketdb: views for dashboards and alerts. Read-only, aggregated, free of personal data.';
 
--- object: foundation/roles.sql sha256=927e90d52162d31382c47308725f3145dbb11e5e76a2c14020116206ea09b10d
--- Roles are shared by all databases of a server: what is there already is used as it is, by a
--- migrator who need not be allowed to change it, and never given away again.
+-- object: foundation/roles.sql sha256=8e25abcdbcdfcd2d7a18419644579025efc364561c4e165d406073f3a55a0796
+-- Roles are shared by all databases of a server. A role that exists already is used as it is, since
+-- the migrator need not have ADMIN on it, and is never dropped.
 {% if manage_roles %}
 DO $body$
 DECLARE
@@ -29,7 +29,7 @@ BEGIN
             ),
             (
                 {{ monitor_role | literal }}, NULL,
-                'ticketdb: reads monitoring views and columns that say nothing about a person.'
+                'ticketdb: reads monitoring views and columns without personal data.'
             ),
             -- Several dashboards, each with a pool.
             (
@@ -45,8 +45,8 @@ BEGIN
         WHERE to_regrole(quote_ident(wanted.role_name)) IS NULL
     LOOP
         EXECUTE format('CREATE ROLE %I', v_role.role_name);
-        -- The last words are what revert and verify go by: a role that was here before ticketdb is
-        -- not ours to drop or to judge.
+        -- revert and verify recognise ticketdb's roles by the last words: a role that existed
+        -- before is neither dropped nor compared.
         EXECUTE format(
             'COMMENT ON ROLE %I IS %L',
             v_role.role_name,
@@ -57,15 +57,14 @@ BEGIN
         EXECUTE format(
             'ALTER ROLE %I LOGIN CONNECTION LIMIT %s', v_role.role_name, v_role.connection_limit
         );
-        -- A role's settings are not inherited by its members: each login needs its own. A login may
-        -- change them for itself, so they are a guard against accidents; the connection limit
-        -- holds.
+        -- Members do not inherit the settings of a role: each login needs its own. A login may
+        -- change them for itself, so they only prevent accidents; the connection limit is enforced.
         FOR v_setting IN
             SELECT *
             FROM (
                 VALUES
                 ('statement_timeout', '4s'),
-                -- An open transaction that has read a log keeps its partitions from being dropped.
+                -- An open transaction that has read a log blocks the drop of its partitions.
                 ('idle_in_transaction_session_timeout', '10s')
             ) AS wanted (setting_name, setting_value)
         LOOP
@@ -87,8 +86,8 @@ BEGIN
             member.rolname IN ({{ dashboard_role | literal }}, {{ datadog_role | literal }})
             AND NOT pg_has_role(member.oid, {{ monitor_role | literal }}, 'USAGE')
     LOOP
-        -- A membership gives nothing to a role that does not inherit, unless it says so, which it
-        -- can from PostgreSQL 16 on.
+        -- A role that does not inherit gets no privileges from a membership, except, from
+        -- PostgreSQL 16 on, from one WITH INHERIT TRUE.
         IF v_role.inherits THEN
             EXECUTE format('GRANT %I TO %I', {{ monitor_role | literal }}, v_role.role_name);
         ELSIF current_setting('server_version_num')::integer >= 160000 THEN
@@ -110,10 +109,10 @@ GRANT USAGE ON SCHEMA {{ schema }} TO {{ app_role }}, {{ monitor_role }};
 GRANT USAGE ON SCHEMA {{ monitoring_schema }} TO {{ monitor_role }};
 {% endif %}
 
--- object: foundation/is_own_work.sql sha256=d34fa58c81a5e5e79c2ec68e8f8abb59809e9b289d98ffda764c78155243aedb
--- For revoke_default_privileges(). A row that we see although its transaction is in progress can
--- only be ours; comparing xmin with the transaction's id would miss what was made within a
--- savepoint, such as those that psql sets with ON_ERROR_ROLLBACK.
+-- object: foundation/is_own_work.sql sha256=6220053a7c44775b2081977fbfdc7ea374ff1588e47f8b1e89edd5dcba2c1dbd
+-- For revoke_default_privileges(). A row that is visible although its transaction is in progress
+-- can only be the caller's own. To compare xmin with the transaction's id would miss what was
+-- written within a savepoint, such as those that psql sets with ON_ERROR_ROLLBACK.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.is_own_work(p_xmin xid)
 RETURNS boolean
 LANGUAGE sql
@@ -122,7 +121,7 @@ SET search_path = pg_catalog, pg_temp
 AS $body$
 SELECT
     CASE
-        -- Savepoints get their ids after their transaction got its own.
+        -- A savepoint gets its id later than its transaction.
         WHEN age(p_xmin) <= age(pg_current_xact_id()::xid)
             THEN pg_xact_status(
                 (
@@ -136,13 +135,13 @@ SELECT
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.is_own_work(xid) IS
-'Whether the row with this xmin, visible to the caller, was written by its own transaction.';
+'Whether the caller''s own transaction wrote the row with this xmin, which the caller can see.';
 
--- object: foundation/revoke_default_privileges.sql sha256=f885d83355b57000765a2f2f4892c2d553eed14c79903d37338aab5564071e9c
--- Called at the end of every revision and by maintain_partitions(): what the current transaction
--- has created in our schemas keeps the privileges that ticketdb grants, and none that ALTER DEFAULT
--- PRIVILEGES or PostgreSQL itself hands out. Without it every function would be executable by
--- PUBLIC, and Supabase's anon could read every table.
+-- object: foundation/revoke_default_privileges.sql sha256=c44e643352db98dcbf1bbfcd1ff33fb109ab3d057bd94dd552e36226726fe7ed
+-- Called at the end of every revision and by maintain_partitions(). Objects that the current
+-- transaction has created in ticketdb's schemas keep the privileges that ticketdb grants, and lose
+-- those that ALTER DEFAULT PRIVILEGES or PostgreSQL itself gives. Otherwise PUBLIC could execute
+-- every function, and Supabase's anon could read every table.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.revoke_default_privileges()
 RETURNS void
 LANGUAGE plpgsql
@@ -207,8 +206,8 @@ BEGIN
             privilege.grantee <> c.owner
             AND r.rolname IS DISTINCT FROM {{ app_role | literal }}
             AND r.rolname IS DISTINCT FROM {{ monitor_role | literal }}
-            -- A default and a check of tables call these: whoever may insert needs them, and can
-            -- call them in no other way, since nobody else has the use of their schema.
+            -- Called by a default and a check of tables: every role that inserts needs them, and
+            -- can call them in no other way, since only the owner has USAGE on their schema.
             AND NOT (
                 privilege.grantee = 0
                 AND c.identity IN (
@@ -223,12 +222,12 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.revoke_default_privileges() IS
-'Takes away what default privileges gave to strangers on objects created by the current '
-'transaction. For migrations.';
+'Revokes what default privileges gave to other roles on the objects that the current transaction '
+'has created. For migrations and new partitions.';
 
--- object: foundation/uuid_v7.sql sha256=06a7cd63ef5befc7b3ec1af9a304dab3f1775590c8a3c2671c17a345f3c9151f
--- Default of every id. Time-ordered keys fill B-tree pages from left to right: a twentieth of the
--- WAL of random ones.
+-- object: foundation/uuid_v7.sql sha256=c1c5de9bcd5597545f437b08d11fe2b5a338a841b8cf644bf5ffb2cc0cd6aaa0
+-- Default of every id. Time-ordered keys fill B-tree pages from left to right, with a twentieth of
+-- the WAL of random ones.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.uuid_v7()
 RETURNS uuid
 LANGUAGE sql
@@ -252,13 +251,13 @@ encode(
 COMMENT ON FUNCTION {{ internal_schema }}.uuid_v7() IS
 'A new time-ordered UUID, version 7: 48 bits of Unix milliseconds, 74 random bits.';
 
--- Whoever inserts into a table whose default it is calls it: see revoke_default_privileges().
+-- A default calls it with the privileges of the role that inserts: see revoke_default_privileges().
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.uuid_v7() TO PUBLIC;
 
--- object: foundation/is_time_zone.sql sha256=6edd4d6c708e4d1a1ed69990834c006f3d2678232b006a5e5f1abf5cafca00a0
--- For CHECK constraints. pg_timezone_names walks the whole zone directory (0.2 s), so ask by using
--- the zone. The pattern keeps POSIX specifications such as Foo/Bar+3 out, which PostgreSQL would
--- take for a zone of that offset.
+-- object: foundation/is_time_zone.sql sha256=a4401b3c5525a0cc6e3c427d70bf5ad2d195c1a0f454349201752fcd1b0dcb7c
+-- For CHECK constraints. Tries to use the zone, since pg_timezone_names reads the whole zone
+-- directory (0.2 s). The pattern excludes POSIX specifications such as Foo/Bar+3, which PostgreSQL
+-- would accept as a zone of that offset.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.is_time_zone(p_name text)
 RETURNS boolean
 LANGUAGE plpgsql
@@ -281,12 +280,12 @@ $body$;
 COMMENT ON FUNCTION {{ internal_schema }}.is_time_zone(text) IS
 'Whether the server knows this IANA time zone, such as Europe/Berlin.';
 
--- Whoever inserts into a table whose check it is calls it: see revoke_default_privileges().
+-- A check calls it with the privileges of the role that inserts: see revoke_default_privileges().
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.is_time_zone(text) TO PUBLIC;
 
--- object: foundation/refuse_change.sql sha256=33e8548207c10dd07be9e9a995ec408c5e043f0b5b5821db8d8ceb8a36d713b6
--- Trigger function of tables that may not be changed in some way; the trigger's argument says what
--- to do instead.
+-- object: foundation/refuse_change.sql sha256=b217e35b4088a949248f82d433d2bf8f0516b7b1cc717bb4363857752453447c
+-- Trigger function of tables that must not be changed in some way. The trigger's argument becomes
+-- the hint of the error: what to do instead.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.refuse_change()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -299,12 +298,12 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.refuse_change() IS
-'Trigger: raises restrict_violation (23001). Guards append-only tables and the one row of '
-'settings.';
+'Trigger function: raises restrict_violation (23001) with its argument as the hint. Guards '
+'append-only tables, rows that must not be deleted, and the one row of settings.';
 
--- object: foundation/ticketdb_migrations.sql sha256=e11cc5ad5483aea7206f368b21c775bcf194390de4bd99aaba3f9330b8d68724
--- The ledger: written by ticketdb in the transaction of each revision, compared with the package by
--- verify and apply.
+-- object: foundation/ticketdb_migrations.sql sha256=e64b908b8cb424ea2f288a27642033130c5805b8acf45d52b49657b6d44cfb83
+-- The ledger. ticketdb writes it in the transaction of each revision; verify and apply compare it
+-- with the package.
 CREATE TABLE {{ internal_schema }}.ticketdb_migrations (
     revision text NOT NULL,
     source_sha256 text NOT NULL,
@@ -331,27 +330,21 @@ COMMENT ON COLUMN {{ internal_schema }}.ticketdb_migrations.rendered_sha256 IS
 COMMENT ON COLUMN {{ internal_schema }}.ticketdb_migrations.applied_at IS
 'Start of the transaction that applied it.';
 COMMENT ON COLUMN {{ internal_schema }}.ticketdb_migrations.applied_by IS
-'The role that was logged in.';
+'The role that had logged in.';
 COMMENT ON COLUMN {{ internal_schema }}.ticketdb_migrations.duration_seconds IS
 'How long its SQL ran, in seconds.';
 COMMENT ON COLUMN {{ internal_schema }}.ticketdb_migrations.package_version IS
 'Version of the ticketdb package that ran it.';
 COMMENT ON COLUMN {{ internal_schema }}.ticketdb_migrations.variables IS
-'Template variables it was rendered with: names of schemas, roles and jobs.';
-COMMENT ON CONSTRAINT ticketdb_migrations_pkey
-ON {{ internal_schema }}.ticketdb_migrations IS 'A revision is applied once.';
-COMMENT ON CONSTRAINT ticketdb_migrations_applied_at_check
-ON {{ internal_schema }}.ticketdb_migrations IS 'Finite.';
+'Template variables that it was rendered with: names of schemas, roles and jobs.';
 COMMENT ON CONSTRAINT ticketdb_migrations_source_sha256_check
-ON {{ internal_schema }}.ticketdb_migrations IS
-'64 hex digits.';
+ON {{ internal_schema }}.ticketdb_migrations IS 'A SHA-256 has 64 hexadecimal digits.';
 COMMENT ON CONSTRAINT ticketdb_migrations_rendered_sha256_check
-ON {{ internal_schema }}.ticketdb_migrations IS
-'64 hex digits.';
+ON {{ internal_schema }}.ticketdb_migrations IS 'A SHA-256 has 64 hexadecimal digits.';
 
--- object: foundation/ticketing_settings.sql sha256=9311e3d8add148f5bb9bab78655652787e573d14b3282ab71a0286c308843e22
--- Policy that a DBA changes with UPDATE, in force from the next call on. Identifiers are template
--- variables instead.
+-- object: foundation/ticketing_settings.sql sha256=f535f1c7bd1f715de01c71a3ae18c621be39bbb1a21c7f2c99736a251876aa30
+-- The policy of the shop. A DBA changes it with UPDATE, and the next call uses it. Identifiers are
+-- template variables instead.
 CREATE TABLE {{ schema }}.ticketing_settings (
     singleton boolean NOT NULL DEFAULT true,
     hold_minutes integer NOT NULL DEFAULT 10,
@@ -377,7 +370,7 @@ CREATE TABLE {{ schema }}.ticketing_settings (
     CHECK (order_minutes BETWEEN 1 AND 1440),
     CONSTRAINT ticketing_settings_max_seats_per_reservation_check
     CHECK (max_seats_per_reservation BETWEEN 1 AND 1000),
-    -- The longest window that a dashboard looks back on is a week.
+    -- The longest window of a dashboard is a week.
     CONSTRAINT ticketing_settings_audit_retention_days_check
     CHECK (audit_retention_days BETWEEN 8 AND 36500),
     CONSTRAINT ticketing_settings_run_history_days_check
@@ -390,7 +383,7 @@ CREATE TABLE {{ schema }}.ticketing_settings (
 
 INSERT INTO {{ schema }}.ticketing_settings DEFAULT VALUES;
 
--- Every function reads this row: without it nothing could be sold.
+-- The functions that sell read this row: without it nothing could be sold.
 CREATE TRIGGER ticketing_settings_keep_row
 BEFORE DELETE OR TRUNCATE ON {{ schema }}.ticketing_settings
 FOR EACH STATEMENT EXECUTE FUNCTION {{ internal_schema }}.refuse_change(
@@ -400,7 +393,8 @@ FOR EACH STATEMENT EXECUTE FUNCTION {{ internal_schema }}.refuse_change(
 ALTER TABLE {{ schema }}.ticketing_settings ENABLE ALWAYS TRIGGER ticketing_settings_keep_row;
 
 COMMENT ON TABLE {{ schema }}.ticketing_settings IS
-'The policy of the shop, in one row. UPDATE it: the next call goes by it. It cannot be deleted.';
+'The policy of the shop, in one row. An UPDATE takes effect with the next call. The row cannot be '
+'deleted.';
 COMMENT ON COLUMN {{ schema }}.ticketing_settings.singleton IS 'Always true: there is one row.';
 COMMENT ON COLUMN {{ schema }}.ticketing_settings.hold_minutes IS
 'How long a new hold lasts, in minutes.';
@@ -411,12 +405,12 @@ COMMENT ON COLUMN {{ schema }}.ticketing_settings.max_extensions IS
 COMMENT ON COLUMN {{ schema }}.ticketing_settings.max_hold_minutes IS
 'The longest that a hold may last from its creation, extensions included, in minutes.';
 COMMENT ON COLUMN {{ schema }}.ticketing_settings.order_minutes IS
-'How long a hold lasts at least from when it is ordered, in minutes: time to pay.';
+'How many minutes to pay a buyer has at least: an order extends its hold to that.';
 COMMENT ON COLUMN {{ schema }}.ticketing_settings.max_seats_per_reservation IS
 'The most seats that one call of reserve_seats may hold.';
 COMMENT ON COLUMN {{ schema }}.ticketing_settings.audit_retention_days IS
-'For how many days audit and request logs are kept; whole months past it are dropped by '
-'purge_history().';
+'For how many days audit and request logs are kept. purge_history() drops months that are older '
+'as a whole.';
 COMMENT ON COLUMN {{ schema }}.ticketing_settings.run_history_days IS
 'For how many days the history of scheduled jobs is kept.';
 COMMENT ON COLUMN {{ schema }}.ticketing_settings.personal_data_retention_days IS
@@ -424,11 +418,10 @@ COMMENT ON COLUMN {{ schema }}.ticketing_settings.personal_data_retention_days I
 COMMENT ON COLUMN {{ schema }}.ticketing_settings.business_time_zone IS
 'IANA time zone in which "today" begins on the dashboards.';
 COMMENT ON COLUMN {{ schema }}.ticketing_settings.async_conflict_log IS
-'Whether a call of reserve_seats that ends in SEATS_UNAVAILABLE commits without waiting for the '
-'disk. Only for shops that call it in a transaction of its own.';
-COMMENT ON CONSTRAINT ticketing_settings_pkey ON {{ schema }}.ticketing_settings IS 'One row only.';
+'Whether a call of reserve_seats() that is refused with SEATS_UNAVAILABLE commits without waiting '
+'for the disk. Only for shops that call it in a transaction of its own.';
 COMMENT ON CONSTRAINT ticketing_settings_singleton_check
-ON {{ schema }}.ticketing_settings IS 'One row only.';
+ON {{ schema }}.ticketing_settings IS 'There is one row only.';
 COMMENT ON CONSTRAINT ticketing_settings_hold_minutes_check ON {{ schema }}.ticketing_settings IS
 'From a minute to a day.';
 COMMENT ON CONSTRAINT ticketing_settings_extension_minutes_check
@@ -438,31 +431,26 @@ COMMENT ON CONSTRAINT ticketing_settings_max_extensions_check ON {{ schema }}.ti
 '0 forbids extensions.';
 COMMENT ON CONSTRAINT ticketing_settings_max_hold_minutes_check
 ON {{ schema }}.ticketing_settings IS
-'Not shorter than a hold without extensions, at most a week.';
+'At least the length of a hold without extensions, at most a week.';
 COMMENT ON CONSTRAINT ticketing_settings_order_minutes_check ON {{ schema }}.ticketing_settings IS
 'From a minute to a day.';
 COMMENT ON CONSTRAINT ticketing_settings_max_seats_per_reservation_check
-ON {{ schema }}.ticketing_settings IS
-'Bounds the work of one call.';
+ON {{ schema }}.ticketing_settings IS 'Limits the work of one call.';
 COMMENT ON CONSTRAINT ticketing_settings_audit_retention_days_check
-ON {{ schema }}.ticketing_settings IS
-'Not shorter than the longest window of a dashboard, a week.';
+ON {{ schema }}.ticketing_settings IS 'At least the longest window of a dashboard, a week.';
 COMMENT ON CONSTRAINT ticketing_settings_run_history_days_check
-ON {{ schema }}.ticketing_settings IS
-'Not shorter than the 24 hours that cleanup health looks back on.';
+ON {{ schema }}.ticketing_settings IS 'At least the 24 hours that cleanup_job_health looks back.';
 COMMENT ON CONSTRAINT ticketing_settings_personal_data_retention_days_check
-ON {{ schema }}.ticketing_settings IS
-'From a day to a century.';
+ON {{ schema }}.ticketing_settings IS 'From a day to a hundred years.';
 COMMENT ON CONSTRAINT ticketing_settings_business_time_zone_check
-ON {{ schema }}.ticketing_settings IS
-'A zone that the server knows.';
+ON {{ schema }}.ticketing_settings IS 'A time zone that the server knows.';
 COMMENT ON TRIGGER ticketing_settings_keep_row ON {{ schema }}.ticketing_settings IS
 'Refuses DELETE and TRUNCATE.';
 
--- object: foundation/currencies.sql sha256=5052deadf099f89caf559069b9847051b9223729a9c190b1da3abab7a000e4c8
--- What an amount means. Amounts are stored in the minor unit that payment providers charge in, and
--- how many of those make one unit differs: 100 cents a euro, no smaller unit of the yen, 1,000 fils
--- a dinar.
+-- object: foundation/currencies.sql sha256=5d4c2f47750b1f4e6bfecb2616d03b4e999194d89c5c2cd16fbec09f82073a9b
+-- The currencies that shows are sold in. Amounts are stored in the minor unit that payment
+-- providers charge in, and how many of those make one unit differs: 100 cents a euro, no smaller
+-- unit of the yen, 1,000 fils a dinar.
 CREATE TABLE {{ schema }}.currencies (
     code text NOT NULL,
     decimals smallint NOT NULL,
@@ -471,7 +459,7 @@ CREATE TABLE {{ schema }}.currencies (
     CONSTRAINT currencies_decimals_check CHECK (decimals IN (0, 2, 3))
 );
 
--- ISO 4217 without funds, metals and codes for testing. A DBA adds what is new.
+-- ISO 4217 without funds, metals and codes for testing. A DBA adds new ones.
 INSERT INTO {{ schema }}.currencies (code, decimals)
 SELECT
     listed.code,
@@ -498,22 +486,23 @@ CROSS JOIN LATERAL regexp_split_to_table(listing.codes, '[[:space:]]+') AS liste
 WHERE listed.code <> '';
 
 COMMENT ON TABLE {{ schema }}.currencies IS
-'Currencies that a show can be sold in (ISO 4217), and how to read amounts of them.';
+'Currencies that a show can be sold in (ISO 4217), with their number of decimals.';
 COMMENT ON COLUMN {{ schema }}.currencies.code IS 'ISO 4217 code.';
 COMMENT ON COLUMN {{ schema }}.currencies.decimals IS
-'Decimals of the currency: an amount is divided by ten to the power of this to show it to people. '
-'0: JPY; 2: EUR; 3: KWD.';
-COMMENT ON CONSTRAINT currencies_pkey ON {{ schema }}.currencies IS 'A currency is listed once.';
-COMMENT ON CONSTRAINT currencies_code_check ON {{ schema }}.currencies IS 'Three capital letters.';
+'Decimals of the currency: to print an amount, divide it by ten to the power of this. 0: JPY; 2: '
+'EUR; 3: KWD.';
+COMMENT ON CONSTRAINT currencies_code_check ON {{ schema }}.currencies IS
+'A currency code: three capital letters.';
 COMMENT ON CONSTRAINT currencies_decimals_check ON {{ schema }}.currencies IS
-'As many decimals as currencies have that providers charge in.';
+'The numbers of decimals that payment providers use.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ schema }}.currencies TO {{ app_role }}, {{ monitor_role }};
 {% endif %}
 
--- object: foundation/error_message.sql sha256=59a2c11318fe679acaacbfcc245bd00bf35a6017b38c1e1d8045370130a76e63
--- What the caller reads, written once. The guide's queries search for the words of the first two.
+-- object: foundation/error_message.sql sha256=bcddefc977d1d35651ae7bd8449eda8553c6054eb84f5416f7a0a78c05e0f77e
+-- The message for each error code, written once. The guide's queries search for the words of the
+-- first two.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.error_message(p_error_code text)
 RETURNS text
 LANGUAGE sql
@@ -540,21 +529,22 @@ CASE p_error_code
     WHEN 'ORDER_NOT_REFUNDABLE' THEN 'The order has not been paid or was refunded before'
     WHEN 'EVENT_MISMATCH' THEN 'The event came before with another amount'
     WHEN 'BUSY' THEN 'Somebody else is working on it at this moment, try again'
-    -- Not the words of the server: dashboards count errors that say constraint as prevented
-    -- double bookings.
+    -- Without the message of the server: dashboards count errors with the word constraint as
+    -- prevented double bookings.
     WHEN 'INTERNAL_ERROR' THEN 'Unexpected error, see metadata of the audit log'
 END;
 
 COMMENT ON FUNCTION {{ internal_schema }}.error_message(text) IS
-'The sentence that goes with an error code of the functions that sell.';
+'The message for an error code of the functions that sell.';
 
--- object: foundation/wait_for_others.sql sha256=89acd4e44a8f89873cc4c6f9f4e523843416c51bb277b77cce47d7c2f20731f4
--- For the functions that sell, when a wait for a lock of somebody else has come to its limit, and
--- to set that limit. One statement may wait many times, and lock_timeout bounds each wait, not
--- their sum. So each wait is short; the block with the exception clause gives back what was locked
--- so far, so that nobody is kept waiting for long by somebody who waits himself; and then all is
--- tried again, with fresh eyes, until the time is up. Short of deadlock_timeout, too: a DBA who
--- locks seats in another order than we do finds them free again before it counts as a deadlock.
+-- object: foundation/wait_for_others.sql sha256=43ec39769f2c4351bbc947ad2ae796c51f911ffb84cf4316ce3edec50d2843e3
+-- Called by the functions that sell when a wait for a lock has timed out: sets lock_timeout for the
+-- next attempt, and reports whether there is time for one. One statement may wait many times, and
+-- lock_timeout limits each wait, not their sum. So each wait is short; the block with the exception
+-- clause then releases what was locked so far, so that nobody waits long for a session that waits
+-- itself; and everything is tried again, with a new snapshot, until the time is up. A wait is also
+-- shorter than deadlock_timeout: a DBA who locks seats in another order gets them before PostgreSQL
+-- looks for a deadlock.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.wait_for_others(
     p_since timestamptz,
     p_rows integer DEFAULT 10
@@ -564,14 +554,14 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
-    -- In milliseconds. Two seconds are promised: some are for the last try, and its line in a log
-    -- that may be locked, too.
+    -- In milliseconds. Two seconds are promised: the rest is for the last attempt, and for its row
+    -- in a log that may be locked, too.
     v_left constant integer := (
         1700 - 1000 * extract(EPOCH FROM clock_timestamp() - p_since)
     )::integer;
 BEGIN
-    -- A row may cost two waits: for the turn among those who wait for it, and for who has it. No
-    -- limit at all is what 0 would mean.
+    -- A row may cost two waits: for the place at the head of its queue, and for the session that
+    -- has it. 0 would mean no limit.
     PERFORM set_config(
         'lock_timeout',
         CASE
@@ -585,20 +575,21 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.wait_for_others(timestamptz, integer) IS
-'Limits each further wait for a lock so that waiting for p_rows rows ends within two seconds of '
-'p_since, when the call began; the caller''s own SET lock_timeout takes that back. Returns whether '
-'it is worth trying once more. Internal.';
+'Sets lock_timeout so that waiting for p_rows rows ends within two seconds of p_since, when the '
+'call began. The caller''s SET lock_timeout restores it at the end. Returns whether there is time '
+'for another attempt.';
 
--- object: foundation/commit_durably.sql sha256=f6764e1087276e6e78995c94f3f460ca8b5318460f85b017d12bcc13cf1b02fd
--- Where money or a hold is at stake, a caller may ask for less than the disk of this server, and
--- does not get it: what was acknowledged is there after a crash. Stricter settings stay.
+-- object: foundation/commit_durably.sql sha256=6c353fd1312ea553c3f17c4d2715661a74141b91e4913ccb01e3a9134ec54ecc
+-- Called by the functions that create or settle orders: if the session has synchronous_commit off
+-- or local, this transaction gets on, so that what was acknowledged survives a crash. Stricter
+-- settings stay.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.commit_durably()
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $body$
 BEGIN
-    -- A SET clause would be undone when the function ends, which is before the commit.
+    -- Not a SET clause of the function: that would end with it, before the commit.
     IF current_setting('synchronous_commit') IN ('off', 'local') THEN
         PERFORM set_config('synchronous_commit', 'on', true);
     END IF;
@@ -606,8 +597,7 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.commit_durably() IS
-'Raises synchronous_commit to on until the end of the transaction, where it is off or local. '
-'Internal.';
+'Sets synchronous_commit to on until the end of the transaction, if it is off or local.';
 
 -- privileges
 SELECT {{ internal_schema }}.revoke_default_privileges();

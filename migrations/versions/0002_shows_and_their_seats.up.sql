@@ -1,7 +1,7 @@
 -- 0002: Shows and their seats.
 -- A template, frozen by `ticketdb revision`.
 
--- object: shows/shows.sql sha256=6d61b4a466f7a6794515fce70adf5dc473fb87a6df17ab21f5439670fc1c7a2c
+-- object: shows/shows.sql sha256=427a7f9445b896970db91e5f7db41c0fa8e7d654035b3f13ca40947972df751d
 -- What is sold: one performance in one hall. Written by the shop's back office.
 CREATE TABLE {{ schema }}.shows (
     id uuid NOT NULL DEFAULT {{ internal_schema }}.uuid_v7(),
@@ -27,7 +27,7 @@ CREATE INDEX shows_currency_idx ON {{ schema }}.shows (currency);
 COMMENT ON TABLE {{ schema }}.shows IS
 'Performances. Seats can be held while the status is on_sale.';
 COMMENT ON COLUMN {{ schema }}.shows.id IS
-'Key, and the distribution column of everything that belongs to the show.';
+'Key; the show_id of everything that belongs to the show.';
 COMMENT ON COLUMN {{ schema }}.shows.name IS 'Title, as printed on the ticket.';
 COMMENT ON COLUMN {{ schema }}.shows.venue IS 'Where it takes place.';
 COMMENT ON COLUMN {{ schema }}.shows.starts_at IS 'When it begins.';
@@ -35,28 +35,26 @@ COMMENT ON COLUMN {{ schema }}.shows.time_zone IS 'IANA time zone of the venue.'
 COMMENT ON COLUMN {{ schema }}.shows.currency IS
 'ISO 4217 code of all prices of this show, which are in its minor unit.';
 COMMENT ON COLUMN {{ schema }}.shows.status IS
-'draft: being set up; on_sale: seats can be held; closed: sale is over, holds may still be paid; '
-'cancelled: nothing is sold any more, payments that arrive become refund_due.';
+'draft: being set up; on_sale: seats can be held; closed: no new holds, those that exist can '
+'still be paid; cancelled: nothing is sold any more, payments that arrive become refund_due.';
 COMMENT ON COLUMN {{ schema }}.shows.created_at IS 'When the row was created.';
-COMMENT ON CONSTRAINT shows_pkey ON {{ schema }}.shows IS 'One row a show.';
 COMMENT ON CONSTRAINT shows_currency_fkey ON {{ schema }}.shows IS
-'The currency is known, and with it how to read prices.';
+'The currency is listed, with its number of decimals.';
 COMMENT ON CONSTRAINT shows_name_check ON {{ schema }}.shows IS 'Not blank.';
-COMMENT ON CONSTRAINT shows_starts_at_check ON {{ schema }}.shows IS 'Finite.';
 COMMENT ON CONSTRAINT shows_time_zone_check
-ON {{ schema }}.shows IS 'A zone that the server knows.';
-COMMENT ON CONSTRAINT shows_currency_check ON {{ schema }}.shows IS 'Three capital letters.';
-COMMENT ON CONSTRAINT shows_status_check ON {{ schema }}.shows IS 'The statuses there are.';
-COMMENT ON CONSTRAINT shows_created_at_check ON {{ schema }}.shows IS 'Finite.';
+ON {{ schema }}.shows IS 'A time zone that the server knows.';
+COMMENT ON CONSTRAINT shows_currency_check ON {{ schema }}.shows IS
+'A currency code: three capital letters.';
+COMMENT ON CONSTRAINT shows_status_check ON {{ schema }}.shows IS 'Only known statuses.';
 COMMENT ON INDEX {{ schema }}.shows_currency_idx IS
-'Serves the dashboards, which ask what currencies there are, and the deletion of one.';
+'Serves the dashboards, which list the currencies in use, and the deletion of a currency.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ schema }}.shows TO {{ app_role }}, {{ monitor_role }};
 {% endif %}
 
--- object: shows/show_seats.sql sha256=93997b89220c50b8a9a669ec0dbfadddad97f0ff80b5c7928cad4916398bc30e
--- The seat plan and its present state. Locked in id order by everything that changes it.
+-- object: shows/show_seats.sql sha256=7f89990b748c88483fd38e6358a668bfaa0c9a640e49d174bec9f396c38e5c35
+-- The seat plan and its present state. All functions lock seats in the order of id.
 CREATE TABLE {{ schema }}.show_seats (
     id uuid NOT NULL DEFAULT {{ internal_schema }}.uuid_v7(),
     show_id uuid NOT NULL,
@@ -85,10 +83,9 @@ CREATE TABLE {{ schema }}.show_seats (
 WITH (fillfactor = 70);
 
 COMMENT ON TABLE {{ schema }}.show_seats IS
-'Seats of a show with price and present state. A reserved seat whose hold is over is free to be '
-'taken.';
-COMMENT ON COLUMN {{ schema }}.show_seats.id IS 'Key, together with the show.';
-COMMENT ON COLUMN {{ schema }}.show_seats.show_id IS 'The show; distribution column.';
+'Seats of a show with price and present state. A reserved seat whose hold is over can be taken.';
+COMMENT ON COLUMN {{ schema }}.show_seats.id IS 'Key, together with show_id.';
+COMMENT ON COLUMN {{ schema }}.show_seats.show_id IS 'The show; part of every key.';
 COMMENT ON COLUMN {{ schema }}.show_seats.section IS 'Part of the hall, as printed on the ticket.';
 COMMENT ON COLUMN {{ schema }}.show_seats.row_label IS 'Row within the section.';
 COMMENT ON COLUMN {{ schema }}.show_seats.seat_number IS 'Seat within the row.';
@@ -97,22 +94,20 @@ COMMENT ON COLUMN {{ schema }}.show_seats.status IS
 COMMENT ON COLUMN {{ schema }}.show_seats.reserved_by IS
 'The id of the reservation that holds the seat; set exactly while the status is reserved.';
 COMMENT ON COLUMN {{ schema }}.show_seats.reserved_until IS
-'When the hold is over: a copy of seat_reservations.expires_at, kept by a trigger.';
+'When the hold is over: a copy of seat_reservations.expires_at, kept equal by a trigger.';
 COMMENT ON COLUMN {{ schema }}.show_seats.price_in_cents IS
 'Price in the minor unit of the currency of the show, see currencies.';
 COMMENT ON CONSTRAINT show_seats_pkey ON {{ schema }}.show_seats IS
-'The id leads and serves look-ups by id alone; the show makes references across shows impossible.';
+'Starts with id, which serves look-ups by id alone; show_id excludes references across shows.';
 COMMENT ON CONSTRAINT show_seats_show_id_section_row_label_seat_number_key
-ON {{ schema }}.show_seats IS
-'A seat is listed once; also serves the seat map of a show.';
+ON {{ schema }}.show_seats IS 'Each seat is listed once. Also serves the seat map of a show.';
 COMMENT ON CONSTRAINT show_seats_show_id_fkey ON {{ schema }}.show_seats IS 'The show exists.';
 COMMENT ON CONSTRAINT show_seats_status_check
-ON {{ schema }}.show_seats IS 'The statuses there are.';
+ON {{ schema }}.show_seats IS 'Only known statuses.';
 COMMENT ON CONSTRAINT show_seats_reserved_by_check ON {{ schema }}.show_seats IS
-'Reserved exactly when it is known by whom and until when.';
-COMMENT ON CONSTRAINT show_seats_reserved_until_check ON {{ schema }}.show_seats IS 'Finite.';
+'reserved_by and reserved_until are set exactly while the status is reserved.';
 COMMENT ON CONSTRAINT show_seats_price_in_cents_check ON {{ schema }}.show_seats IS
-'From nothing to a billion.';
+'From 0 to a billion units of a currency with two decimals.';
 
 {% if manage_roles %}
 GRANT SELECT (id, show_id, section, row_label, seat_number, status, reserved_until, price_in_cents)

@@ -13,11 +13,11 @@ DROP ROUTINE {{ schema }}.reserve_seats;
 -- drop: holds/lock_reservation.sql
 DROP ROUTINE {{ internal_schema }}.lock_reservation;
 
--- drop: holds/expire_holds.sql
-DROP ROUTINE {{ internal_schema }}.expire_holds;
+-- drop: holds/expire_reservations_for_buyer.sql
+DROP ROUTINE {{ internal_schema }}.expire_reservations_for_buyer;
 
--- drop: holds/end_holds.sql
-DROP ROUTINE {{ internal_schema }}.end_holds;
+-- drop: holds/end_reservations.sql
+DROP ROUTINE {{ internal_schema }}.end_reservations;
 
 -- drop: holds/log_reservation_failure.sql
 DROP ROUTINE {{ internal_schema }}.log_reservation_failure;

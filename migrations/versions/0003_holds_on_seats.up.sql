@@ -1,18 +1,18 @@
 -- 0003: Holds on seats.
 -- A template, frozen by `ticketdb revision`.
 
--- object: holds/seat_reservations.sql sha256=d4408daadf758eb0e206dd2e831f5dda975dcff067b8a53ab5ad4e4582afad8a
--- Holds. A hold lives from reserve_seats until it is completed, released, or over.
+-- object: holds/seat_reservations.sql sha256=316f8e6746695307e790eade6f04d7cda4dadcb4895208308c37bc0c197132e2
+-- Holds, from reserve_seats() until they are completed, released or expired.
 CREATE TABLE {{ schema }}.seat_reservations (
     id uuid NOT NULL DEFAULT {{ internal_schema }}.uuid_v7(),
     show_id uuid NOT NULL,
-    -- The first half is time-ordered for the sake of the index, the second is 122 random bits.
+    -- The first half is time-ordered for the index, the second half is 122 random bits.
     reservation_token text NOT NULL
     DEFAULT encode(
         uuid_send({{ internal_schema }}.uuid_v7()) || uuid_send(gen_random_uuid()), 'hex'
     ),
-    -- Bounded by type: every statement that writes parses each CHECK of the table anew, 2 us
-    -- apiece, and this one is hot.
+    -- The types limit the lengths: every statement that writes parses each CHECK of the table
+    -- again, 2 us each, and this table is on the hot path.
     session_id varchar(200) NOT NULL,
     user_id varchar(200),
     email varchar(320),
@@ -38,14 +38,14 @@ CREATE TABLE {{ schema }}.seat_reservations (
     CHECK ((status = 'active') = (ended_at IS NULL) AND isfinite(ended_at))
 );
 
--- The two predicates mean the same and are written differently on purpose. Either index is empty
--- while nothing is held, so that scanning it whole looks free to a planner with the statistics of a
--- quiet night; on the day of the sale it is not. A statement that asks for status = 'active' can
--- only mean this one, with both of its columns:
+-- The predicates of the next two indexes mean the same, and are written differently on purpose.
+-- Both indexes are empty while nothing is held, so that with the statistics of a quiet night a full
+-- scan of either seems to cost nothing; on the day of the sale it does. A statement with
+-- status = 'active' can only use this one, by both of its columns:
 CREATE UNIQUE INDEX seat_reservations_one_active_per_session
 ON {{ schema }}.seat_reservations (show_id, session_id) WHERE status = 'active';
 
--- and one that asks for is_active, as monitoring and cleanup do, only this one.
+-- and a statement with is_active, as in monitoring and cleanup, only this one.
 CREATE INDEX seat_reservations_expires_at_id_idx
 ON {{ schema }}.seat_reservations (expires_at, id) WHERE is_active;
 
@@ -61,67 +61,65 @@ AND (
 );
 
 COMMENT ON TABLE {{ schema }}.seat_reservations IS
-'Holds on seats, past and present. A hold is over when expires_at has come, whether or not '
+'Holds on seats, past and present. A hold is over when expires_at has come, whether or not the '
 'cleanup has run.';
-COMMENT ON COLUMN {{ schema }}.seat_reservations.id IS 'Key, together with the show.';
-COMMENT ON COLUMN {{ schema }}.seat_reservations.show_id IS 'The show; distribution column.';
+COMMENT ON COLUMN {{ schema }}.seat_reservations.id IS 'Key, together with show_id.';
+COMMENT ON COLUMN {{ schema }}.seat_reservations.show_id IS 'The show; part of every key.';
 COMMENT ON COLUMN {{ schema }}.seat_reservations.reservation_token IS
-'Secret that the buyer shows, together with the session, to extend, release or order.';
+'Secret that the shop passes, together with the session, to extend, release or order.';
 COMMENT ON COLUMN {{ schema }}.seat_reservations.session_id IS
 'The session of the shop that holds the seats.';
 COMMENT ON COLUMN {{ schema }}.seat_reservations.user_id IS
-'The account of the shop, where the buyer is logged in.';
+'The account in the shop, if the buyer is logged in. Personal.';
 COMMENT ON COLUMN {{ schema }}.seat_reservations.email IS
-'Address of the buyer, where known. Personal.';
+'E-mail address of the buyer, if known. Personal.';
 COMMENT ON COLUMN {{ schema }}.seat_reservations.user_agent IS
-'Browser of the buyer, where known. Personal.';
+'Browser of the buyer, if known. Personal.';
 COMMENT ON COLUMN {{ schema }}.seat_reservations.ip_address IS
-'Address of the buyer, where known. Personal.';
+'IP address of the buyer, if known. Personal.';
 COMMENT ON COLUMN {{ schema }}.seat_reservations.status IS
-'active, or how it ended: completed (sold), released (given back), expired (ran out).';
+'active, or how it ended: completed (sold), released (given back), expired (its time was over).';
 COMMENT ON COLUMN {{ schema }}.seat_reservations.is_active IS
-'Whether it has not been ended. One that is over stays active until somebody ends it: ask for '
-'expires_at > now() too.';
+'Whether nothing has ended it yet. An overdue hold is still active: live ones also have '
+'expires_at > now().';
 COMMENT ON COLUMN {{ schema }}.seat_reservations.expires_at IS
-'When the hold is over. This column decides; it may be moved by hand.';
+'When the hold is over: this column decides, not the cleanup. May be changed by hand.';
 COMMENT ON COLUMN {{ schema }}.seat_reservations.extension_count IS
 'How often it has been extended.';
 COMMENT ON COLUMN {{ schema }}.seat_reservations.created_at IS 'When the seats were held.';
 COMMENT ON COLUMN {{ schema }}.seat_reservations.ended_at IS
-'When it was completed, released or found expired.';
+'When it was completed, released or expired.';
 COMMENT ON CONSTRAINT seat_reservations_pkey ON {{ schema }}.seat_reservations IS
-'The id leads and serves look-ups by id alone; the show makes references across shows impossible.';
+'Starts with id, which serves look-ups by id alone; show_id excludes references across shows.';
 COMMENT ON CONSTRAINT seat_reservations_reservation_token_show_id_key
 ON {{ schema }}.seat_reservations IS
-'Tokens are unique; serves the look-up by token.';
+'A token identifies one reservation. Serves the look-up by token.';
 COMMENT ON CONSTRAINT seat_reservations_show_id_fkey
 ON {{ schema }}.seat_reservations IS 'The show exists.';
 COMMENT ON CONSTRAINT seat_reservations_session_id_check ON {{ schema }}.seat_reservations IS
 'Not blank.';
 COMMENT ON CONSTRAINT seat_reservations_status_check
-ON {{ schema }}.seat_reservations IS 'The statuses there are.';
+ON {{ schema }}.seat_reservations IS 'Only known statuses.';
 COMMENT ON CONSTRAINT seat_reservations_expires_at_check ON {{ schema }}.seat_reservations IS
-'Finite: a hold for ever would never be cleaned up.';
+'Finite: an infinite hold would never be over.';
 COMMENT ON CONSTRAINT seat_reservations_extension_count_check
 ON {{ schema }}.seat_reservations IS 'Not negative.';
-COMMENT ON CONSTRAINT seat_reservations_created_at_check
-ON {{ schema }}.seat_reservations IS 'Finite.';
 COMMENT ON CONSTRAINT seat_reservations_ended_at_check ON {{ schema }}.seat_reservations IS
-'Set exactly when it has ended.';
+'Set exactly if it has ended.';
 COMMENT ON INDEX {{ schema }}.seat_reservations_one_active_per_session IS
 'At most one active hold per show and session.';
 COMMENT ON INDEX {{ schema }}.seat_reservations_expires_at_id_idx IS
-'Serves cleanup and the count of active holds; as large as there are active holds.';
+'Serves the cleanup and the count of active holds. Contains active holds only.';
 COMMENT ON INDEX {{ schema }}.seat_reservations_ended_at_idx IS
-'Serves the purge of personal data: holds that have ended and still have any.';
+'Serves the purge of personal data. Contains ended holds that still have some.';
 
 {% if manage_roles %}
 GRANT SELECT (id, show_id, status, is_active, expires_at, extension_count, created_at, ended_at)
 ON TABLE {{ schema }}.seat_reservations TO {{ monitor_role }};
 {% endif %}
 
--- object: holds/reservation_seats.sql sha256=d559209c07f541b02cb9e77bc422e3877cfaa9d701a38bc2d6b189fc27ad3882
--- Claims: which reservation has which seat, from hold to sale. A claim is live until it is
+-- object: holds/reservation_seats.sql sha256=813f1e199cf1bbfeaee74832cef20db1a161d71afe6d6563180682886e7f411e
+-- Claims: which reservation has which seat, from the hold to the sale. A claim is live until it is
 -- released.
 CREATE TABLE {{ schema }}.reservation_seats (
     reservation_id uuid NOT NULL,
@@ -144,8 +142,8 @@ CREATE TABLE {{ schema }}.reservation_seats (
 CREATE UNIQUE INDEX reservation_seats_no_double_booking
 ON {{ schema }}.reservation_seats (show_id, show_seat_id) WHERE released_at IS NULL;
 
--- A full one: for the foreign key, a partial one is none. Of the seat alone, which is enough: a
--- look-up by show must never be tempted to read it from end to end.
+-- Not partial, since a partial index does not serve a foreign key. Without the show, so that the
+-- planner never reads all of it for a look-up by show.
 CREATE INDEX reservation_seats_show_seat_id_idx
 ON {{ schema }}.reservation_seats (show_seat_id);
 
@@ -155,17 +153,16 @@ COMMENT ON TABLE {{ schema }}.reservation_seats IS
 COMMENT ON COLUMN {{ schema }}.reservation_seats.reservation_id IS
 'The reservation that claims the seat.';
 COMMENT ON COLUMN {{ schema }}.reservation_seats.show_seat_id IS 'The seat.';
-COMMENT ON COLUMN {{ schema }}.reservation_seats.show_id IS
-'The show of both; distribution column.';
+COMMENT ON COLUMN {{ schema }}.reservation_seats.show_id IS 'The show of both; part of every key.';
 COMMENT ON COLUMN {{ schema }}.reservation_seats.price_in_cents IS
-'Price when the seat was held, in the minor unit of the currency: what the buyer was told is what '
-'is charged.';
+'Price when the seat was held, in the minor unit of the currency: the buyer pays the price that '
+'the shop showed.';
 COMMENT ON COLUMN {{ schema }}.reservation_seats.currency IS
 'ISO 4217 code when the seat was held.';
 COMMENT ON COLUMN {{ schema }}.reservation_seats.released_at IS
 'When the claim ended; NULL while it is live.';
 COMMENT ON CONSTRAINT reservation_seats_pkey ON {{ schema }}.reservation_seats IS
-'A reservation claims a seat once; serves the seats of a reservation.';
+'A reservation claims a seat once. Serves the seats of a reservation.';
 COMMENT ON CONSTRAINT reservation_seats_reservation_id_show_id_fkey
 ON {{ schema }}.reservation_seats IS
 'The reservation exists, and is of the same show.';
@@ -173,24 +170,22 @@ COMMENT ON CONSTRAINT reservation_seats_show_seat_id_show_id_fkey
 ON {{ schema }}.reservation_seats IS
 'The seat exists, and is of the same show.';
 COMMENT ON CONSTRAINT reservation_seats_price_in_cents_check ON {{ schema }}.reservation_seats IS
-'From nothing to a billion.';
+'From 0 to a billion units of a currency with two decimals.';
 COMMENT ON CONSTRAINT reservation_seats_currency_check
-ON {{ schema }}.reservation_seats IS 'Three capital letters.';
-COMMENT ON CONSTRAINT reservation_seats_released_at_check
-ON {{ schema }}.reservation_seats IS 'Finite.';
+ON {{ schema }}.reservation_seats IS 'A currency code: three capital letters.';
 COMMENT ON INDEX {{ schema }}.reservation_seats_no_double_booking IS
 'At most one live claim a seat, whatever the code above it does: a seat cannot be held or sold '
 'twice.';
 COMMENT ON INDEX {{ schema }}.reservation_seats_show_seat_id_idx IS
-'Serves the deletion of seats, and the question who has ever held one.';
+'Serves the deletion of seats, and the history of a seat.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ schema }}.reservation_seats TO {{ monitor_role }};
 {% endif %}
 
--- object: holds/sync_reserved_until.sql sha256=9486fdc9fc31f2fce681a7f801247bf19d398317c1e85c4f15719375bd686889
--- Trigger function: seat_reservations.expires_at decides, and a DBA may move it by hand; a copy on
--- the seats spares each buyer the look at the reservations behind them.
+-- object: holds/sync_reserved_until.sql sha256=18ee2c3b8a5dffcf9d578ca1dbbc19974024fc3790aba24b4b0b09ea32803dc7
+-- Trigger function. seat_reservations.expires_at decides, and a DBA may change it by hand; the copy
+-- on the seats saves each buyer a look at the reservations.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.sync_reserved_until()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -209,7 +204,7 @@ BEGIN
     WHERE
         claim.reservation_id = NEW.id
         AND claim.show_id = NEW.show_id;
-    -- Everybody locks seats in id order.
+    -- All functions lock seats in the order of id.
     PERFORM
     FROM {{ schema }}.show_seats AS seat
     WHERE
@@ -229,9 +224,11 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.sync_reserved_until() IS
-'Trigger: copies a moved seat_reservations.expires_at to the seats that the reservation holds.';
+'Trigger function: copies a changed seat_reservations.expires_at to the seats that the '
+'reservation holds.';
 
--- object: holds/seat_reservations_sync_reserved_until.sql sha256=715a6a98ead7c45b449d80f525d918f410c2e72169fb6bba629a8d8a8f5453ce
+-- object: holds/seat_reservations_sync_reserved_until.sql sha256=a58bc458b43139768dcccd2a77651bc39661ee7c57cc26fb5d654a4d22d9dceb
+-- Fires only if the value changes: by an extension, an order, or by hand.
 CREATE OR REPLACE TRIGGER seat_reservations_sync_reserved_until
 AFTER UPDATE OF expires_at ON {{ schema }}.seat_reservations
 FOR EACH ROW
@@ -244,8 +241,8 @@ ENABLE ALWAYS TRIGGER seat_reservations_sync_reserved_until;
 COMMENT ON TRIGGER seat_reservations_sync_reserved_until ON {{ schema }}.seat_reservations IS
 'Keeps show_seats.reserved_until equal to the expires_at of the hold.';
 
--- object: holds/log_reservation_failure.sql sha256=296d2d34acb4da5b533acff2eabdcc98f725f224830d66844c6995c3105b3b34
--- For the functions that sell: a refused call is a row, since an exception would undo the line
+-- object: holds/log_reservation_failure.sql sha256=fa5b497fd807f90ecc226dfa751094dd4fced3d2c98ac431105679e783a6d0c7
+-- Called by the functions that sell: a refusal is a row, since an exception would roll back the row
 -- that records it.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.log_reservation_failure(
     p_function text,
@@ -262,7 +259,7 @@ CREATE OR REPLACE FUNCTION {{ internal_schema }}.log_reservation_failure(
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
--- Without its line in the log no call is answered. See wait_for_others(), which leaves time for it.
+-- No call is answered without its row in the log. wait_for_others() leaves time for this.
 SET lock_timeout = '250ms'
 AS $body$
 BEGIN
@@ -289,14 +286,14 @@ $body$;
 COMMENT ON FUNCTION {{ internal_schema }}.log_reservation_failure(
     text, text, text, uuid, uuid, text, uuid[], text, inet, jsonb
 ) IS
-'Writes a refused call about a hold into seat_reservation_audit_log. Raises lock_not_available '
-'where the log is locked. Internal.';
+'Records a refusal of a call about a hold in seat_reservation_audit_log. Raises '
+'lock_not_available if the log is locked.';
 
--- object: holds/end_holds.sql sha256=fea287733e6190a05aae560c7cbc5873c5f1fa9fe223af53f3eb755a85bc8d9d
--- Ends holds of one show and frees their seats: the one way in which seats come back from a hold.
--- The caller has locked the reservations and seen that they are active. Driven from arrays: index
--- scans, whatever the statistics say.
-CREATE OR REPLACE FUNCTION {{ internal_schema }}.end_holds(
+-- object: holds/end_reservations.sql sha256=9380948768dd8294ed725efffb18748da3d1588187a6870d3072e7842b2e68e4
+-- Ends holds of one show and frees their seats: called wherever a hold ends without a sale. The
+-- caller has locked the reservations and checked that they are active. It passes arrays, which
+-- makes the planner use index scans, whatever the statistics are.
+CREATE OR REPLACE FUNCTION {{ internal_schema }}.end_reservations(
     p_show_id uuid,
     p_reservation_ids uuid[],
     p_status text,
@@ -314,8 +311,8 @@ DECLARE
     v_now constant timestamptz := clock_timestamp();
     v_seat_ids uuid[];
 BEGIN
-    -- FILTER and not WHERE: claims are to be found by their reservation, not by the index of all
-    -- live ones.
+    -- FILTER instead of WHERE, so that claims are found by their reservation and not by the index
+    -- of all live claims.
     SELECT COALESCE(array_agg(claim.show_seat_id) FILTER (WHERE claim.released_at IS NULL), '{}')
     INTO v_seat_ids
     FROM {{ schema }}.reservation_seats AS claim
@@ -323,8 +320,8 @@ BEGIN
         claim.reservation_id = ANY(p_reservation_ids)
         AND claim.show_id = p_show_id;
 
-    -- Everybody locks seats in id order, and all at once: the caller's own seats too, if it is to
-    -- take any after us.
+    -- All functions lock seats in the order of id. One statement locks all of them, with the seats
+    -- that the caller takes afterwards.
     PERFORM
     FROM {{ schema }}.show_seats AS seat
     WHERE
@@ -333,7 +330,7 @@ BEGIN
     ORDER BY seat.id
     FOR UPDATE;
 
-    -- Before the claims are released: the audit trigger reads which are live.
+    -- Before the claims are released, since the audit trigger reads the live ones.
     UPDATE {{ schema }}.seat_reservations
     SET
         status = p_status,
@@ -342,7 +339,7 @@ BEGIN
         seat_reservations.show_id = p_show_id
         AND seat_reservations.id = ANY(p_reservation_ids);
 
-    -- Live ones, said so that the index of all live claims does not apply here, either.
+    -- The live claims, in a form that does not match the index of all live claims.
     UPDATE {{ schema }}.reservation_seats
     SET released_at = v_now
     WHERE
@@ -350,7 +347,7 @@ BEGIN
         AND reservation_seats.show_id = p_show_id
         AND COALESCE(reservation_seats.released_at, 'infinity') = 'infinity';
 
-    -- A reserved seat is reserved by its live claim: there is only one.
+    -- A reserved seat belongs to its live claim: there is only one.
     UPDATE {{ schema }}.show_seats
     SET
         status = 'available',
@@ -365,14 +362,15 @@ BEGIN
 END;
 $body$;
 
-COMMENT ON FUNCTION {{ internal_schema }}.end_holds(uuid, uuid[], text, uuid[]) IS
+COMMENT ON FUNCTION {{ internal_schema }}.end_reservations(uuid, uuid[], text, uuid[]) IS
 'Ends locked, active reservations of a show as expired or released, frees their seats, and '
-'returns how many. Also locks p_lock_seat_ids, in one order with the rest. Internal.';
+'returns how many seats. Also locks p_lock_seat_ids, in the same order.';
 
--- object: holds/expire_holds.sql sha256=f1bfc653ea0d0c2b1b81a28c3ce2bfc8a10666bbe42ed2e97be667c265f3f168
--- For a buyer who finds the wanted seats under holds that are over: ends those, without waiting for
--- the cleanup job.
-CREATE OR REPLACE FUNCTION {{ internal_schema }}.expire_holds(
+-- object: holds/expire_reservations_for_buyer.sql sha256=cb32747e0e3a5981ab45b6a12b214118a1477793293f7ea583168452c8f4d79c
+-- Called by reserve_seats() and retake_seats() when overdue holds have the wanted seats: ends those
+-- holds, without the cleanup. Waits for locks, since the buyer needs the seats;
+-- expire_reservations_for_cleanup() skips what is locked.
+CREATE OR REPLACE FUNCTION {{ internal_schema }}.expire_reservations_for_buyer(
     p_show_id uuid,
     p_reservation_ids uuid[],
     p_lock_seat_ids uuid[]
@@ -398,17 +396,19 @@ BEGIN
         ORDER BY hold.id
         FOR UPDATE
     );
-    PERFORM {{ internal_schema }}.end_holds(p_show_id, v_locked_ids, 'expired', p_lock_seat_ids);
+    PERFORM {{ internal_schema }}.end_reservations(
+        p_show_id, v_locked_ids, 'expired', p_lock_seat_ids
+    );
 END;
 $body$;
 
-COMMENT ON FUNCTION {{ internal_schema }}.expire_holds(uuid, uuid[], uuid[]) IS
-'Ends those of these reservations that are over, and locks p_lock_seat_ids for the caller. '
-'Internal.';
+COMMENT ON FUNCTION {{ internal_schema }}.expire_reservations_for_buyer(uuid, uuid[], uuid[]) IS
+'Ends those of these reservations that are overdue, waiting for locks, and locks p_lock_seat_ids '
+'for the caller.';
 
--- object: holds/lock_reservation.sql sha256=7d05863758182703f89b2435fc4cf7400d359ad2072c0c607cfad9b04d5fc257
--- The first step of every call that shows a token. Resolved without a lock, then locked by both
--- keys: a lock without an equality on the show could not be routed on a distributed table.
+-- object: holds/lock_reservation.sql sha256=a7b0d3868ecacb06b8c1b268570e10c5e17793d412e3a139a1cc8bc912153a71
+-- The first step of every call that passes a token: finds the reservation without a lock, then
+-- locks it by its primary key.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.lock_reservation(p_reservation_token text)
 RETURNS {{ schema }}.seat_reservations
 LANGUAGE plpgsql
@@ -440,15 +440,15 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.lock_reservation(text) IS
-'Locks the reservation with this token and returns it as it is then; a row of NULLs when there is '
-'none. Who decides by what it returns changes the row, too: at REPEATABLE READ a lock alone makes '
-'nobody fail who decided otherwise. Internal.';
+'Locks the reservation with this token and returns its present state; a row of NULLs if there is '
+'none. A caller that decides by the result must also update the row: at REPEATABLE READ, a mere '
+'lock does not make concurrent transactions fail.';
 
--- object: holds/reserve_seats.sql sha256=8a7dead3095dbea23b0e19f3ce482a1559d42f558b61738736462d7c409a5c1b
--- Holds seats for a session: all of them or none. The hot path. Three statements and no more: a
--- look that locks nothing, so that losing is cheap; (seldom) ending holds that are over; and one
--- that locks the seats in id order and writes. Where somebody else has locked what they need, all
--- of it again, see wait_for_others().
+-- object: holds/reserve_seats.sql sha256=5c21b6bd9c8e700e9c44660b05f771a235563bb42754c09c98d26250b9134bb2
+-- Holds seats for a session: all of them or none. The hot path, with three statements at most: a
+-- look without locks, so that losing is cheap; rarely, the end of overdue holds; and one that locks
+-- the seats in the order of id and writes. If another session has locked what they need, all of it
+-- is repeated, see wait_for_others().
 CREATE OR REPLACE FUNCTION {{ schema }}.reserve_seats(
     p_show_id uuid,
     p_seat_ids uuid[],
@@ -474,13 +474,13 @@ SECURITY DEFINER
 ROWS 1
 SET search_path = pg_catalog, pg_temp
 SET commit_siblings = 997
--- Of each wait, see wait_for_others(). The caller's own does not count.
+-- Limits each wait, see wait_for_others(). The caller's own setting does not apply.
 SET lock_timeout = '100ms'
--- A custom plan for = ANY(p_seat_ids) always looks cheaper, and making it anew costs more than the
--- statement.
+-- The planner always finds a custom plan for = ANY(p_seat_ids) cheaper, but to make one costs more
+-- than the statement.
 SET plan_cache_mode = 'force_generic_plan'
--- A plan made while the tables are still empty is kept until they are analysed: it must not be a
--- scan.
+-- A plan that is made while the tables are empty is kept until they are analysed: it must not be a
+-- sequential scan.
 SET enable_seqscan = off
 AS $body$
 DECLARE
@@ -508,7 +508,7 @@ BEGIN
     END IF;
 
     IF v_wanted > 10 THEN
-        -- The limit that is set above does for ten.
+        -- The lock_timeout above is short enough for ten seats.
         PERFORM {{ internal_schema }}.wait_for_others(v_since, v_wanted);
     END IF;
 
@@ -527,8 +527,8 @@ BEGIN
                 seats.over_ids || CASE WHEN own.expires_at <= v_now THEN own.id END AS over_ids
             INTO v_look
             FROM (
-                -- The limit tells the planner what it cannot know of a boolean key: one row. It
-                -- would take the rest for costly enough to be compiled.
+                -- LIMIT shows the planner that a boolean key means one row. Otherwise it would
+                -- expect so much work that it compiles the rest.
                 SELECT
                     policy.max_seats_per_reservation,
                     policy.hold_minutes,
@@ -556,12 +556,12 @@ BEGIN
                 WHERE
                     seat.show_id = p_show_id
                     AND seat.id = ANY(p_seat_ids)
-                    -- Thousands of seats are not looked up to be refused.
+                    -- Too many seats are refused without looking them up.
                     AND v_wanted <= settings.max_seats_per_reservation
             ) AS seats;
 
             IF v_look.found < v_wanted THEN
-                -- Asked only where seats are missing. A NULL does not count as a seat, either.
+                -- Looked for only if seats are missing: duplicates and NULLs.
                 SELECT CASE WHEN count(DISTINCT wanted.id) < v_wanted THEN 'INVALID_INPUT' END
                 INTO error_code
                 FROM unnest(p_seat_ids) AS wanted (id);
@@ -569,9 +569,9 @@ BEGIN
             END IF;
 
             IF v_look.hold_id IS NOT NULL AND v_look.status <> 'cancelled' THEN
-                -- Asked for before, and the answer got lost, or clicked twice? A hold of the very
-                -- same seats is returned as it is. Locked, so that a snapshot of long ago does not
-                -- show one that is gone.
+                -- The answer of an earlier call may have been lost, or the buyer clicked twice: a
+                -- hold of exactly the same seats is returned. It is locked, so that an old snapshot
+                -- does not show a hold that has ended.
                 SELECT
                     hold.reservation_token,
                     hold.expires_at
@@ -584,7 +584,7 @@ BEGIN
                     AND hold.id = v_look.hold_id
                     AND hold.ended_at IS NULL
                 FOR UPDATE;
-                -- Ended by somebody who was waited for: there may be nothing in the way any more.
+                -- It was ended while this call waited for its lock: the seats may be free now.
                 CONTINUE WHEN NOT FOUND;
 
                 SELECT
@@ -616,11 +616,13 @@ BEGIN
             EXIT WHEN error_code IS NOT NULL;
 
             IF cardinality(array_remove(v_look.over_ids, NULL)) > 0 THEN
-                -- They may have more seats than we want, and each somebody who has locked it.
+                -- These holds may have more seats than are wanted, each locked by another session.
                 PERFORM {{ internal_schema }}.wait_for_others(
                     v_since, v_wanted * v_look.max_seats_per_reservation
                 );
-                PERFORM {{ internal_schema }}.expire_holds(p_show_id, v_look.over_ids, p_seat_ids);
+                PERFORM {{ internal_schema }}.expire_reservations_for_buyer(
+                    p_show_id, v_look.over_ids, p_seat_ids
+                );
             END IF;
 
             WITH locked AS (
@@ -698,13 +700,13 @@ BEGIN
             currency := v_look.currency;
             EXIT WHEN reservation_id IS NOT NULL;
 
-            -- Somebody was faster between the look and the lock, perhaps this very session: a
-            -- second look tells. Nothing has been written.
+            -- Another call, perhaps of this session, was faster between the look and the lock: look
+            -- again to find out. Nothing has been written.
             error_code := CASE WHEN v_was_beaten THEN 'SEATS_UNAVAILABLE' END;
             v_was_beaten := true;
         EXCEPTION
             WHEN serialization_failure THEN
-                -- Only in REPEATABLE READ and above, whose callers retry on this SQLSTATE.
+                -- Only at REPEATABLE READ and above, where callers retry on this SQLSTATE.
                 RAISE;
             WHEN lock_not_available OR deadlock_detected THEN
                 v_has_waited := true;
@@ -721,7 +723,8 @@ BEGIN
                 IF error_code = 'INTERNAL_ERROR' THEN
                     v_detail := jsonb_build_object('sqlstate', SQLSTATE, 'detail', SQLERRM);
                 ELSIF error_code = 'DUPLICATE_RESERVATION' THEN
-                    -- This session was faster elsewhere, and its hold may be the one asked for.
+                    -- Another call of this session was faster, and its hold may be the one that is
+                    -- wanted.
                     IF current_setting('transaction_isolation') IN (
                         'repeatable read', 'serializable'
                     ) THEN
@@ -738,14 +741,14 @@ BEGIN
     IF success THEN
         seat_count := v_wanted;
     ELSE
-        -- What an attempt that failed has found is no answer.
+        -- Values of a failed attempt are not part of the answer.
         reservation_id := NULL;
         reservation_token := NULL;
         expires_at := NULL;
         total_amount_in_cents := NULL;
         currency := NULL;
-        -- Where nothing has been written so far and the shop says that nothing will be, the commit
-        -- is about one line of a log, and thousands need not wait for the disk.
+        -- If nothing has been written yet, and by the setting the shop writes nothing else, the
+        -- commit is about one row of a log, and thousands of refusals need not wait for the disk.
         IF error_code = 'SEATS_UNAVAILABLE' AND NOT v_has_waited THEN
             IF v_look.async_conflict_log AND pg_current_xact_id_if_assigned() IS NULL THEN
                 PERFORM set_config('synchronous_commit', 'off', true);
@@ -763,21 +766,21 @@ $body$;
 
 COMMENT ON FUNCTION {{ schema }}.reserve_seats(uuid, uuid[], text, text, text, text, inet) IS
 'Holds seats of a show for a session, all or none, for ticketing_settings.hold_minutes. Repeated '
-'with the same session and seats while that hold lives, returns that hold again. Waits at most 2 s '
-'for locks of others, then SEATS_UNAVAILABLE. Error codes: INVALID_INPUT, SHOW_NOT_ON_SALE, '
-'TOO_MANY_SEATS, DUPLICATE_RESERVATION, SEATS_NOT_FOUND, SEATS_UNAVAILABLE, '
-'DOUBLE_BOOKING_PREVENTED, INTERNAL_ERROR. Amounts in the minor unit of the currency. Raises '
-'serialization_failure where a transaction at REPEATABLE READ or above has to be tried again, '
-'lock_not_available where even the log is locked, and, where the transaction is read-only or the '
-'caller has no right, the error of the server: nothing has been written then.';
+'with the same session and seats while that hold is live, returns that hold. Waits at most 2 s '
+'for locks of other sessions, then refuses with SEATS_UNAVAILABLE. Error codes: INVALID_INPUT, '
+'SHOW_NOT_ON_SALE, TOO_MANY_SEATS, DUPLICATE_RESERVATION, SEATS_NOT_FOUND, SEATS_UNAVAILABLE, '
+'DOUBLE_BOOKING_PREVENTED, INTERNAL_ERROR. Amounts are in the minor unit of the currency. Raises '
+'serialization_failure if a transaction at REPEATABLE READ or above has to be retried, '
+'lock_not_available if even the log is locked, and the error of the server if the transaction is '
+'read-only or the caller lacks a privilege: nothing has been written then.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ schema }}.reserve_seats(uuid, uuid[], text, text, text, text, inet)
 TO {{ app_role }};
 {% endif %}
 
--- object: holds/extend_reservation.sql sha256=e03f70dc5f90b8a0bba0bd7636687e618bfdd928bb8642a5cbc92ceb48920b18
--- Gives a buyer who is still busy more time.
+-- object: holds/extend_reservation.sql sha256=88329cb5e28293f0836c518d9d3071e4e3f0fb83380adc691a2244538a8ae173
+-- Gives a session more time for its hold.
 CREATE OR REPLACE FUNCTION {{ schema }}.extend_reservation(
     p_reservation_token text,
     p_session_id text,
@@ -796,7 +799,7 @@ SECURITY DEFINER
 ROWS 1
 SET search_path = pg_catalog, pg_temp
 SET commit_siblings = 997
--- Of each wait, see wait_for_others(). The caller's own does not count.
+-- Limits each wait, see wait_for_others(). The caller's own setting does not apply.
 SET lock_timeout = '100ms'
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
@@ -804,7 +807,7 @@ AS $body$
 DECLARE
     v_since constant timestamptz := clock_timestamp();
     v_settings record;
-    -- A record: a row type would be looked up, and waited for, before the block begins.
+    -- A record: a row type would wait for a locked table before the block begins.
     v_hold record;
     v_show_id uuid;
     v_expires_at timestamptz;
@@ -829,8 +832,7 @@ BEGIN
                 v_hold.expires_at + make_interval(mins => v_settings.extension_minutes),
                 v_hold.created_at + make_interval(mins => v_settings.max_hold_minutes)
             );
-            -- Not to the microsecond: a JavaScript date has milliseconds, some clients print
-            -- seconds.
+            -- Within a second: a JavaScript date has milliseconds, and some clients print seconds.
             v_is_repeated := COALESCE(v_hold.expires_at - p_expires_at >= interval '1 s', false);
             error_code := CASE
                 WHEN v_hold.id IS NULL THEN 'NOT_FOUND'
@@ -890,19 +892,19 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.extend_reservation(text, text, timestamptz) IS
-'Extends a hold by ticketing_settings.extension_minutes, at most max_extensions times and '
-'max_hold_minutes in all. Safe to repeat for who gives p_expires_at, the end that the caller '
-'knows of: a hold that ends later by now is returned as it is. Error codes: NOT_FOUND, '
+'Extends a hold by ticketing_settings.extension_minutes, at most max_extensions times and to '
+'max_hold_minutes in all. To make the call safe to repeat, pass p_expires_at, the end that the '
+'caller knows: a hold that ends later than that is returned unchanged. Error codes: NOT_FOUND, '
 'PERMISSION_DENIED, RESERVATION_INACTIVE, RESERVATION_EXPIRED, SHOW_NOT_ON_SALE (cancelled), '
-'MAX_EXTENSIONS_REACHED, BUSY (somebody else had it locked for 2 s), INTERNAL_ERROR.';
+'MAX_EXTENSIONS_REACHED, BUSY (locked by another session for 2 s), INTERNAL_ERROR.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ schema }}.extend_reservation(text, text, timestamptz)
 TO {{ app_role }};
 {% endif %}
 
--- object: holds/release_reservation.sql sha256=9bac39dbdf75dc4f870602fbfbb520113034cabcf8e03f6efde9e4f728b81f59
--- Gives seats back before the hold is over: all of them, or some.
+-- object: holds/release_reservation.sql sha256=3689bd1f5df9b62d9323743b330a31eff238f577955bbaba70766993b4d4c75e
+-- Gives seats back before their hold is over: all of them, or some.
 CREATE OR REPLACE FUNCTION {{ schema }}.release_reservation(
     p_reservation_token text,
     p_session_id text,
@@ -920,14 +922,14 @@ SECURITY DEFINER
 ROWS 1
 SET search_path = pg_catalog, pg_temp
 SET commit_siblings = 997
--- Of each wait, see wait_for_others(). The caller's own does not count.
+-- Limits each wait, see wait_for_others(). The caller's own setting does not apply.
 SET lock_timeout = '100ms'
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 AS $body$
 DECLARE
     v_since constant timestamptz := clock_timestamp();
-    -- A record: a row type would be looked up, and waited for, before the block begins.
+    -- A record: a row type would wait for a locked table before the block begins.
     v_hold record;
     v_show_id uuid;
     v_held_ids uuid[];
@@ -961,8 +963,8 @@ BEGIN
                     THEN 'SEATS_NOT_FOUND'
             END;
             IF error_code IS NULL THEN
-                -- What was ordered is no longer what is held. A payment that comes all the same
-                -- will be refund_due.
+                -- The order no longer matches the hold. A payment that arrives for it becomes
+                -- refund_due.
                 UPDATE {{ schema }}.ticket_orders
                 SET
                     status = 'cancelled',
@@ -973,7 +975,7 @@ BEGIN
                     AND ticket_orders.status IN ('pending', 'failed');
 
                 IF v_wanted_ids @> v_held_ids THEN
-                    seats_released := {{ internal_schema }}.end_holds(
+                    seats_released := {{ internal_schema }}.end_reservations(
                         v_hold.show_id, ARRAY[v_hold.id], 'released'
                     );
                 ELSE
@@ -985,8 +987,9 @@ BEGIN
                     ORDER BY seat.id
                     FOR UPDATE;
 
-                    -- The hold goes on with fewer seats, and who has decided by the seats that it
-                    -- had (an order, at REPEATABLE READ) is to fail: a change of nothing does that.
+                    -- The hold continues with fewer seats. A concurrent transaction that has read
+                    -- the old seats (an order, at REPEATABLE READ) must fail: an update that
+                    -- changes nothing achieves this.
                     UPDATE {{ schema }}.seat_reservations
                     SET extension_count = seat_reservations.extension_count
                     WHERE
@@ -1010,7 +1013,7 @@ BEGIN
                         AND show_seats.id = ANY(v_wanted_ids)
                         AND show_seats.reserved_by = v_hold.id;
 
-                    -- The reservation goes on, so its trigger sees nothing.
+                    -- The status of the reservation stays, so the audit trigger does not fire.
                     INSERT INTO {{ schema }}.seat_reservation_audit_log (
                         event_type, reservation_id, show_id, session_id, seat_count, seat_ids,
                         metadata
@@ -1053,9 +1056,9 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.release_reservation(text, text, uuid[]) IS
-'Gives back seats of a hold; NULL seat ids: all, which ends it. Cancels an order that is not '
-'paid. Error codes: NOT_FOUND, PERMISSION_DENIED, RESERVATION_INACTIVE, SEATS_NOT_FOUND, BUSY '
-'(somebody else had it locked for 2 s), INTERNAL_ERROR.';
+'Gives back seats of a hold; NULL seat ids: all, which ends the hold. Cancels an order that is '
+'not paid. Error codes: NOT_FOUND, PERMISSION_DENIED, RESERVATION_INACTIVE, SEATS_NOT_FOUND, BUSY '
+'(locked by another session for 2 s), INTERNAL_ERROR.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ schema }}.release_reservation(text, text, uuid[]) TO {{ app_role }};

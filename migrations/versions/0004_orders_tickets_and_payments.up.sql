@@ -1,8 +1,8 @@
 -- 0004: Orders, tickets and payments.
 -- A template, frozen by `ticketdb revision`.
 
--- object: orders/ticket_orders.sql sha256=571c3b9a22dae94d2165f4d48fab56658f16e8c3edcfb801ed94c7979ce06e1b
--- Orders: what a buyer is to pay for the seats that a reservation holds.
+-- object: orders/ticket_orders.sql sha256=e37908dc54f76d20341a73fbdd59600c9408d6d40b88a3a9d632214a16b4426c
+-- Orders: what a buyer has to pay for the seats of a reservation.
 CREATE TABLE {{ schema }}.ticket_orders (
     id uuid NOT NULL DEFAULT {{ internal_schema }}.uuid_v7(),
     show_id uuid NOT NULL,
@@ -58,7 +58,7 @@ ON {{ schema }}.ticket_orders (reservation_id, show_id);
 
 CREATE INDEX ticket_orders_created_at_idx ON {{ schema }}.ticket_orders (created_at);
 
--- As large as there are orders of which a part was given back.
+-- Contains only orders that were refunded in part.
 CREATE INDEX ticket_orders_created_at_refunded_amount_in_cents_idx
 ON {{ schema }}.ticket_orders (created_at, refunded_amount_in_cents)
 WHERE status = 'paid' AND refunded_amount_in_cents > 0;
@@ -69,77 +69,77 @@ ON {{ schema }}.ticket_orders (created_at, id) WHERE status = 'pending';
 CREATE INDEX ticket_orders_created_at_show_id_idx
 ON {{ schema }}.ticket_orders (created_at, show_id) WHERE error_message IS NOT NULL;
 
-COMMENT ON TABLE {{ schema }}.ticket_orders IS 'Orders and how their payment went.';
-COMMENT ON COLUMN {{ schema }}.ticket_orders.id IS 'Key, together with the show.';
-COMMENT ON COLUMN {{ schema }}.ticket_orders.show_id IS 'The show; distribution column.';
+COMMENT ON TABLE {{ schema }}.ticket_orders IS 'Orders and the state of their payment.';
+COMMENT ON COLUMN {{ schema }}.ticket_orders.id IS 'Key, together with show_id.';
+COMMENT ON COLUMN {{ schema }}.ticket_orders.show_id IS 'The show; part of every key.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.reservation_id IS
 'The reservation that the order pays for.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.seat_ids IS
-'The seats when it was ordered, in order. A late payment takes exactly these again, or none.';
+'The seats when it was ordered, sorted. A late payment takes exactly these again, or none.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.status IS
-'pending: waits for payment; paid: tickets issued; failed: the provider refused, another try may '
-'succeed; cancelled: see cancel_reason; refund_due: paid, but the seats are gone, owe the '
-'money; refunded: given back.';
+'pending: waits for payment; paid: tickets issued; failed: the payment failed, another may '
+'succeed; cancelled: see cancel_reason; refund_due: paid, but the seats are gone, the money is '
+'owed; refunded: given back.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.total_amount_in_cents IS
-'What is to be paid, in the minor unit of the currency.';
+'The amount to pay, in the minor unit of the currency.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.currency IS 'ISO 4217 code.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.idempotency_key IS
 'The caller''s name for the attempt that made the order. All keys that name it are in '
 'ticket_order_keys.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.payment_provider IS
-'Who takes the money, such as stripe: the last that was named until money comes, then the one '
+'The payment provider, such as stripe: the last one that was named, and after the payment the one '
 'that it came from.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.payment_intent_id IS
-'The provider''s id of the payment: the last that was named until money comes, then the one that '
-'it came with. Earlier ones are in payment_intents.';
+'The provider''s id of the payment: the last one that was named, and after the payment its own. '
+'Earlier ones are in payment_intents.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.error_message IS 'Why the last payment failed.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.cancel_reason IS
-'Why it was cancelled: released (seats were given back), superseded (another order of the hold was '
-'paid), overdue (the hold ran out unpaid). Only what is overdue can still be paid, late.';
+'Why it was cancelled: released (seats were given back), superseded (another order of the hold '
+'was paid), overdue (the hold expired without a payment). Only an overdue order can still be '
+'paid, late.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.refunded_amount_in_cents IS
-'How much of what was paid for it has been given back, in the minor unit of the currency.';
+'How much of the payment has been given back, in the minor unit of the currency.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.created_at IS 'When it was ordered.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.paid_at IS
-'When the money came; also where it is to be given back.';
+'When the payment arrived; also set if it has to be given back.';
 COMMENT ON CONSTRAINT ticket_orders_pkey ON {{ schema }}.ticket_orders IS
-'The id leads and serves look-ups by id alone; the show makes references across shows impossible.';
+'Starts with id, which serves look-ups by id alone; show_id excludes references across shows.';
 COMMENT ON CONSTRAINT ticket_orders_idempotency_key_show_id_key ON {{ schema }}.ticket_orders IS
 'A key is used once within a show.';
 COMMENT ON CONSTRAINT ticket_orders_reservation_id_show_id_fkey ON {{ schema }}.ticket_orders IS
 'The reservation exists, and is of the same show.';
 COMMENT ON CONSTRAINT ticket_orders_seat_ids_check
-ON {{ schema }}.ticket_orders IS 'At least one seat.';
+ON {{ schema }}.ticket_orders IS 'At least one seat, and no NULL.';
 COMMENT ON CONSTRAINT ticket_orders_status_check
-ON {{ schema }}.ticket_orders IS 'The statuses there are.';
+ON {{ schema }}.ticket_orders IS 'Only known statuses.';
 COMMENT ON CONSTRAINT ticket_orders_total_amount_in_cents_check ON {{ schema }}.ticket_orders IS
-'A thousand seats of the highest price.';
+'At most a thousand seats at the highest price.';
 COMMENT ON CONSTRAINT ticket_orders_cancel_reason_check
-ON {{ schema }}.ticket_orders IS 'The reasons there are.';
+ON {{ schema }}.ticket_orders IS 'Only known reasons.';
 COMMENT ON CONSTRAINT ticket_orders_refunded_amount_in_cents_check ON {{ schema }}.ticket_orders IS
 'Not more than was paid.';
 COMMENT ON CONSTRAINT ticket_orders_currency_check
-ON {{ schema }}.ticket_orders IS 'Three capital letters.';
+ON {{ schema }}.ticket_orders IS 'A currency code: three capital letters.';
 COMMENT ON CONSTRAINT ticket_orders_idempotency_key_check ON {{ schema }}.ticket_orders IS
 'Not blank, and short enough to be indexed.';
 COMMENT ON CONSTRAINT ticket_orders_payment_provider_check
-ON {{ schema }}.ticket_orders IS 'Bounded.';
+ON {{ schema }}.ticket_orders IS 'At most 200 characters.';
 COMMENT ON CONSTRAINT ticket_orders_payment_intent_id_check
-ON {{ schema }}.ticket_orders IS 'Bounded.';
-COMMENT ON CONSTRAINT ticket_orders_created_at_check ON {{ schema }}.ticket_orders IS 'Finite.';
+ON {{ schema }}.ticket_orders IS 'At most 200 characters.';
 COMMENT ON CONSTRAINT ticket_orders_paid_at_check ON {{ schema }}.ticket_orders IS
-'Set exactly when money has come.';
+'Set exactly if a payment has arrived.';
 COMMENT ON INDEX {{ schema }}.ticket_orders_one_open_per_reservation IS
-'A reservation is paid for by one order at a time.';
+'A reservation has at most one order that is pending or paid.';
 COMMENT ON INDEX {{ schema }}.ticket_orders_reservation_id_show_id_idx IS
 'Serves all orders of a reservation, when seats are given back or one of them is paid.';
 COMMENT ON INDEX {{ schema }}.ticket_orders_created_at_idx IS
 'Serves payment metrics of the last hours.';
 COMMENT ON INDEX {{ schema }}.ticket_orders_created_at_refunded_amount_in_cents_idx IS
-'Serves the revenue of a day, less what was given back.';
+'Serves the revenue of a day, minus what was given back.';
 COMMENT ON INDEX {{ schema }}.ticket_orders_created_at_id_idx IS
-'Serves the cleanup: orders that wait for a payment.';
+'Serves the cleanup: pending orders.';
 COMMENT ON INDEX {{ schema }}.ticket_orders_created_at_show_id_idx IS
-'Serves the purge of personal data: orders with words of a provider.';
+'Serves the purge of personal data: orders with a message of a provider.';
 
 {% if manage_roles %}
 GRANT SELECT (
@@ -148,9 +148,9 @@ GRANT SELECT (
 ) ON TABLE {{ schema }}.ticket_orders TO {{ monitor_role }};
 {% endif %}
 
--- object: orders/ticket_order_keys.sql sha256=f5c4722e000f409ab1130208e712a62def4489088be5fe2f2f688021d102519a
--- By which keys callers know an order. A reservation may be ordered under one key and asked for
--- again under another: each names that order for ever, and never a second one.
+-- object: orders/ticket_order_keys.sql sha256=8812205e47c3e8db857ce65c8ae1f8075c5663507e99fe7cf1ab5bed37fbee67
+-- Idempotency keys of orders. A reservation may be ordered with one key and asked for again with
+-- another: each key names that order for ever, and never a second one.
 CREATE TABLE {{ internal_schema }}.ticket_order_keys (
     idempotency_key text NOT NULL,
     show_id uuid NOT NULL,
@@ -160,15 +160,14 @@ CREATE TABLE {{ internal_schema }}.ticket_order_keys (
     FOREIGN KEY (order_id, show_id) REFERENCES {{ schema }}.ticket_orders (id, show_id)
 );
 
--- Without the show: a look-up by key and show is not to be mistaken for one that it could serve.
+-- Without the show, so that the planner does not use it for a look-up by key and show.
 CREATE INDEX ticket_order_keys_order_id_idx ON {{ internal_schema }}.ticket_order_keys (order_id);
 
 COMMENT ON TABLE {{ internal_schema }}.ticket_order_keys IS
 'Idempotency keys of create_ticket_order(), each with the one order that it names.';
 COMMENT ON COLUMN {{ internal_schema }}.ticket_order_keys.idempotency_key IS
 'The caller''s name for an attempt to order.';
-COMMENT ON COLUMN {{ internal_schema }}.ticket_order_keys.show_id IS
-'The show; distribution column.';
+COMMENT ON COLUMN {{ internal_schema }}.ticket_order_keys.show_id IS 'The show; part of every key.';
 COMMENT ON COLUMN {{ internal_schema }}.ticket_order_keys.order_id IS 'The order that it names.';
 COMMENT ON CONSTRAINT ticket_order_keys_pkey ON {{ internal_schema }}.ticket_order_keys IS
 'A key names one order within a show.';
@@ -178,9 +177,9 @@ ON {{ internal_schema }}.ticket_order_keys IS
 COMMENT ON INDEX {{ internal_schema }}.ticket_order_keys_order_id_idx IS
 'Serves the keys of an order.';
 
--- object: orders/payment_intents.sql sha256=e8d20a612242f225635c490644271d0676194eeecb7c60ff8d5cf621aaff7397
--- Payments that were begun for an order before the one that its row names: the buyer changed the
--- means of payment, or came back through another tab. Money may still come from any of them.
+-- object: orders/payment_intents.sql sha256=0bf00769867803389db1bd10073d6c839ed8a427260978d90c5ef5d4c84b0f04
+-- Payments that were begun for an order before the one that it names now: the buyer changed the
+-- means of payment, or came back in another tab. Money may still arrive from any of them.
 CREATE TABLE {{ internal_schema }}.payment_intents (
     payment_intent_id text NOT NULL,
     payment_provider text NOT NULL,
@@ -202,22 +201,21 @@ COMMENT ON TABLE {{ internal_schema }}.payment_intents IS
 COMMENT ON COLUMN {{ internal_schema }}.payment_intents.payment_intent_id IS
 'The provider''s id of the payment.';
 COMMENT ON COLUMN {{ internal_schema }}.payment_intents.payment_provider IS
-'Who was to take the money; empty where nobody was named.';
-COMMENT ON COLUMN {{ internal_schema }}.payment_intents.order_id IS 'The order it was begun for.';
-COMMENT ON COLUMN {{ internal_schema }}.payment_intents.show_id IS 'The show; distribution column.';
+'The payment provider; empty if none was named.';
+COMMENT ON COLUMN {{ internal_schema }}.payment_intents.order_id IS
+'The order that it was begun for.';
+COMMENT ON COLUMN {{ internal_schema }}.payment_intents.show_id IS 'The show; part of every key.';
 COMMENT ON COLUMN {{ internal_schema }}.payment_intents.created_at IS
-'When another took its place in the order.';
+'When another payment replaced it in the order.';
 COMMENT ON CONSTRAINT payment_intents_pkey ON {{ internal_schema }}.payment_intents IS
-'Remembered once for each order; serves the look-up by the provider''s id.';
+'Each is kept once for each order. Serves the look-up by the provider''s id.';
 COMMENT ON CONSTRAINT payment_intents_order_id_show_id_fkey
 ON {{ internal_schema }}.payment_intents IS
 'The order exists, and is of the same show.';
-COMMENT ON CONSTRAINT payment_intents_created_at_check
-ON {{ internal_schema }}.payment_intents IS 'Finite.';
 COMMENT ON INDEX {{ internal_schema }}.payment_intents_order_id_show_id_idx IS
 'Serves the payments of an order.';
 
--- object: orders/tickets.sql sha256=dc52b6d9956bd3a8e45d2cd4a04609d22a592bdd9bed9ca468b785eaa4424373
+-- object: orders/tickets.sql sha256=d470a228c66c6f6bb1d13165f7e90147daa05979eb91eedd583cc43f82fc03c5
 -- Tickets: the right to sit on a seat, issued when an order is paid.
 CREATE TABLE {{ schema }}.tickets (
     id uuid NOT NULL DEFAULT {{ internal_schema }}.uuid_v7(),
@@ -245,7 +243,7 @@ CREATE TABLE {{ schema }}.tickets (
 CREATE UNIQUE INDEX tickets_one_valid_per_seat
 ON {{ schema }}.tickets (show_seat_id, show_id) WHERE status = 'valid';
 
--- A full one: for the foreign key, a partial one is none.
+-- Not partial, since a partial index does not serve a foreign key.
 CREATE INDEX tickets_show_seat_id_idx ON {{ schema }}.tickets (show_seat_id);
 
 CREATE INDEX tickets_order_id_show_id_idx ON {{ schema }}.tickets (order_id, show_id);
@@ -253,46 +251,46 @@ CREATE INDEX tickets_order_id_show_id_idx ON {{ schema }}.tickets (order_id, sho
 CREATE INDEX tickets_created_at_idx ON {{ schema }}.tickets (created_at);
 
 COMMENT ON TABLE {{ schema }}.tickets IS 'Tickets of paid orders, one a seat.';
-COMMENT ON COLUMN {{ schema }}.tickets.id IS 'Key, together with the show.';
-COMMENT ON COLUMN {{ schema }}.tickets.show_id IS 'The show; distribution column.';
+COMMENT ON COLUMN {{ schema }}.tickets.id IS 'Key, together with show_id.';
+COMMENT ON COLUMN {{ schema }}.tickets.show_id IS 'The show; part of every key.';
 COMMENT ON COLUMN {{ schema }}.tickets.order_id IS 'The order that paid for it.';
 COMMENT ON COLUMN {{ schema }}.tickets.show_seat_id IS 'The seat.';
 COMMENT ON COLUMN {{ schema }}.tickets.price_in_cents IS
 'What was paid, in the minor unit of the currency.';
 COMMENT ON COLUMN {{ schema }}.tickets.currency IS 'ISO 4217 code.';
 COMMENT ON COLUMN {{ schema }}.tickets.ticket_code IS
-'Secret printed on the ticket, 122 random bits: whoever shows it gets in.';
+'Secret printed on the ticket, 122 random bits: it admits the person who shows it.';
 COMMENT ON COLUMN {{ schema }}.tickets.status IS 'valid, cancelled by the house, or refunded.';
 COMMENT ON COLUMN {{ schema }}.tickets.created_at IS 'When it was issued.';
 COMMENT ON CONSTRAINT tickets_pkey ON {{ schema }}.tickets IS
-'The id leads and serves look-ups by id alone; the show makes references across shows impossible.';
+'Starts with id, which serves look-ups by id alone; show_id excludes references across shows.';
 COMMENT ON CONSTRAINT tickets_ticket_code_show_id_key ON {{ schema }}.tickets IS
-'Codes are unique; serves the look-up at the door.';
+'A code identifies one ticket of a show. Serves the look-up at the entrance.';
 COMMENT ON CONSTRAINT tickets_order_id_show_id_fkey ON {{ schema }}.tickets IS
 'The order exists, and is of the same show.';
 COMMENT ON CONSTRAINT tickets_show_seat_id_show_id_fkey ON {{ schema }}.tickets IS
 'The seat exists, and is of the same show.';
 COMMENT ON CONSTRAINT tickets_price_in_cents_check
-ON {{ schema }}.tickets IS 'From nothing to a billion.';
-COMMENT ON CONSTRAINT tickets_currency_check ON {{ schema }}.tickets IS 'Three capital letters.';
+ON {{ schema }}.tickets IS 'From 0 to a billion units of a currency with two decimals.';
+COMMENT ON CONSTRAINT tickets_currency_check ON {{ schema }}.tickets IS
+'A currency code: three capital letters.';
 COMMENT ON CONSTRAINT tickets_ticket_code_check
-ON {{ schema }}.tickets IS 'Long enough not to be guessed.';
-COMMENT ON CONSTRAINT tickets_status_check ON {{ schema }}.tickets IS 'The statuses there are.';
-COMMENT ON CONSTRAINT tickets_created_at_check ON {{ schema }}.tickets IS 'Finite.';
+ON {{ schema }}.tickets IS 'Too long to be guessed, at most 200 characters.';
+COMMENT ON CONSTRAINT tickets_status_check ON {{ schema }}.tickets IS 'Only known statuses.';
 COMMENT ON INDEX {{ schema }}.tickets_one_valid_per_seat IS
 'At most one valid ticket a seat, whatever the code above it does.';
 COMMENT ON INDEX {{ schema }}.tickets_show_seat_id_idx IS
-'Serves the deletion of seats, and the question who has ever had one.';
+'Serves the deletion of seats, and the history of a seat.';
 COMMENT ON INDEX {{ schema }}.tickets_order_id_show_id_idx IS 'Serves the tickets of an order.';
-COMMENT ON INDEX {{ schema }}.tickets_created_at_idx IS 'Serves sales of the day.';
+COMMENT ON INDEX {{ schema }}.tickets_created_at_idx IS 'Serves the sales of the day.';
 
 {% if manage_roles %}
 GRANT SELECT (id, show_id, order_id, show_seat_id, price_in_cents, currency, status, created_at)
 ON TABLE {{ schema }}.tickets TO {{ monitor_role }};
 {% endif %}
 
--- object: orders/payment_events.sql sha256=e35510c0572fe4aff9e9bc6313c5fe2dcb91a98cac86aadd9b584edfe54b217d
--- What payment providers told us, and what we answered: a webhook that is repeated gets the first
+-- object: orders/payment_events.sql sha256=68babe67ed6a2ad9159e93ea726e515a4d5ba9cbbaef5c83097c9df7b02b5855
+-- Events that payment providers sent, and our answers: a webhook that is repeated gets the first
 -- answer again.
 CREATE TABLE {{ schema }}.payment_events (
     provider text NOT NULL,
@@ -323,7 +321,7 @@ CREATE TABLE {{ schema }}.payment_events (
 CREATE INDEX payment_events_order_id_show_id_idx
 ON {{ schema }}.payment_events (order_id, show_id);
 
--- ENABLE ALWAYS: session_replication_role = replica does not get around them.
+-- ENABLE ALWAYS, so that session_replication_role = replica does not disable them.
 CREATE TRIGGER payment_events_append_only
 BEFORE UPDATE OR DELETE ON {{ schema }}.payment_events
 FOR EACH ROW EXECUTE FUNCTION {{ internal_schema }}.refuse_change(
@@ -342,38 +340,38 @@ ALTER TABLE {{ schema }}.payment_events
 ENABLE ALWAYS TRIGGER payment_events_no_truncate;
 
 COMMENT ON TABLE {{ schema }}.payment_events IS
-'Events of payment providers, each stored once for each order and kind, with the answer that was '
-'given. Append-only.';
-COMMENT ON COLUMN {{ schema }}.payment_events.provider IS 'Who sent it, such as stripe.';
+'Events of payment providers, each stored once for each order and kind, with the answer that it '
+'got. Append-only.';
+COMMENT ON COLUMN {{ schema }}.payment_events.provider IS 'The payment provider, such as stripe.';
 COMMENT ON COLUMN {{ schema }}.payment_events.event_id IS 'The provider''s id of the event.';
-COMMENT ON COLUMN {{ schema }}.payment_events.show_id IS 'The show; distribution column.';
+COMMENT ON COLUMN {{ schema }}.payment_events.show_id IS 'The show; part of every key.';
 COMMENT ON COLUMN {{ schema }}.payment_events.order_id IS 'The order that it is about.';
 COMMENT ON COLUMN {{ schema }}.payment_events.kind IS
 'payment (confirm_payment), failure (fail_payment), refund or dispute: the same payment may first '
 'fail and then succeed.';
 COMMENT ON COLUMN {{ schema }}.payment_events.amount_in_cents IS
-'What was paid, in the minor unit of the currency of the order; NULL for a failure.';
+'The amount paid, in the minor unit of the currency of the order; NULL for a failure.';
 COMMENT ON COLUMN {{ schema }}.payment_events.success IS 'The answer: whether it was accepted.';
 COMMENT ON COLUMN {{ schema }}.payment_events.order_status IS
 'The answer: status of the order after it.';
 COMMENT ON COLUMN {{ schema }}.payment_events.ticket_ids IS 'The answer: the tickets issued.';
 COMMENT ON COLUMN {{ schema }}.payment_events.error_code IS 'The answer: why it was refused.';
-COMMENT ON COLUMN {{ schema }}.payment_events.error_message IS 'The answer, in words.';
-COMMENT ON COLUMN {{ schema }}.payment_events.created_at IS 'When it was received first.';
+COMMENT ON COLUMN {{ schema }}.payment_events.error_message IS
+'The answer: the message for the error code.';
+COMMENT ON COLUMN {{ schema }}.payment_events.created_at IS 'When it was first received.';
 COMMENT ON CONSTRAINT payment_events_pkey
 ON {{ schema }}.payment_events IS
-'An event is handled once for each order: one transfer may pay for two.';
+'An event is stored once for each order and kind: one transfer may pay for two orders.';
 COMMENT ON CONSTRAINT payment_events_order_id_show_id_fkey ON {{ schema }}.payment_events IS
 'The order exists, and is of the same show.';
 COMMENT ON CONSTRAINT payment_events_provider_check
-ON {{ schema }}.payment_events IS 'Not blank, bounded.';
+ON {{ schema }}.payment_events IS 'Not blank, at most 200 characters.';
 COMMENT ON CONSTRAINT payment_events_event_id_check
-ON {{ schema }}.payment_events IS 'Not blank, bounded.';
+ON {{ schema }}.payment_events IS 'Not blank, at most 200 characters.';
 COMMENT ON CONSTRAINT payment_events_kind_check
-ON {{ schema }}.payment_events IS 'The kinds there are.';
+ON {{ schema }}.payment_events IS 'Only known kinds.';
 COMMENT ON CONSTRAINT payment_events_error_code_check ON {{ schema }}.payment_events IS
-'A refusal has a reason, and nothing else has.';
-COMMENT ON CONSTRAINT payment_events_created_at_check ON {{ schema }}.payment_events IS 'Finite.';
+'A refusal has an error code, and nothing else has.';
 COMMENT ON INDEX {{ schema }}.payment_events_order_id_show_id_idx IS
 'Serves the events of an order.';
 COMMENT ON TRIGGER payment_events_append_only ON {{ schema }}.payment_events IS
@@ -389,9 +387,9 @@ GRANT SELECT (
 ON TABLE {{ schema }}.payment_events TO {{ monitor_role }};
 {% endif %}
 
--- object: orders/refunds.sql sha256=6fadc7e863947ecf0a8f31c487939320b4bdf6b6c6160b42f1bef4c4ef3c3031
--- Money that came and bought no tickets, or whose tickets were taken back. Written in the
--- transaction that finds it out, so that none of it is ever without a row.
+-- object: orders/refunds.sql sha256=6d258d9c4ecbf0f949b2052e1d915a3cb6d3886d8d3f9c33dae7b49ed8db8994
+-- Money that bought no tickets, or whose tickets were taken back. The transaction that finds this
+-- out writes the row, so that none is missing.
 CREATE TABLE {{ schema }}.refunds (
     id uuid NOT NULL DEFAULT {{ internal_schema }}.uuid_v7(),
     show_id uuid NOT NULL,
@@ -426,49 +424,51 @@ CREATE TABLE {{ schema }}.refunds (
 
 CREATE INDEX refunds_order_id_show_id_idx ON {{ schema }}.refunds (order_id, show_id);
 
--- As large as there is money to give back.
+-- Contains due refunds only.
 CREATE INDEX refunds_reason_currency_created_at_idx
 ON {{ schema }}.refunds (reason, currency, created_at) WHERE status = 'due';
 
 COMMENT ON TABLE {{ schema }}.refunds IS
-'Money to give back, and whether it has been. Every payment that bought no tickets has a row. '
-'refund_order() writes and settles the rows of an order''s own payment; of any other, set status '
-'and done_at by hand when the money has gone back.';
-COMMENT ON COLUMN {{ schema }}.refunds.id IS 'Key, together with the show.';
-COMMENT ON COLUMN {{ schema }}.refunds.show_id IS 'The show; distribution column.';
-COMMENT ON COLUMN {{ schema }}.refunds.order_id IS 'The order that the money came for.';
+'Refunds, due and done. Every payment that bought no tickets has a row. refund_order() writes and '
+'settles the rows of an order''s own payment; for any other payment, set status and done_at by '
+'hand when the money was given back.';
+COMMENT ON COLUMN {{ schema }}.refunds.id IS 'Key, together with show_id.';
+COMMENT ON COLUMN {{ schema }}.refunds.show_id IS 'The show; part of every key.';
+COMMENT ON COLUMN {{ schema }}.refunds.order_id IS 'The order that the payment was for.';
 COMMENT ON COLUMN {{ schema }}.refunds.ticket_ids IS
-'The tickets that were taken back for it; empty where the money bought none.';
+'The tickets that were taken back; empty if the payment bought none.';
 COMMENT ON COLUMN {{ schema }}.refunds.amount_in_cents IS
-'What is to be given back, in the minor unit of the currency.';
+'The amount to give back, in the minor unit of the currency.';
 COMMENT ON COLUMN {{ schema }}.refunds.currency IS 'ISO 4217 code.';
 COMMENT ON COLUMN {{ schema }}.refunds.reason IS
-'late_payment: the seats were gone; double_payment: the order had its money; amount_mismatch: not '
-'the amount of the order; show_cancelled; tickets_cancelled; dispute: the bank took it back.';
+'late_payment: the seats were gone; double_payment: the order was paid already; amount_mismatch: '
+'not the amount of the order; show_cancelled; tickets_cancelled; dispute: the bank took the money '
+'back.';
 COMMENT ON COLUMN {{ schema }}.refunds.status IS 'due: owed to the buyer; done: given back.';
 COMMENT ON COLUMN {{ schema }}.refunds.payment_provider IS
-'Who took the money, such as stripe; NULL where none did.';
+'The payment provider, such as stripe; NULL if there was none.';
 COMMENT ON COLUMN {{ schema }}.refunds.payment_event_id IS
-'The provider''s event that the money came with, as in payment_events.';
-COMMENT ON COLUMN {{ schema }}.refunds.created_at IS 'When it was found to be owed.';
+'The provider''s event of the payment, as in payment_events.';
+COMMENT ON COLUMN {{ schema }}.refunds.created_at IS 'When it was found to be due.';
 COMMENT ON COLUMN {{ schema }}.refunds.done_at IS 'When it was recorded as given back.';
 COMMENT ON CONSTRAINT refunds_pkey ON {{ schema }}.refunds IS
-'The id leads and serves look-ups by id alone; the show makes references across shows impossible.';
+'Starts with id, which serves look-ups by id alone; show_id excludes references across shows.';
 COMMENT ON CONSTRAINT refunds_order_id_show_id_fkey ON {{ schema }}.refunds IS
 'The order exists, and is of the same show.';
-COMMENT ON CONSTRAINT refunds_amount_in_cents_check ON {{ schema }}.refunds IS
-'There is something to give back.';
-COMMENT ON CONSTRAINT refunds_currency_check ON {{ schema }}.refunds IS 'Three capital letters.';
-COMMENT ON CONSTRAINT refunds_reason_check ON {{ schema }}.refunds IS 'The reasons there are.';
-COMMENT ON CONSTRAINT refunds_status_check ON {{ schema }}.refunds IS 'The statuses there are.';
-COMMENT ON CONSTRAINT refunds_payment_provider_check ON {{ schema }}.refunds IS 'Bounded.';
-COMMENT ON CONSTRAINT refunds_payment_event_id_check ON {{ schema }}.refunds IS 'Bounded.';
-COMMENT ON CONSTRAINT refunds_created_at_check ON {{ schema }}.refunds IS 'Finite.';
+COMMENT ON CONSTRAINT refunds_amount_in_cents_check ON {{ schema }}.refunds IS 'More than nothing.';
+COMMENT ON CONSTRAINT refunds_currency_check ON {{ schema }}.refunds IS
+'A currency code: three capital letters.';
+COMMENT ON CONSTRAINT refunds_reason_check ON {{ schema }}.refunds IS 'Only known reasons.';
+COMMENT ON CONSTRAINT refunds_status_check ON {{ schema }}.refunds IS 'Only known statuses.';
+COMMENT ON CONSTRAINT refunds_payment_provider_check ON {{ schema }}.refunds IS
+'At most 200 characters.';
+COMMENT ON CONSTRAINT refunds_payment_event_id_check ON {{ schema }}.refunds IS
+'At most 200 characters.';
 COMMENT ON CONSTRAINT refunds_done_at_check ON {{ schema }}.refunds IS
-'Set exactly when it has been given back.';
+'Set exactly if it has been given back.';
 COMMENT ON INDEX {{ schema }}.refunds_order_id_show_id_idx IS 'Serves the refunds of an order.';
 COMMENT ON INDEX {{ schema }}.refunds_reason_currency_created_at_idx IS
-'Serves what is due, by reason and currency, and the oldest of it.';
+'Serves what is due, by reason and currency, and since when.';
 
 {% if manage_roles %}
 GRANT SELECT (
@@ -477,8 +477,8 @@ GRANT SELECT (
 ) ON TABLE {{ schema }}.refunds TO {{ monitor_role }};
 {% endif %}
 
--- object: orders/log_order_failure.sql sha256=77f0ebbd63f913efb0f8ba9166693b3851c68b16112ea5d6381b2b55c600fa48
--- For the functions that sell: a refused call is a row, since an exception would undo the line
+-- object: orders/log_order_failure.sql sha256=a2478ea622111fc58259eaa64d504e01c6ad4851f0bcce7cdf533c22bdc4a455
+-- Called by the functions that sell: a refusal is a row, since an exception would roll back the row
 -- that records it.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.log_order_failure(
     p_function text,
@@ -519,10 +519,10 @@ $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.log_order_failure(
     text, text, text, uuid, uuid, uuid, text, text, bigint, text, jsonb
-) IS 'Writes a refused call about an order into ticket_order_audit_log. Internal.';
+) IS 'Records a refusal of a call about an order in ticket_order_audit_log.';
 
--- object: orders/lock_order.sql sha256=ad4ea27de73112d5c07efebce10ac6e3ec2bb7498f9c472132453f8de278727e
--- The first step of every call about an order. Everybody locks the reservation, then its order,
+-- object: orders/lock_order.sql sha256=266090f7b43ffddaba19e268afa851f4c9f6252ea0ef0470bd7935c4f8cf81d2
+-- The first step of every call about an order. All functions lock the reservation, then its order,
 -- then seats.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.lock_order(p_show_id uuid, p_order_id uuid)
 RETURNS {{ schema }}.ticket_orders
@@ -532,7 +532,7 @@ AS $body$
 DECLARE
     v_order {{ schema }}.ticket_orders;
 BEGIN
-    -- An order never changes its reservation, so this look needs no lock.
+    -- An order never changes its reservation, so this look-up needs no lock.
     PERFORM
     FROM {{ schema }}.seat_reservations AS hold
     WHERE
@@ -558,12 +558,11 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.lock_order(uuid, uuid) IS
-'Locks an order and its reservation and returns the order as it is then; a row of NULLs when '
-'there is none. Internal.';
+'Locks an order and its reservation and returns the present state of the order; a row of NULLs if '
+'there is none.';
 
--- object: orders/retake_seats.sql sha256=5328e1a5320a0b09041de8894320763a796a3247b65f3dbc69ebcbb261fc359c
--- For a payment that comes when the hold is over: takes the same seats again if every one of them
--- is free.
+-- object: orders/retake_seats.sql sha256=2814da03de0400429f08785d9939272a5ead48af5b108b831ce875c877c4ba7a
+-- For a late payment: takes the same seats again if all of them are free.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.retake_seats(
     p_show_id uuid,
     p_reservation_id uuid,
@@ -581,7 +580,7 @@ DECLARE
     v_over_ids uuid[];
     v_free bigint;
 BEGIN
-    -- Holds that are over do not stand in the way, and neither does our own.
+    -- Overdue holds do not count, this one included.
     v_over_ids := ARRAY(
         SELECT seat.reserved_by
         FROM {{ schema }}.show_seats AS seat
@@ -590,7 +589,7 @@ BEGIN
             AND seat.id = ANY(p_seat_ids)
             AND seat.reserved_until <= v_now
     );
-    PERFORM {{ internal_schema }}.expire_holds(p_show_id, v_over_ids, p_seat_ids);
+    PERFORM {{ internal_schema }}.expire_reservations_for_buyer(p_show_id, v_over_ids, p_seat_ids);
 
     SELECT count(*)
     INTO v_free
@@ -614,11 +613,11 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.retake_seats(uuid, uuid, uuid[]) IS
-'Makes the claims of a locked reservation that is over live again if all seats are free; returns '
-'whether. The seats stay locked. Internal.';
+'Makes the claims of a locked reservation live again after its time, if all seats are free; '
+'returns whether they were. The seats stay locked.';
 
--- object: orders/remember_payment_intent.sql sha256=5757258eebbb01d16bfb37bf8913a499cf876756d6149b0e7a64353b45bdd2fd
--- Before an order names another payment: money may still come from the one that it named so far.
+-- object: orders/remember_payment_intent.sql sha256=df9d62bf3f26cfd12b8d335ead33e8693dde96d6cf2c48c3af9d7c409ab7aca7
+-- Called before an order names another payment, since money may still arrive from the present one.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.remember_payment_intent(
     p_show_id uuid,
     p_order_id uuid,
@@ -644,12 +643,12 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.remember_payment_intent(uuid, uuid, text, text) IS
-'Keeps a payment that an order has named in payment_intents. Internal.';
+'Keeps the payment that an order names at present in payment_intents.';
 
--- object: orders/create_ticket_order.sql sha256=0db9c341185b9cd8cdcc3210066e252bbe1b42c48d30d7dce803c87cecfe048e
--- Turns a hold into an order to be paid. A reservation has one order at a time: asking again
--- returns it. Locks the hold and changes it, so that whoever decides on it at the same moment
--- waits, or, at REPEATABLE READ, fails and looks again.
+-- object: orders/create_ticket_order.sql sha256=6e0f49ad33d54e5d8317468a6a3a34ace21d8c769a79e5e3c3c5f1003c857023
+-- Turns a hold into an order to be paid. A reservation has one order at a time: calling again
+-- returns it. Locks the hold and updates it, so that concurrent decisions about it wait or, at
+-- REPEATABLE READ, fail and are retried.
 CREATE OR REPLACE FUNCTION {{ schema }}.create_ticket_order(
     p_reservation_token text,
     p_session_id text,
@@ -671,7 +670,7 @@ SECURITY DEFINER
 ROWS 1
 SET search_path = pg_catalog, pg_temp
 SET commit_siblings = 997
--- Of each wait, see wait_for_others(). The caller's own does not count.
+-- Limits each wait, see wait_for_others(). The caller's own setting does not apply.
 SET lock_timeout = '100ms'
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
@@ -680,7 +679,7 @@ DECLARE
     v_since constant timestamptz := clock_timestamp();
     -- Not now(): the transaction may be older than the hold.
     v_now timestamptz;
-    -- Records: a row type would be looked up, and waited for, before the block begins.
+    -- Records: a row type would wait for a locked table before the block begins.
     v_hold record;
     v_order record;
     v_named record;
@@ -733,13 +732,13 @@ BEGIN
                     ) > 200 THEN 'INVALID_INPUT'
                 WHEN v_order.reservation_id <> v_hold.id THEN 'IDEMPOTENCY_KEY_REUSED'
                 WHEN v_show.is_cancelled THEN 'SHOW_NOT_ON_SALE'
-                -- The same question gets the same order, whatever has become of the hold since, as
-                -- long as it has a future or a happy end.
+                -- The same key returns the same order, whatever the state of the hold, if the order
+                -- can still be paid or was paid.
                 WHEN v_order.status IN ('pending', 'failed', 'paid') THEN NULL
                 WHEN v_hold.status IN ('completed', 'released') THEN 'RESERVATION_INACTIVE'
                 WHEN v_hold.status = 'expired' OR v_hold.expires_at <= v_now
                     THEN 'RESERVATION_EXPIRED'
-                -- That order is over, and the hold goes on, for another key.
+                -- That order has ended, and the hold is still live: it needs another key.
                 WHEN v_order.id IS NOT NULL THEN 'IDEMPOTENCY_KEY_REUSED'
             END;
             EXIT WHEN error_code IS NOT NULL;
@@ -751,7 +750,7 @@ BEGIN
                 WHERE
                     pending.reservation_id = v_hold.id
                     AND pending.show_id = v_hold.show_id
-                    -- Said so that the index of all pending ones does not apply.
+                    -- In a form that does not match the index of all pending orders.
                     AND COALESCE(pending.status, '') = 'pending';
             END IF;
 
@@ -759,7 +758,7 @@ BEGIN
                 IF v_hold.expires_at < v_now + make_interval(mins => v_show.order_minutes) THEN
                     v_hold.expires_at := v_now + make_interval(mins => v_show.order_minutes);
                 END IF;
-                -- Even where nothing changes. A trigger copies it to the seats.
+                -- Even if this changes nothing, see above. A trigger copies it to the seats.
                 UPDATE {{ schema }}.seat_reservations
                 SET expires_at = v_hold.expires_at
                 WHERE
@@ -786,7 +785,7 @@ BEGIN
                     AND claim.show_id = v_hold.show_id
                 RETURNING ticket_orders.* INTO v_order;
             ELSIF v_order.status IN ('pending', 'failed') THEN
-                -- What is named now is what the buyer is about to use.
+                -- The payment that is named now is the one that the buyer is about to use.
                 v_named := v_order;
                 v_named.idempotency_key := COALESCE(v_order.idempotency_key, p_idempotency_key);
                 v_named.payment_provider := COALESCE(p_payment_provider, v_order.payment_provider);
@@ -820,7 +819,9 @@ BEGIN
             END IF;
 
             IF v_is_new_key THEN
-                INSERT INTO {{ internal_schema }}.ticket_order_keys (idempotency_key, show_id, order_id)
+                INSERT INTO {{ internal_schema }}.ticket_order_keys (
+                    idempotency_key, show_id, order_id
+                )
                 VALUES (p_idempotency_key, v_order.show_id, v_order.id);
             END IF;
             EXIT;
@@ -836,17 +837,17 @@ BEGIN
             WHEN OTHERS THEN
                 IF SQLSTATE = '23505' THEN
                     IF current_setting('transaction_isolation') <> 'read committed' THEN
-                        RAISE EXCEPTION 'somebody has ordered since the transaction began'
+                        RAISE EXCEPTION 'another call has ordered since the transaction began'
                         USING ERRCODE = 'serialization_failure';
                     END IF;
-                    -- Somebody used the key between our look and our write: a second look tells
-                    -- what for.
+                    -- Another call used the key between our look and our write: look again, to find
+                    -- out for what.
                     v_losses := v_losses + 1;
                     CONTINUE WHEN v_losses = 1;
                 END IF;
                 GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME;
                 error_code := CASE v_constraint
-                    -- A key that was written by hand.
+                    -- A key that was added by hand.
                     WHEN 'ticket_orders_idempotency_key_show_id_key' THEN 'IDEMPOTENCY_KEY_REUSED'
                     ELSE 'INTERNAL_ERROR'
                 END;
@@ -863,11 +864,11 @@ BEGIN
         currency := v_order.currency;
     ELSE
         IF NOT v_has_waited THEN
-            -- What is left of two seconds, should the log be locked.
+            -- The rest of two seconds, in case the log is locked.
             PERFORM set_config('lock_timeout', '900', true);
         END IF;
         IF v_reservation_id IS NULL THEN
-            -- Not locked, or not there: for the log.
+            -- For the log: the reservation was not locked, or does not exist.
             SELECT
                 hold.show_id,
                 hold.id
@@ -888,20 +889,21 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.create_ticket_order(text, text, text, text, text) IS
-'Orders the seats of a hold, which then lasts ticketing_settings.order_minutes more at least. The '
-'same idempotency key, or a pending order, returns the order there is. Error codes: NOT_FOUND, '
-'PERMISSION_DENIED, RESERVATION_INACTIVE, RESERVATION_EXPIRED, SHOW_NOT_ON_SALE (cancelled), '
-'IDEMPOTENCY_KEY_REUSED (by another reservation, or for an order that is over), INVALID_INPUT, '
-'BUSY (after 2 s; try again), INTERNAL_ERROR. Amounts in the minor unit of the currency.';
+'Creates an order for the seats of a hold, which then lasts at least '
+'ticketing_settings.order_minutes. With the same idempotency key, or while an order is pending, '
+'returns that order. Error codes: NOT_FOUND, PERMISSION_DENIED, RESERVATION_INACTIVE, '
+'RESERVATION_EXPIRED, SHOW_NOT_ON_SALE (cancelled), IDEMPOTENCY_KEY_REUSED (by another '
+'reservation, or for an order that has ended), INVALID_INPUT, BUSY (after 2 s; try again), '
+'INTERNAL_ERROR. Amounts are in the minor unit of the currency.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ schema }}.create_ticket_order(text, text, text, text, text)
 TO {{ app_role }};
 {% endif %}
 
--- object: orders/confirm_payment.sql sha256=02904b813d0813bcb7e8e0e999efa07ded504d34d7412468737647ee06ab4fbb
--- The provider says that money has come. Whatever happens here, it is on record, and none of it is
--- lost: what does not buy tickets becomes a row of refunds. Safe to repeat.
+-- object: orders/confirm_payment.sql sha256=e3648ef87ca6d074cf4eaa29c89c9366d618daa6ed7eac618a94175574b397ff
+-- Called when the provider reports a payment. Every payment is recorded: one that does not buy
+-- tickets becomes a row of refunds. Safe to repeat.
 CREATE OR REPLACE FUNCTION {{ schema }}.confirm_payment(
     p_show_id uuid,
     p_order_id uuid,
@@ -922,7 +924,7 @@ SECURITY DEFINER
 ROWS 1
 SET search_path = pg_catalog, pg_temp
 SET commit_siblings = 997
--- Of each wait, see wait_for_others(). The caller's own does not count.
+-- Limits each wait, see wait_for_others(). The caller's own setting does not apply.
 SET lock_timeout = '100ms'
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
@@ -931,7 +933,7 @@ DECLARE
     v_since constant timestamptz := clock_timestamp();
     -- Not now(): the transaction may be older than the hold.
     v_now timestamptz;
-    -- Records: a row type would be looked up, and waited for, before the block begins.
+    -- Records: a row type would wait for a locked table before the block begins.
     v_order record;
     v_reservation_id uuid;
     v_old_status text;
@@ -996,8 +998,8 @@ BEGIN
             END IF;
 
             error_code := CASE
-                -- Not stored: the order may be committed a moment later, and the provider will ask
-                -- again.
+                -- Not stored: the order may be committed a moment later, and the provider will send
+                -- the event again.
                 WHEN v_order.id IS NULL THEN 'NOT_FOUND'
                 WHEN p_amount_in_cents IS DISTINCT FROM v_order.total_amount_in_cents
                     THEN 'AMOUNT_MISMATCH'
@@ -1023,7 +1025,7 @@ BEGIN
 
                 IF v_failure IS NOT NULL
                     OR v_is_cancelled
-                    -- Seats that were given back, or paid for by another order of the hold.
+                    -- The seats were given back, or paid for by another order of the hold.
                     OR v_order.status = 'cancelled'
                     AND v_order.cancel_reason IS DISTINCT FROM 'overdue'
                 THEN
@@ -1053,7 +1055,7 @@ BEGIN
                         seat_reservations.show_id = p_show_id
                         AND seat_reservations.id = v_order.reservation_id;
 
-                    -- Nothing is sold but what this hold has, whatever became of it by hand.
+                    -- Sell only what this hold has, whatever was changed by hand.
                     UPDATE {{ schema }}.show_seats
                     SET
                         status = 'sold',
@@ -1083,7 +1085,8 @@ BEGIN
                             claim.reservation_id = v_order.reservation_id
                             AND claim.show_seat_id = ANY(v_order.seat_ids)
                             AND claim.show_id = p_show_id
-                            -- Live ones, said so that the index of all live claims does not apply.
+                            -- Live ones, in a form that does not match the index of all live
+                            -- claims.
                             AND COALESCE(claim.released_at, 'infinity') = 'infinity'
                         RETURNING tickets.id
                     )
@@ -1097,7 +1100,7 @@ BEGIN
                         USING ERRCODE = 'integrity_constraint_violation';
                     END IF;
 
-                    -- An earlier attempt for the same seats, should its money come too, will be
+                    -- A payment that arrives for an earlier order of the same seats becomes
                     -- refund_due.
                     UPDATE {{ schema }}.ticket_orders
                     SET
@@ -1110,8 +1113,8 @@ BEGIN
                         AND ticket_orders.id <> v_order.id;
                 END IF;
 
-                -- The payment that this event is about: named by it, or the last that was begun
-                -- with this provider, or known by the event alone.
+                -- The payment that this event belongs to: the one that the event names, or the last
+                -- one begun with this provider, or else the event itself.
                 SELECT named.payment_intent_id
                 INTO v_payment_intent_id
                 FROM (
@@ -1197,14 +1200,15 @@ BEGIN
             WHEN OTHERS THEN
                 GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME;
                 IF v_constraint = 'payment_events_pkey' THEN
-                    -- Only where the snapshot is older than our lock, and the event came between.
-                    RAISE EXCEPTION 'the event has come since the transaction began'
+                    -- Only if the snapshot is older than our lock, and the event was stored in
+                    -- between.
+                    RAISE EXCEPTION 'the event was stored after the transaction began'
                     USING ERRCODE = 'serialization_failure';
                 END IF;
                 v_detail := v_detail || jsonb_build_object('sqlstate', SQLSTATE, 'detail', SQLERRM);
                 IF left(SQLSTATE, 2) = '23' AND v_is_sellable THEN
-                    -- The seats cannot be sold. The money is here all the same: once more, to
-                    -- record it as owed.
+                    -- The seats cannot be sold, but the money has arrived: try again, to record it
+                    -- as a refund.
                     v_failure := CASE
                         WHEN SQLSTATE = '23000' THEN 'SEATS_UNAVAILABLE'
                         WHEN v_constraint IN (
@@ -1213,7 +1217,7 @@ BEGIN
                         ELSE 'INTERNAL_ERROR'
                     END;
                 ELSE
-                    -- The event is not stored, so the provider's next attempt starts afresh.
+                    -- The event is not stored, so the provider can send it again.
                     error_code := 'INTERNAL_ERROR';
                     EXIT;
                 END IF;
@@ -1223,7 +1227,7 @@ BEGIN
     success := error_code IS NULL;
     IF NOT success THEN
         IF NOT v_has_waited THEN
-            -- What is left of two seconds, should the log be locked.
+            -- The rest of two seconds, in case the log is locked.
             PERFORM set_config('lock_timeout', '900', true);
         END IF;
         IF error_code IN ('BUSY', 'INTERNAL_ERROR') THEN
@@ -1238,7 +1242,7 @@ BEGIN
             p_detail => v_detail
         );
     ELSIF v_failure IS NOT NULL THEN
-        -- The answer is no error, and yet somebody has to know what should not have come to this.
+        -- The answer is no error, but the log must show that an expected sale has failed.
         PERFORM {{ internal_schema }}.log_order_failure(
             'confirm_payment', v_failure, {{ internal_schema }}.error_message(v_failure), p_show_id,
             p_order_id, v_reservation_id, p_old_status => v_old_status,
@@ -1252,19 +1256,19 @@ $body$;
 
 COMMENT ON FUNCTION {{ schema }}.confirm_payment(uuid, uuid, text, text, bigint) IS
 'Records a payment, in the minor unit of the currency of the order, and issues tickets; status '
-'refund_due when the seats are gone. Money that buys no tickets becomes a row of refunds. '
-'Repeating an event returns the first answer; for another order it is another payment. Error '
-'codes: NOT_FOUND, AMOUNT_MISMATCH, ORDER_NOT_PAYABLE, EVENT_MISMATCH (the event came with another '
-'amount), INVALID_INPUT, BUSY (after 2 s; try again), INTERNAL_ERROR.';
+'refund_due if the seats are gone. A payment that buys no tickets becomes a row of refunds. '
+'Repeating an event returns the first answer; the same event for another order is another '
+'payment. Error codes: NOT_FOUND, AMOUNT_MISMATCH, ORDER_NOT_PAYABLE, EVENT_MISMATCH (the event '
+'came before with another amount), INVALID_INPUT, BUSY (after 2 s; try again), INTERNAL_ERROR.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ schema }}.confirm_payment(uuid, uuid, text, text, bigint)
 TO {{ app_role }};
 {% endif %}
 
--- object: orders/fail_payment.sql sha256=64e3341a5523a6a75f9cfd1bbf5bb79fe15e72145a28e6951dd99d1d0033ddc1
--- The provider says that a payment did not succeed. The hold goes on: the buyer may try again until
--- it is over.
+-- object: orders/fail_payment.sql sha256=c504062481cbf92be928df0fe28885346f37eadd341f106c6d7e157ce5ae3df4
+-- Called when the provider reports that a payment failed. The hold stays: the buyer may try again
+-- until it is over.
 CREATE OR REPLACE FUNCTION {{ schema }}.fail_payment(
     p_show_id uuid,
     p_order_id uuid,
@@ -1284,14 +1288,14 @@ SECURITY DEFINER
 ROWS 1
 SET search_path = pg_catalog, pg_temp
 SET commit_siblings = 997
--- Of each wait, see wait_for_others(). The caller's own does not count.
+-- Limits each wait, see wait_for_others(). The caller's own setting does not apply.
 SET lock_timeout = '100ms'
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 AS $body$
 DECLARE
     v_since constant timestamptz := clock_timestamp();
-    -- Records: a row type would be looked up, and waited for, before the block begins.
+    -- Records: a row type would wait for a locked table before the block begins.
     v_order record;
     v_reservation_id uuid;
     v_old_status text;
@@ -1374,8 +1378,9 @@ BEGIN
             WHEN OTHERS THEN
                 GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME;
                 IF v_constraint = 'payment_events_pkey' THEN
-                    -- Only where the snapshot is older than our lock, and the event came between.
-                    RAISE EXCEPTION 'the event has come since the transaction began'
+                    -- Only if the snapshot is older than our lock, and the event was stored in
+                    -- between.
+                    RAISE EXCEPTION 'the event was stored after the transaction began'
                     USING ERRCODE = 'serialization_failure';
                 END IF;
                 error_code := 'INTERNAL_ERROR';
@@ -1387,7 +1392,7 @@ BEGIN
     success := error_code IS NULL;
     IF NOT success THEN
         IF NOT v_has_waited THEN
-            -- What is left of two seconds, should the log be locked.
+            -- The rest of two seconds, in case the log is locked.
             PERFORM set_config('lock_timeout', '900', true);
         END IF;
         status := v_old_status;
@@ -1403,16 +1408,16 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.fail_payment(uuid, uuid, text, text, text) IS
-'Records that a payment failed. A failed order can still be paid, also by an event of the same '
-'name. Repeating an event returns the first answer. Error codes: NOT_FOUND, ORDER_NOT_PAYABLE, '
+'Records that a payment failed. A failed order can still be paid, even by an event with the same '
+'id. Repeating an event returns the first answer. Error codes: NOT_FOUND, ORDER_NOT_PAYABLE, '
 'INVALID_INPUT, BUSY (after 2 s; try again), INTERNAL_ERROR.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ schema }}.fail_payment(uuid, uuid, text, text, text) TO {{ app_role }};
 {% endif %}
 
--- object: orders/refund_order.sql sha256=fbff69a2f12092da8f3b3024efad308a7d5b4da05ff50f734335ce3d6024f226
--- Records that the money was given back. Seats that were sold can be sold again.
+-- object: orders/refund_order.sql sha256=7fb4832d0a5691c5a7be70cc4e2b028f3ba9e0cb2e775a3358d393e8134c588f
+-- Called when the money was given back. Seats that were sold can be sold again.
 CREATE OR REPLACE FUNCTION {{ schema }}.refund_order(p_show_id uuid, p_order_id uuid)
 RETURNS TABLE (
     success boolean,
@@ -1427,14 +1432,14 @@ SECURITY DEFINER
 ROWS 1
 SET search_path = pg_catalog, pg_temp
 SET commit_siblings = 997
--- Of each wait, see wait_for_others(). The caller's own does not count.
+-- Limits each wait, see wait_for_others(). The caller's own setting does not apply.
 SET lock_timeout = '100ms'
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 AS $body$
 DECLARE
     v_since constant timestamptz := clock_timestamp();
-    -- Records: a row type would be looked up, and waited for, before the block begins.
+    -- Records: a row type would wait for a locked table before the block begins.
     v_order record;
     v_reservation_id uuid;
     v_old_status text;
@@ -1458,8 +1463,8 @@ BEGIN
             END;
             EXIT WHEN error_code IS NOT NULL;
 
-            -- An order that is refund_due has no tickets: its seats are somebody else's by now, and
-            -- nothing below finds a row.
+            -- An order that is refund_due has no tickets: its seats may have another buyer by now,
+            -- and the statements below find no rows.
             PERFORM
             FROM {{ schema }}.show_seats AS seat
             WHERE
@@ -1475,7 +1480,7 @@ BEGIN
                 WHERE
                     tickets.order_id = v_order.id
                     AND tickets.show_id = p_show_id
-                    -- The valid ones, said so that the index of all valid ones does not apply.
+                    -- The valid ones, in a form that does not match the index of all valid tickets.
                     AND tickets.status NOT IN ('cancelled', 'refunded')
                 RETURNING
                     tickets.id,
@@ -1505,8 +1510,8 @@ BEGIN
                 AND show_seats.status = 'sold';
 
             IF v_order.status = 'refund_due' THEN
-                -- Money that came for it besides, twice or in a wrong amount, has not been given
-                -- back with it.
+                -- This refund does not cover other payments for the order: a second one, or one
+                -- with a wrong amount.
                 UPDATE {{ schema }}.refunds
                 SET
                     status = 'done',
@@ -1577,7 +1582,7 @@ BEGIN
         seats_released := cardinality(v_seat_ids);
     ELSE
         IF NOT v_has_waited THEN
-            -- What is left of two seconds, should the log be locked.
+            -- The rest of two seconds, in case the log is locked.
             PERFORM set_config('lock_timeout', '900', true);
         END IF;
         status := v_old_status;
@@ -1592,8 +1597,8 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.refund_order(uuid, uuid) IS
-'Records that a paid order, or one that is refund_due, was refunded, in refunds too, and frees its '
-'seats. Error codes: NOT_FOUND, ORDER_NOT_REFUNDABLE, BUSY (after 2 s; try again), INTERNAL_ERROR.';
+'Records that an order, paid or refund_due, was refunded, also in refunds, and frees its seats. '
+'Error codes: NOT_FOUND, ORDER_NOT_REFUNDABLE, BUSY (after 2 s; try again), INTERNAL_ERROR.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ schema }}.refund_order(uuid, uuid) TO {{ app_role }};

@@ -107,7 +107,7 @@ DROP ROUTINE {{ internal_schema }}.audit_seat_reservation;
 DROP ROUTINE {{ schema }}.log_api_request;
 
 -- drop: audit/first_partitions.sql
--- Partitions go with their tables.
+-- Partitions are dropped with their tables.
 
 -- drop: audit/maintain_partitions.sql
 DROP ROUTINE {{ schema }}.maintain_partitions;

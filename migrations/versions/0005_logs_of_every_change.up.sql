@@ -1,9 +1,9 @@
 -- 0005: Logs of every change, in monthly partitions.
 -- A template, frozen by `ticketdb revision`.
 
--- object: audit/seat_reservation_audit_log.sql sha256=fc1482e1a363365ca43087507d14938e10946d735c4435ee176834de5d7a7efe
--- What happened to holds, in order. Written by a trigger on seat_reservations, and by the functions
--- where they refuse.
+-- object: audit/seat_reservation_audit_log.sql sha256=b50c18e9f757a638784f80cd7942e01f10cf4bf4767ef55a268dec2c197e050c
+-- Events of holds, in order. Written by a trigger on seat_reservations, and by the functions that
+-- sell when they refuse.
 CREATE TABLE {{ schema }}.seat_reservation_audit_log (
     id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
     event_type text NOT NULL,
@@ -18,28 +18,29 @@ CREATE TABLE {{ schema }}.seat_reservation_audit_log (
     ip_address inet,
     metadata jsonb NOT NULL DEFAULT '{}',
     hold_seconds double precision,
-    -- Epochs of the rollup: rows below the xmin of a snapshot are final. See the decision on exact
-    -- rollups.
+    -- For the rollup: rows whose transaction is below the xmin of a snapshot are final. See the
+    -- decision on exact rollups.
     xact_id xid8 NOT NULL DEFAULT pg_current_xact_id(),
     created_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT seat_reservation_audit_log_pkey PRIMARY KEY (id, show_id, created_at),
     CONSTRAINT seat_reservation_audit_log_event_type_check
     CHECK (event_type IN ('created', 'extended', 'released', 'expired', 'completed', 'failed')),
+    CONSTRAINT seat_reservation_audit_log_error_message_check CHECK (length(error_message) <= 500),
     CONSTRAINT seat_reservation_audit_log_created_at_check CHECK (isfinite(created_at))
 )
 PARTITION BY RANGE (created_at);
 
--- Rows are appended in the order of time: a summary per megabyte finds a window, at next to no cost
--- for those who write.
+-- Rows are appended in the order of time: BRIN finds a window by a summary of each megabyte, and
+-- costs writers almost nothing.
 CREATE INDEX seat_reservation_audit_log_created_at_idx
 ON {{ schema }}.seat_reservation_audit_log USING brin (created_at) WITH (autosummarize = on);
 
 CREATE INDEX seat_reservation_audit_log_xact_id_idx
 ON {{ schema }}.seat_reservation_audit_log (xact_id);
 
--- Row triggers reach the partitions by themselves; TRUNCATE of one partition needs a trigger there,
--- which maintain_partitions() adds. ENABLE ALWAYS: session_replication_role = replica does not get
--- around them.
+-- Partitions inherit row triggers. TRUNCATE of one partition needs a trigger there, which
+-- maintain_partitions() adds. ENABLE ALWAYS, so that session_replication_role = replica does not
+-- disable them.
 CREATE TRIGGER seat_reservation_audit_log_append_only
 BEFORE UPDATE OR DELETE ON {{ schema }}.seat_reservation_audit_log
 FOR EACH ROW EXECUTE FUNCTION {{ internal_schema }}.refuse_change(
@@ -58,50 +59,49 @@ ALTER TABLE {{ schema }}.seat_reservation_audit_log
 ENABLE ALWAYS TRIGGER seat_reservation_audit_log_no_truncate;
 
 COMMENT ON TABLE {{ schema }}.seat_reservation_audit_log IS
-'Append-only log of holds, one month a partition. The source of every reservation metric.';
+'Append-only log of holds, with a partition for each month. The source of every reservation '
+'metric.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.id IS
 'Number of the row; gaps after a rollback are normal.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.event_type IS
 'created, extended, released, expired, completed, or failed: a call was refused.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.reservation_id IS
-'The reservation; NULL where none came about.';
+'The reservation; NULL if none was made.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.show_id IS
-'The show, or the nil UUID where the caller named none. No foreign key: nothing may delete from '
-'here.';
+'The show, or the nil UUID if the caller gave none. No foreign key, since nothing may delete rows '
+'from here.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.session_id IS
 'The session of the caller, cut to 200 characters.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.seat_count IS
-'How many seats it was about.';
+'How many seats the event is about.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.seat_ids IS
-'Which seats; the first 100 of a call that was refused.';
+'Which seats; of a refusal the first 100.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.error_code IS
-'Of failed: why, as returned to the caller.';
+'Of a failed call: the error code that was returned.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.error_message IS
-'Of failed: why, in words, as returned to the caller.';
+'Of a failed call: the message that was returned.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.user_agent IS
 'Browser of the buyer. Personal.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.ip_address IS
-'Address of the buyer. Personal.';
+'IP address of the buyer. Personal.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.metadata IS
-'Further facts: function (which call was refused), late, partial, sqlstate, detail.';
+'Details: function (which call was refused), late, partial, sqlstate, detail.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.hold_seconds IS
 'How long the hold lasted, in seconds, on the event that ended it.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.xact_id IS
 'The transaction that wrote the row, for the exact rollup.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.created_at IS
 'Start of the transaction that wrote the row; the partition key.';
-COMMENT ON CONSTRAINT seat_reservation_audit_log_pkey ON {{ schema }}.seat_reservation_audit_log IS
-'Rows are told apart.';
 COMMENT ON CONSTRAINT seat_reservation_audit_log_event_type_check
+ON {{ schema }}.seat_reservation_audit_log IS 'Only known events.';
+COMMENT ON CONSTRAINT seat_reservation_audit_log_error_message_check
 ON {{ schema }}.seat_reservation_audit_log IS
-'The events there are.';
-COMMENT ON CONSTRAINT seat_reservation_audit_log_created_at_check
-ON {{ schema }}.seat_reservation_audit_log IS
-'Finite.';
+'A fixed sentence of error_message(). A longer text might not fit into the index of error_minutes, '
+'and the rollup would stop.';
 COMMENT ON INDEX {{ schema }}.seat_reservation_audit_log_created_at_idx IS
 'Serves windows of time.';
 COMMENT ON INDEX {{ schema }}.seat_reservation_audit_log_xact_id_idx IS
-'Serves the rollup, and those who read what is not rolled up yet.';
+'Serves the rollup, and views that read what is not rolled up yet.';
 COMMENT ON TRIGGER seat_reservation_audit_log_append_only
 ON {{ schema }}.seat_reservation_audit_log IS
 'Refuses UPDATE and DELETE.';
@@ -116,9 +116,9 @@ GRANT SELECT (
 ) ON TABLE {{ schema }}.seat_reservation_audit_log TO {{ monitor_role }};
 {% endif %}
 
--- object: audit/ticket_order_audit_log.sql sha256=c621b40bf522878090a5eb397f1db2187f00f3fb1b56c325d5d672457a2570cf
--- What happened to orders, in order. Written by a trigger on ticket_orders, and by the functions
--- where they refuse.
+-- object: audit/ticket_order_audit_log.sql sha256=5cfd9d7439fc7344bed02885f99f3cd8aa2b8492e803633f1dc25918a2b4f759
+-- Events of orders, in order. Written by a trigger on ticket_orders, and by the functions that sell
+-- when they refuse.
 CREATE TABLE {{ schema }}.ticket_order_audit_log (
     id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
     order_id uuid,
@@ -135,8 +135,8 @@ CREATE TABLE {{ schema }}.ticket_order_audit_log (
     error_code text,
     error_message text,
     metadata jsonb NOT NULL DEFAULT '{}',
-    -- Epochs of the rollup: rows below the xmin of a snapshot are final. See the decision on exact
-    -- rollups.
+    -- For the rollup: rows whose transaction is below the xmin of a snapshot are final. See the
+    -- decision on exact rollups.
     xact_id xid8 NOT NULL DEFAULT pg_current_xact_id(),
     created_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT ticket_order_audit_log_pkey PRIMARY KEY (id, show_id, created_at),
@@ -145,16 +145,16 @@ CREATE TABLE {{ schema }}.ticket_order_audit_log (
 )
 PARTITION BY RANGE (created_at);
 
--- Rows are appended in the order of time: a summary per megabyte finds a window, at next to no cost
--- for those who write.
+-- Rows are appended in the order of time: BRIN finds a window by a summary of each megabyte, and
+-- costs writers almost nothing.
 CREATE INDEX ticket_order_audit_log_created_at_idx
 ON {{ schema }}.ticket_order_audit_log USING brin (created_at) WITH (autosummarize = on);
 
 CREATE INDEX ticket_order_audit_log_xact_id_idx ON {{ schema }}.ticket_order_audit_log (xact_id);
 
--- Row triggers reach the partitions by themselves; TRUNCATE of one partition needs a trigger there,
--- which maintain_partitions() adds. ENABLE ALWAYS: session_replication_role = replica does not get
--- around them.
+-- Partitions inherit row triggers. TRUNCATE of one partition needs a trigger there, which
+-- maintain_partitions() adds. ENABLE ALWAYS, so that session_replication_role = replica does not
+-- disable them.
 CREATE TRIGGER ticket_order_audit_log_append_only
 BEFORE UPDATE OR DELETE ON {{ schema }}.ticket_order_audit_log
 FOR EACH ROW EXECUTE FUNCTION {{ internal_schema }}.refuse_change(
@@ -173,52 +173,44 @@ ALTER TABLE {{ schema }}.ticket_order_audit_log
 ENABLE ALWAYS TRIGGER ticket_order_audit_log_no_truncate;
 
 COMMENT ON TABLE {{ schema }}.ticket_order_audit_log IS
-'Append-only log of orders, one month a partition: a row for each change of status and each '
-'refused call.';
+'Append-only log of orders, with a partition for each month: a row for each change of status and '
+'each refusal.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.id IS
 'Number of the row; gaps after a rollback are normal.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.order_id IS
-'The order; NULL where none came about.';
+'The order; NULL if none was made.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.reservation_id IS
 'The reservation that it pays for.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.show_id IS
-'The show, or the nil UUID where the caller named none. No foreign key: nothing may delete from '
-'here.';
+'The show, or the nil UUID if the caller gave none. No foreign key, since nothing may delete rows '
+'from here.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.session_id IS
-'The session of the caller, where one was given, cut to 200 characters.';
+'The session of the caller, if it gave one, cut to 200 characters.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.old_status IS
 'Status before; NULL for a new order.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.new_status IS
-'Status after; NULL where the call was refused.';
+'Status after; NULL for a refusal.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.amount_in_cents IS
 'The amount of the order, or the amount that was refused, in the minor unit of the currency.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.currency IS 'ISO 4217 code.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.seat_count IS
-'How many seats the order is about; NULL where a call was refused.';
+'How many seats the order has; NULL for a refusal.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.order_created_at IS
-'When the order was created; NULL where a call was refused.';
-COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.payment_provider IS 'Who takes the money.';
+'When the order was created; NULL for a refusal.';
+COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.payment_provider IS 'The payment provider.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.error_code IS
-'Why a call was refused, as returned to the caller.';
+'Of a refusal: the error code that was returned.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.error_message IS
-'Why a call was refused or a payment failed, in words.';
+'Why a call was refused or a payment failed.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.metadata IS
-'Further facts: function (which call was refused), event_id, sqlstate, detail.';
+'Details: function (which call was refused), event_id, sqlstate, detail.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.xact_id IS
 'The transaction that wrote the row, for the exact rollup.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.created_at IS
 'Start of the transaction that wrote the row; the partition key.';
-COMMENT ON CONSTRAINT ticket_order_audit_log_pkey ON {{ schema }}.ticket_order_audit_log IS
-'Rows are told apart.';
-COMMENT ON CONSTRAINT ticket_order_audit_log_created_at_check
-ON {{ schema }}.ticket_order_audit_log IS
-'Finite.';
-COMMENT ON CONSTRAINT ticket_order_audit_log_order_created_at_check
-ON {{ schema }}.ticket_order_audit_log IS
-'Finite.';
 COMMENT ON INDEX {{ schema }}.ticket_order_audit_log_created_at_idx IS 'Serves windows of time.';
 COMMENT ON INDEX {{ schema }}.ticket_order_audit_log_xact_id_idx IS
-'Serves the rollup, and those who read what is not rolled up yet.';
+'Serves the rollup, and views that read what is not rolled up yet.';
 COMMENT ON TRIGGER ticket_order_audit_log_append_only ON {{ schema }}.ticket_order_audit_log IS
 'Refuses UPDATE and DELETE.';
 COMMENT ON TRIGGER ticket_order_audit_log_no_truncate ON {{ schema }}.ticket_order_audit_log IS
@@ -231,16 +223,17 @@ GRANT SELECT (
 ) ON TABLE {{ schema }}.ticket_order_audit_log TO {{ monitor_role }};
 {% endif %}
 
--- object: audit/api_request_log.sql sha256=97e07e90daba6789bf41751c6466d639d94cc08bf210e2c9afd8442d27a3d4f0
--- How the shop's endpoints answered, for the System Health dashboard. Written by log_api_request().
+-- object: audit/api_request_log.sql sha256=d4b31f0999668a62b690292f36b9f3073b82c852da480c05aad0b2871ae95d05
+-- How the shop's endpoints responded, for the System Health dashboard. Written by
+-- log_api_request().
 CREATE TABLE {{ schema }}.api_request_log (
     id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
     endpoint text NOT NULL,
     method text NOT NULL,
     status_code integer NOT NULL,
     duration_ms double precision NOT NULL,
-    -- Epochs of the rollup: rows below the xmin of a snapshot are final. See the decision on exact
-    -- rollups.
+    -- For the rollup: rows whose transaction is below the xmin of a snapshot are final. See the
+    -- decision on exact rollups.
     xact_id xid8 NOT NULL DEFAULT pg_current_xact_id(),
     created_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT api_request_log_pkey PRIMARY KEY (id, created_at),
@@ -253,16 +246,16 @@ CREATE TABLE {{ schema }}.api_request_log (
 )
 PARTITION BY RANGE (created_at);
 
--- Rows are appended in the order of time: a summary per megabyte finds a window, at next to no cost
--- for those who write.
+-- Rows are appended in the order of time: BRIN finds a window by a summary of each megabyte, and
+-- costs writers almost nothing.
 CREATE INDEX api_request_log_created_at_idx
 ON {{ schema }}.api_request_log USING brin (created_at) WITH (autosummarize = on);
 
 CREATE INDEX api_request_log_xact_id_idx ON {{ schema }}.api_request_log (xact_id);
 
--- Row triggers reach the partitions by themselves; TRUNCATE of one partition needs a trigger there,
--- which maintain_partitions() adds. ENABLE ALWAYS: session_replication_role = replica does not get
--- around them.
+-- Partitions inherit row triggers. TRUNCATE of one partition needs a trigger there, which
+-- maintain_partitions() adds. ENABLE ALWAYS, so that session_replication_role = replica does not
+-- disable them.
 CREATE TRIGGER api_request_log_append_only
 BEFORE UPDATE OR DELETE ON {{ schema }}.api_request_log
 FOR EACH ROW EXECUTE FUNCTION {{ internal_schema }}.refuse_change(
@@ -279,7 +272,7 @@ ALTER TABLE {{ schema }}.api_request_log ENABLE ALWAYS TRIGGER api_request_log_a
 ALTER TABLE {{ schema }}.api_request_log ENABLE ALWAYS TRIGGER api_request_log_no_truncate;
 
 COMMENT ON TABLE {{ schema }}.api_request_log IS
-'Append-only log of API requests, one month a partition.';
+'Append-only log of API requests, with a partition for each month.';
 COMMENT ON COLUMN {{ schema }}.api_request_log.id IS
 'Number of the row; gaps after a rollback are normal.';
 COMMENT ON COLUMN {{ schema }}.api_request_log.endpoint IS
@@ -291,20 +284,17 @@ COMMENT ON COLUMN {{ schema }}.api_request_log.xact_id IS
 'The transaction that wrote the row, for the exact rollup.';
 COMMENT ON COLUMN {{ schema }}.api_request_log.created_at IS
 'Start of the transaction that wrote the row; the partition key.';
-COMMENT ON CONSTRAINT api_request_log_pkey ON {{ schema }}.api_request_log IS
-'Rows are told apart.';
 COMMENT ON CONSTRAINT api_request_log_endpoint_check ON {{ schema }}.api_request_log IS
-'Not empty, bounded.';
+'Not empty, at most 200 characters.';
 COMMENT ON CONSTRAINT api_request_log_method_check ON {{ schema }}.api_request_log IS
-'Capital letters.';
+'At most 20 capital letters.';
 COMMENT ON CONSTRAINT api_request_log_status_code_check ON {{ schema }}.api_request_log IS
 'An HTTP status.';
 COMMENT ON CONSTRAINT api_request_log_duration_ms_check ON {{ schema }}.api_request_log IS
-'A finite time.';
-COMMENT ON CONSTRAINT api_request_log_created_at_check ON {{ schema }}.api_request_log IS 'Finite.';
+'Finite and not negative.';
 COMMENT ON INDEX {{ schema }}.api_request_log_created_at_idx IS 'Serves windows of time.';
 COMMENT ON INDEX {{ schema }}.api_request_log_xact_id_idx IS
-'Serves the rollup, and those who read what is not rolled up yet.';
+'Serves the rollup, and views that read what is not rolled up yet.';
 COMMENT ON TRIGGER api_request_log_append_only ON {{ schema }}.api_request_log IS
 'Refuses UPDATE and DELETE.';
 COMMENT ON TRIGGER api_request_log_no_truncate ON {{ schema }}.api_request_log IS
@@ -314,9 +304,9 @@ COMMENT ON TRIGGER api_request_log_no_truncate ON {{ schema }}.api_request_log I
 GRANT SELECT ON TABLE {{ schema }}.api_request_log TO {{ monitor_role }};
 {% endif %}
 
--- object: audit/change_log.sql sha256=f3e71af6d6c614e2e03ab4fe4118ec34c909372895f2546c23fc3b2a27b394c4
--- What was changed by hand: every change of a business row that none of our functions has made, and
--- that no other log tells. Written by triggers; for a DBA who asks who did what, and when.
+-- object: audit/change_log.sql sha256=5255f5eb29a97f5c9063dc33c6571deb8287021cf89a75115f6c07fdf10a02c8
+-- Changes by hand: every change of a business row that is not made by ticketdb's functions and that
+-- no other log records. Written by triggers, for a DBA who asks who changed what, and when.
 CREATE TABLE {{ internal_schema }}.change_log (
     id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
     table_name text NOT NULL,
@@ -326,8 +316,7 @@ CREATE TABLE {{ internal_schema }}.change_log (
     old_values jsonb,
     new_values jsonb,
     session_role text NOT NULL DEFAULT session_user,
-    -- The log is written by a function that runs as its owner, so that current_user would say
-    -- nothing.
+    -- Written by a function that runs as its owner: current_user would always be the owner.
     acting_role text NOT NULL
     DEFAULT COALESCE(NULLIF(current_setting('role'), 'none'), session_user),
     application_name text NOT NULL DEFAULT current_setting('application_name'),
@@ -340,14 +329,14 @@ CREATE TABLE {{ internal_schema }}.change_log (
 )
 PARTITION BY RANGE (created_at);
 
--- Rows are appended in the order of time: a summary per megabyte finds a window, at next to no cost
--- for those who write.
+-- Rows are appended in the order of time: BRIN finds a window by a summary of each megabyte, and
+-- costs writers almost nothing.
 CREATE INDEX change_log_created_at_idx
 ON {{ internal_schema }}.change_log USING brin (created_at) WITH (autosummarize = on);
 
--- Row triggers reach the partitions by themselves; TRUNCATE of one partition needs a trigger there,
--- which maintain_partitions() adds. ENABLE ALWAYS: session_replication_role = replica does not get
--- around them.
+-- Partitions inherit row triggers. TRUNCATE of one partition needs a trigger there, which
+-- maintain_partitions() adds. ENABLE ALWAYS, so that session_replication_role = replica does not
+-- disable them.
 CREATE TRIGGER change_log_append_only
 BEFORE UPDATE OR DELETE ON {{ internal_schema }}.change_log
 FOR EACH ROW EXECUTE FUNCTION {{ internal_schema }}.refuse_change(
@@ -364,44 +353,43 @@ ALTER TABLE {{ internal_schema }}.change_log ENABLE ALWAYS TRIGGER change_log_ap
 ALTER TABLE {{ internal_schema }}.change_log ENABLE ALWAYS TRIGGER change_log_no_truncate;
 
 COMMENT ON TABLE {{ internal_schema }}.change_log IS
-'Append-only log of changes by hand, one month a partition: who changed which row of shows, seats, '
-'holds, orders, tickets, settings or alert rules, from what to what. It outlives the erasure of '
-'personal data: such values are only said to have changed.';
+'Append-only log of changes by hand, with a partition for each month: who changed which row of '
+'shows, seats, holds, orders, tickets, settings or alert rules, from which values to which. It '
+'outlives the erasure of personal data, so it masks such values.';
 COMMENT ON COLUMN {{ internal_schema }}.change_log.id IS
 'Number of the row; gaps after a rollback are normal.';
 COMMENT ON COLUMN {{ internal_schema }}.change_log.table_name IS 'The table, without its schema.';
 COMMENT ON COLUMN {{ internal_schema }}.change_log.operation IS 'insert, update or delete.';
 COMMENT ON COLUMN {{ internal_schema }}.change_log.row_key IS
-'The key of the row, before an update: its columns by name. The show alone where seats were added.';
+'The key of the row, before an update: its columns by name. The show alone if seats were added.';
 COMMENT ON COLUMN {{ internal_schema }}.change_log.rows_changed IS
-'How many rows the line is about: 1, or how many seats one statement added to a show.';
+'How many rows were changed: 1, or the number of seats that one statement added to a show.';
 COMMENT ON COLUMN {{ internal_schema }}.change_log.old_values IS
-'What an update replaced or a delete removed, by column; *** for what is personal or secret.';
+'What an update replaced or a delete removed, by column; *** for a personal or secret value.';
 COMMENT ON COLUMN {{ internal_schema }}.change_log.new_values IS
-'What an update or an insert put there, by column; *** for what is personal or secret.';
-COMMENT ON COLUMN {{ internal_schema }}.change_log.session_role IS 'The role that logged in.';
+'What an update or an insert wrote, by column; *** for a personal or secret value.';
+COMMENT ON COLUMN {{ internal_schema }}.change_log.session_role IS 'The role that had logged in.';
 COMMENT ON COLUMN {{ internal_schema }}.change_log.acting_role IS
-'The role that it had taken with SET ROLE, or the same.';
+'The role of SET ROLE, or else the same.';
 COMMENT ON COLUMN {{ internal_schema }}.change_log.application_name IS
-'What the client called itself, such as psql.';
+'The application_name of the client, such as psql.';
 COMMENT ON COLUMN {{ internal_schema }}.change_log.xact_id IS
-'The transaction: changes made together bear the same number.';
+'The transaction: changes that were made together have the same number.';
 COMMENT ON COLUMN {{ internal_schema }}.change_log.created_at IS
 'Start of the transaction that made the change; the partition key.';
-COMMENT ON CONSTRAINT change_log_pkey ON {{ internal_schema }}.change_log IS 'Rows are told apart.';
 COMMENT ON CONSTRAINT change_log_operation_check ON {{ internal_schema }}.change_log IS
-'The operations there are; TRUNCATE is refused.';
+'Only known operations; TRUNCATE is refused.';
 COMMENT ON CONSTRAINT change_log_rows_changed_check ON {{ internal_schema }}.change_log IS
-'A line is about something.';
-COMMENT ON CONSTRAINT change_log_created_at_check ON {{ internal_schema }}.change_log IS 'Finite.';
+'At least one row.';
 COMMENT ON INDEX {{ internal_schema }}.change_log_created_at_idx IS 'Serves windows of time.';
 COMMENT ON TRIGGER change_log_append_only ON {{ internal_schema }}.change_log IS
 'Refuses UPDATE and DELETE.';
 COMMENT ON TRIGGER change_log_no_truncate ON {{ internal_schema }}.change_log IS
 'Refuses TRUNCATE.';
 
--- object: audit/partitioned_logs.sql sha256=83ef33bf71eaa23ba10c7d45a1647afa14e0409f2ea0ee9731a45e803cc28c56
--- The tables that are cut by month. One list for making partitions and for dropping them.
+-- object: audit/partitioned_logs.sql sha256=508865e2871ced777ce6dc950837ca4c8d748e54ee6a249b7784285908220cac
+-- The tables that are partitioned by month, in one place: for creating partitions, and for dropping
+-- them.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.partitioned_logs()
 RETURNS TABLE (name text, relation regclass)
 LANGUAGE sql
@@ -422,11 +410,11 @@ FROM (
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.partitioned_logs() IS
-'The tables that have a partition a month. Their partitions are in the internal schema.';
+'The tables that have a partition for each month. Their partitions are in the internal schema.';
 
--- object: audit/log_horizon.sql sha256=494b790a562f43ccd7d39c5e15a4647604d02ebdf71892ada51b66aa72c8bac5
--- How far ahead the logs are to have partitions, once: for making them, and for seeing that they
--- are missing.
+-- object: audit/log_horizon.sql sha256=75bea53409573925da4333e6f5649ed5d4bd9e07fe372f7cd257a32be787295a
+-- How far ahead the logs must have partitions, in one place: for creating them, and for checking
+-- that none is missing.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.log_horizon()
 RETURNS timestamptz
 LANGUAGE sql
@@ -437,12 +425,12 @@ SELECT (date_trunc('month', now() AT TIME ZONE 'UTC') + interval '4 months') AT 
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.log_horizon() IS
-'Up to when each log is to have a partition a month: this month (UTC) and three more.';
+'The end of the months for which each log must have a partition: this one (UTC) and three more.';
 
--- object: audit/create_log_partition.sql sha256=d7cc65f6b55a610c14fb4eee5304376f8569795eb616832a01bc470eab7ee199
--- One partition of a log, for maintain_partitions(). Built beside the log and attached: the log
--- itself is locked no harder than SHARE UPDATE EXCLUSIVE, so that sales go on. The default
--- partition is locked for the moment it takes to see that it holds no row of the month.
+-- object: audit/create_log_partition.sql sha256=0f4f5c536bf43895a84ccb95e49935bee8cd5f07fe90495e3585f2dda2b845f8
+-- Called by maintain_partitions() for one partition of a log. It is created as a table and then
+-- attached: the log itself is locked no harder than SHARE UPDATE EXCLUSIVE, so that sales continue.
+-- The default partition is locked while PostgreSQL checks that it has no row of the month.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.create_log_partition(
     p_log regclass,
     p_month date DEFAULT NULL
@@ -461,8 +449,8 @@ BEGIN
     IF to_regclass(v_path) IS NOT NULL THEN
         RETURN NULL;
     END IF;
-    -- Not INCLUDING ALL: attaching makes the indexes, and an identity of its own would number rows
-    -- anew.
+    -- Not INCLUDING ALL: attaching creates the indexes, and an identity column of its own would
+    -- number rows again.
     EXECUTE format(
         'CREATE TABLE %s (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', v_path, p_log
     );
@@ -490,7 +478,7 @@ BEGIN
         CASE
             WHEN p_month IS NULL
                 THEN format(
-                    'Rows of %s that no month has a partition for: no event is ever lost.', v_name
+                    'Rows of %s whose month has no partition: no event is ever lost.', v_name
                 )
             ELSE format('Rows of %s of one month, UTC.', v_name)
         END
@@ -501,17 +489,17 @@ $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.create_log_partition(regclass, date) IS
 'Creates the partition of a log for the month that begins on this day (UTC), or its default '
-'partition. Returns its name, or NULL when it is there already.';
+'partition. Returns its name, or NULL if it exists already.';
 
--- object: audit/maintain_partitions.sql sha256=9eff2c25c069759bcaf69732c189b32ce1ad7e3bde65db7ae850d0dbd1da0479
--- Scheduled hourly, for what was locked the last time. Also callable by hand; does nothing when
+-- object: audit/maintain_partitions.sql sha256=a374b7327f1c8b2c0426c9c3e211580a4be84881ebb723fa761cdf3d66929f57
+-- Scheduled hourly, to retry what was locked the last time. May be called by hand; does nothing if
 -- there is nothing to do.
 CREATE OR REPLACE FUNCTION {{ schema }}.maintain_partitions()
 RETURNS TABLE (created_partition text)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
--- A query that reads a log for minutes must not make the sellers queue behind us: give up at once.
--- There are months left in which to try again, and maintenance_backlog() says that it is due.
+-- Give up soon behind a query that reads a log for minutes: sales would queue behind this request.
+-- There are months left to try again, and maintenance_backlog() reports that it is due.
 SET lock_timeout = '100ms'
 AS $body$
 DECLARE
@@ -528,8 +516,8 @@ BEGIN
         BEGIN
             v_created := v_created || {{ internal_schema }}.create_log_partition(v_log.relation);
 
-            -- Rows that came while their month had no partition. Those beyond the horizon stay: a
-            -- clock was wrong.
+            -- Months of rows in the default partition, which had no partition of their own. Rows
+            -- beyond the horizon stay: a clock was wrong.
             EXECUTE format(
                 'SELECT array_agg(DISTINCT date_trunc(''month'', created_at AT TIME ZONE '
                 '''UTC'')::date) '
@@ -537,8 +525,8 @@ BEGIN
                 v_inner, v_log.name || '_default', to_char(v_horizon, 'YYYY-MM-DD')
             ) INTO v_strays;
             IF v_strays IS NOT NULL THEN
-                -- They cannot be deleted from an append-only table, so the table goes and its rows
-                -- are routed anew.
+                -- Rows cannot be deleted from an append-only table: replace the default partition,
+                -- and insert its rows again.
                 EXECUTE format(
                     'ALTER TABLE %s DETACH PARTITION %I.%I', v_log.relation, v_inner,
                     v_log.name || '_default'
@@ -592,17 +580,17 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.maintain_partitions() IS
-'Makes the partitions of the logs for this month and three more, moves rows out of the default '
-'partitions where their month has one now, and returns the names of those created. Leaves a log '
-'that somebody has locked for the next time, with a warning.';
+'Creates the partitions of the logs for this month and three more, moves rows out of the default '
+'partition if their month has one now, and returns the names of those created. Skips a log that '
+'is locked, with a warning; the next call tries it again.';
 
--- object: audit/first_partitions.sql sha256=cfc3309f9480711f59878443cc7d923bac01d3f6ccf47913dc73766b69e28963
--- Partitions of the logs from the day of installation on; the daily job goes on from there.
+-- object: audit/first_partitions.sql sha256=be16d54b9ed1b11bc0c88fc8b3c90e08e62d4596c4254528606c6f5142c77121
+-- Partitions of the logs, from the day of installation; the job creates those of later months.
 SELECT {{ schema }}.maintain_partitions();
 
--- object: audit/log_api_request.sql sha256=176e9f07657ae88283bc4b48bdee9f97cb3e6b1cc3e82a21d1eb12d80748d69f
--- The shop reports how its endpoints answer. Values that a log would refuse are bent, not refused:
--- monitoring must not break what it watches.
+-- object: audit/log_api_request.sql sha256=cfed088b47a84c6204605280d0c81963dae994036b3782cf1b526e6649ef0f78
+-- Called by the shop for each request. Values that the log would refuse are adjusted: monitoring
+-- must not break what it watches.
 CREATE OR REPLACE FUNCTION {{ schema }}.log_api_request(
     p_endpoint text,
     p_method text,
@@ -626,17 +614,17 @@ VALUES (
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.log_api_request(text, text, integer, double precision) IS
-'Records a request: route with placeholders in place of ids, HTTP method, HTTP status, duration '
-'in milliseconds.';
+'Logs a request: route with placeholders in place of ids, HTTP method, HTTP status, duration in '
+'milliseconds.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ schema }}.log_api_request(text, text, integer, double precision)
 TO {{ app_role }};
 {% endif %}
 
--- object: audit/audit_seat_reservation.sql sha256=72fe63e7decb4257bdc890c2ba7686281659564ef0958991633da8151af32227
--- Trigger function: whoever changes a hold, by whatever statement, leaves a line; who may not write
--- the log may not change a hold. It runs as the caller.
+-- object: audit/audit_seat_reservation.sql sha256=d91e9e4aa0313de611c9b5a3e6283bd1ea1a4786d38c87c887f77266fff417db
+-- Trigger function: logs each change of a hold, by whatever statement. Runs as the caller: a role
+-- that may not write the log may not change a hold.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.audit_seat_reservation()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -651,19 +639,19 @@ BEGIN
         IF NEW.status = OLD.status THEN
             v_event_type := 'extended';
         ELSIF OLD.status = 'expired' AND NEW.status = 'completed' THEN
-            -- Sold after it was over: that hold ended, and was counted, when it expired.
+            -- A late payment: that hold ended, and was counted, when it expired.
             v_metadata := '{"late": true}'::jsonb;
         ELSIF NEW.ended_at IS NOT NULL THEN
-            -- Not negative, should the clock have been set back.
+            -- Not negative, in case the clock was set back.
             v_hold_seconds := GREATEST(
                 0, extract(EPOCH FROM NEW.ended_at - NEW.created_at)::double precision
             );
         END IF;
     END IF;
 
-    -- Claims are written before, and released after, the row that this is about: the live ones are
-    -- those it concerns. FILTER and not WHERE: they are to be found by their reservation, not by
-    -- the index of all live claims.
+    -- Claims are written before this row, and released after it: the live ones are those that the
+    -- event is about. FILTER instead of WHERE, so that they are found by their reservation and not
+    -- by the index of all live claims.
     INSERT INTO {{ schema }}.seat_reservation_audit_log (
         event_type, reservation_id, show_id, session_id, seat_count, seat_ids, user_agent,
         ip_address, metadata, hold_seconds
@@ -688,11 +676,11 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.audit_seat_reservation() IS
-'Trigger: writes what happened to a hold into seat_reservation_audit_log.';
+'Trigger function: logs an event of a hold in seat_reservation_audit_log.';
 
--- object: audit/seat_reservations_audit.sql sha256=a6ed0dc3a608aa86273ba6ae315941f671b450e1743778b713ee1d101d7942e5
--- Row-level: transition tables do not work on distributed tables. ENABLE ALWAYS:
--- session_replication_role = replica does not silence it.
+-- object: audit/seat_reservations_audit.sql sha256=29f7cfab2fd14166e85421a00b794e94d53875cf226cf9f50b714bd535dbf86d
+-- Logs holds, by whatever statement they change: see audit_seat_reservation(). ENABLE ALWAYS, so
+-- that session_replication_role = replica does not disable them.
 CREATE OR REPLACE TRIGGER seat_reservations_audit_insert
 AFTER INSERT ON {{ schema }}.seat_reservations
 FOR EACH ROW EXECUTE FUNCTION {{ internal_schema }}.audit_seat_reservation();
@@ -715,9 +703,9 @@ ON {{ schema }}.seat_reservations IS 'Logs each new hold.';
 COMMENT ON TRIGGER seat_reservations_audit_update ON {{ schema }}.seat_reservations IS
 'Logs how a hold is extended and how it ends.';
 
--- object: audit/audit_ticket_order.sql sha256=127a505feb9bdd7983cfcda5d7a77088776e2890bbdf3d70eb5391661e5ed59e
--- Trigger function: whoever changes an order, by whatever statement, leaves a line. Runs as the
--- caller: who may not write the log may not change an order.
+-- object: audit/audit_ticket_order.sql sha256=64857dc96af00fdaacecec47398e3444cbbf5c0fa5af3b4f2d6db675f9d30527
+-- Trigger function: logs each change of an order, by whatever statement. Runs as the caller: a role
+-- that may not write the log may not change an order.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.audit_ticket_order()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -739,7 +727,7 @@ BEGIN
         cardinality(NEW.seat_ids),
         NEW.payment_provider,
         NEW.created_at,
-        -- The order keeps the words of its last failure; the line of a later success is none.
+        -- The order keeps the message of its last failure; a later success is not logged with it.
         CASE WHEN NEW.status = 'failed' THEN NEW.error_message END
     );
     RETURN NULL;
@@ -747,9 +735,11 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.audit_ticket_order() IS
-'Trigger: writes each change of status of an order into ticket_order_audit_log.';
+'Trigger function: logs each change of status of an order in ticket_order_audit_log.';
 
--- object: audit/ticket_orders_audit.sql sha256=1c6064e52094d68375417e258cf9dc7de7cc55ce35e8029debc2cb869fe466eb
+-- object: audit/ticket_orders_audit.sql sha256=8860804abc5dc8d22478a5393be12c8342c5b98838aa56679269f8a3e2f916ba
+-- Logs orders, by whatever statement they change: see audit_ticket_order(). ENABLE ALWAYS, so that
+-- session_replication_role = replica does not disable them.
 CREATE OR REPLACE TRIGGER ticket_orders_audit_insert
 AFTER INSERT ON {{ schema }}.ticket_orders
 FOR EACH ROW EXECUTE FUNCTION {{ internal_schema }}.audit_ticket_order();
@@ -769,21 +759,21 @@ ON {{ schema }}.ticket_orders IS 'Logs each new order.';
 COMMENT ON TRIGGER ticket_orders_audit_update
 ON {{ schema }}.ticket_orders IS 'Logs each change of status.';
 
--- object: audit/log_change.sql sha256=a34b43677c91951c7873092f78aff020910fd8b2495fae8443a03950886feb10
--- Trigger function: a line in change_log. Its arguments are the columns of the table's key, and
--- those whose values are personal or secret, each list with commas. Runs as the owner: whoever was
--- given the right to change a show need not be able to write the log, and cannot avoid it.
+-- object: audit/log_change.sql sha256=82e424587969431d57d9af473c9d9d96e5d58bad7e893cf67dc4ae341bbc1abc
+-- Trigger function: writes a row into change_log. Its arguments are two lists with commas: the
+-- columns of the table's key, and those whose values are personal or secret. Runs as the owner: a
+-- role that may change a show need not be able to write the log, and cannot avoid it.
 --
--- Our functions that change holds, seats and orders leave no line: other logs tell what they do.
--- They are known by SET commit_siblings = 997 in their heads, which lasts exactly as long as they
--- run and changes nothing else: the server looks at it when a transaction is committed. A setting
--- of our own would do, but only a superuser may give a function one.
+-- The triggers leave out what ticketdb's functions do to holds, seats and orders, since other logs
+-- record it. They recognise these functions by SET commit_siblings = 997 in their heads, which
+-- lasts exactly as long as they run and has no other effect: the server reads it only at commit. A
+-- custom setting would do, but only a superuser may give one to a function.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.log_change()
 RETURNS trigger
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
--- The line is the same whatever the session has set.
+-- The row must not depend on the settings of the session.
 SET timezone = 'UTC'
 SET extra_float_digits = 1
 AS $body$
@@ -792,7 +782,7 @@ DECLARE
     v_new constant jsonb := CASE WHEN TG_OP <> 'DELETE' THEN to_jsonb(NEW) END;
     v_key constant text[] := string_to_array(TG_ARGV[0], ',');
     v_masked constant text[] := string_to_array(TG_ARGV[1], ',');
-    -- What the trigger is for: another one tells the rest of the same change.
+    -- The columns that the trigger is for: other triggers log the rest of the same change.
     v_columns constant text[] := ARRAY(
         SELECT columns.attname::text
         FROM pg_trigger AS trigger
@@ -801,13 +791,18 @@ DECLARE
                 columns.attrelid = trigger.tgrelid
                 AND columns.attnum > 0
                 AND NOT columns.attisdropped
-                AND (columns.attnum = ANY(trigger.tgattr) OR cardinality(trigger.tgattr::smallint[]) = 0)
+                AND (
+                    columns.attnum = ANY(trigger.tgattr)
+                    OR cardinality(trigger.tgattr::smallint[]) = 0
+                )
         WHERE
             trigger.tgrelid = TG_RELID
             AND trigger.tgname = TG_NAME
     );
 BEGIN
-    INSERT INTO {{ internal_schema }}.change_log (table_name, operation, row_key, old_values, new_values)
+    INSERT INTO {{ internal_schema }}.change_log (
+        table_name, operation, row_key, old_values, new_values
+    )
     SELECT
         TG_TABLE_NAME,
         lower(TG_OP),
@@ -840,12 +835,12 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.log_change() IS
-'Trigger: writes a change of a row into change_log. Arguments: the columns of the key, and those '
-'whose values are masked.';
+'Trigger function: logs a change of a row in change_log. Arguments: the columns of the key, and '
+'those whose values are masked.';
 
--- object: audit/log_new_seats.sql sha256=8670224f227ddf51815fe3d92aa926b7b251982068a08416c0406a74b15d4320
--- Trigger function: a shop adds the 80,000 seats of a stadium in one statement, which is worth one
--- line.
+-- object: audit/log_new_seats.sql sha256=70774cbd86c5790b64e18e22b342aa2635a1dbae35abf2b039998463329a5463
+-- Trigger function: a shop may add the 80,000 seats of a stadium in one statement, which gets one
+-- row.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.log_new_seats()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -873,10 +868,10 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.log_new_seats() IS
-'Trigger: writes how many seats a statement has added to which show into change_log.';
+'Trigger function: logs in change_log how many seats a statement has added to which show.';
 
--- object: audit/shows_change_log.sql sha256=b7a1365d4f9b6df9a0efd8c838d3a8c3a36e5b0b0b8f1ae10fdb786833c8ba1d
--- Few, and changed by hand only: every change has its line.
+-- object: audit/shows_change_log.sql sha256=98d6212fa7db75cdce7e826fc18c57307002a20134fedc8c518e082d3bf2cffe
+-- Few rows, only changed by hand: every change is logged.
 CREATE OR REPLACE TRIGGER shows_change_log_insert
 AFTER INSERT ON {{ schema }}.shows
 FOR EACH ROW EXECUTE FUNCTION {{ internal_schema }}.log_change('id');
@@ -899,12 +894,12 @@ COMMENT ON TRIGGER shows_change_log_insert ON {{ schema }}.shows IS
 COMMENT ON TRIGGER shows_change_log_update ON {{ schema }}.shows IS
 'Logs each change of a show.';
 COMMENT ON TRIGGER shows_change_log_delete ON {{ schema }}.shows IS
-'Logs each show that is deleted; one that anything refers to cannot be.';
+'Logs each show that is deleted, which is possible only while nothing refers to it.';
 
--- object: audit/show_seats_change_log.sql sha256=605491da9b942ea9d1b16a43a4aeaa5906dc8a4e52ed69c09bfc168a08785e7a
--- What our functions change has no line here while they are at work, since other logs tell it: see
--- log_change(). The rest has, whoever changes it. UPDATE OF is free for those who change other
--- columns, and a long WHEN is not: each statement parses it anew.
+-- object: audit/show_seats_change_log.sql sha256=a668f9e46457bfcdaf6daba2fae48a948a84b8bc653b2df93617f5057b753558
+-- Changes of state by ticketdb's functions are not logged here, since other logs record them: see
+-- log_change(). All other changes are. The division by UPDATE OF costs nothing for statements that
+-- change other columns; a longer WHEN would be parsed again by each statement.
 CREATE OR REPLACE TRIGGER show_seats_change_log_insert
 AFTER INSERT ON {{ schema }}.show_seats
 REFERENCING NEW TABLE AS new_seats
@@ -932,19 +927,19 @@ ENABLE ALWAYS TRIGGER show_seats_change_log_update_by_hand,
 ENABLE ALWAYS TRIGGER show_seats_change_log_delete;
 
 COMMENT ON TRIGGER show_seats_change_log_insert ON {{ schema }}.show_seats IS
-'Logs seats that are added, a line for each statement and show.';
+'Logs seats that are added, a row for each statement and show.';
 COMMENT ON TRIGGER show_seats_change_log_update ON {{ schema }}.show_seats IS
 'Logs each change of the place or the price of a seat.';
 COMMENT ON TRIGGER show_seats_change_log_update_by_hand ON {{ schema }}.show_seats IS
-'Logs each change of the state of a seat that none of our functions makes.';
+'Logs each change by hand of the state of a seat.';
 COMMENT ON TRIGGER show_seats_change_log_delete ON {{ schema }}.show_seats IS
-'Logs each seat that is deleted; one that anything refers to cannot be.';
+'Logs each seat that is deleted, which is possible only while nothing refers to it.';
 
--- object: audit/seat_reservations_change_log.sql sha256=09a7152e0269affc73154a1e495f1019138719c6fb525905e7378c6bf742de75
--- What our functions change has no line here while they are at work, since other logs tell it: see
--- log_change(). The rest has, whoever changes it. UPDATE OF is free for those who change other
--- columns, and a long WHEN is not: each statement parses it anew. A new hold is in
--- seat_reservation_audit_log, whoever makes it: one trigger less where it counts.
+-- object: audit/seat_reservations_change_log.sql sha256=972017763fc8af7ce404ab26b8dfb1dcaff704f3a2c65e5e8fafcdc3a695c547
+-- Changes of state by ticketdb's functions are not logged here, since other logs record them: see
+-- log_change(). All other changes are. The division by UPDATE OF costs nothing for statements that
+-- change other columns; a longer WHEN would be parsed again by each statement. Every new hold is in
+-- seat_reservation_audit_log already, which saves a trigger on the hot path.
 CREATE OR REPLACE TRIGGER seat_reservations_change_log_update
 AFTER UPDATE OF id, show_id, reservation_token, created_at ON {{ schema }}.seat_reservations
 FOR EACH ROW
@@ -969,14 +964,14 @@ ENABLE ALWAYS TRIGGER seat_reservations_change_log_update,
 ENABLE ALWAYS TRIGGER seat_reservations_change_log_update_by_hand;
 
 COMMENT ON TRIGGER seat_reservations_change_log_update ON {{ schema }}.seat_reservations IS
-'Logs each change of what a hold was made of.';
+'Logs each change of the fixed columns of a hold.';
 COMMENT ON TRIGGER seat_reservations_change_log_update_by_hand ON {{ schema }}.seat_reservations IS
-'Logs each change of the state of a hold that none of our functions makes.';
+'Logs each change by hand of the state of a hold.';
 
--- object: audit/reservation_seats_change_log.sql sha256=f3f8a893059fbb78154700249bf85c938b560da17a289b01b451f8b8875fc133
--- What our functions change has no line here while they are at work, since other logs tell it: see
--- log_change(). The rest has, whoever changes it. UPDATE OF is free for those who change other
--- columns, and a long WHEN is not: each statement parses it anew.
+-- object: audit/reservation_seats_change_log.sql sha256=a722d0ba02c3662ad993bf3215289207cb465875475c5755a17c1391b6facde7
+-- Changes of state by ticketdb's functions are not logged here, since other logs record them: see
+-- log_change(). All other changes are. The division by UPDATE OF costs nothing for statements that
+-- change other columns; a longer WHEN would be parsed again by each statement.
 CREATE OR REPLACE TRIGGER reservation_seats_change_log_insert
 AFTER INSERT ON {{ schema }}.reservation_seats
 FOR EACH ROW
@@ -1004,14 +999,14 @@ ENABLE ALWAYS TRIGGER reservation_seats_change_log_update_by_hand;
 COMMENT ON TRIGGER reservation_seats_change_log_insert ON {{ schema }}.reservation_seats IS
 'Logs each claim that is added by hand.';
 COMMENT ON TRIGGER reservation_seats_change_log_update ON {{ schema }}.reservation_seats IS
-'Logs each change of what a claim was made of.';
+'Logs each change of the fixed columns of a claim.';
 COMMENT ON TRIGGER reservation_seats_change_log_update_by_hand ON {{ schema }}.reservation_seats IS
-'Logs each change of the state of a claim that none of our functions makes.';
+'Logs each change by hand of the state of a claim.';
 
--- object: audit/ticket_orders_change_log.sql sha256=d11ba4bda4fcd3f97421b8372c8b2edcb091a8d4ea9bc937f1c77bf69de9943e
--- What our functions change has no line here while they are at work, since other logs tell it: see
--- log_change(). The rest has, whoever changes it. UPDATE OF is free for those who change other
--- columns, and a long WHEN is not: each statement parses it anew.
+-- object: audit/ticket_orders_change_log.sql sha256=189aff99ee4a8d33ffcbe60d7ff7c27bf054aa70cb0ee43e3f96244371ab5492
+-- Changes of state by ticketdb's functions are not logged here, since other logs record them: see
+-- log_change(). All other changes are. The division by UPDATE OF costs nothing for statements that
+-- change other columns; a longer WHEN would be parsed again by each statement.
 CREATE OR REPLACE TRIGGER ticket_orders_change_log_insert
 AFTER INSERT ON {{ schema }}.ticket_orders
 FOR EACH ROW
@@ -1040,14 +1035,14 @@ ENABLE ALWAYS TRIGGER ticket_orders_change_log_update_by_hand;
 COMMENT ON TRIGGER ticket_orders_change_log_insert ON {{ schema }}.ticket_orders IS
 'Logs each order that is added by hand.';
 COMMENT ON TRIGGER ticket_orders_change_log_update ON {{ schema }}.ticket_orders IS
-'Logs each change of what a order was made of.';
+'Logs each change of the fixed columns of an order.';
 COMMENT ON TRIGGER ticket_orders_change_log_update_by_hand ON {{ schema }}.ticket_orders IS
-'Logs each change of the state of a order that none of our functions makes.';
+'Logs each change by hand of the state of an order.';
 
--- object: audit/tickets_change_log.sql sha256=770367fe263ecdc97b713574378baca22bdccb34af50f059ad5e856b997b1d63
--- What our functions change has no line here while they are at work, since other logs tell it: see
--- log_change(). The rest has, whoever changes it. UPDATE OF is free for those who change other
--- columns, and a long WHEN is not: each statement parses it anew.
+-- object: audit/tickets_change_log.sql sha256=a94384a83deb58d0ddc4dd6ca6a1bc5a00fef9eedbef7320ff7f52c7ed8a6137
+-- Changes of state by ticketdb's functions are not logged here, since other logs record them: see
+-- log_change(). All other changes are. The division by UPDATE OF costs nothing for statements that
+-- change other columns; a longer WHEN would be parsed again by each statement.
 CREATE OR REPLACE TRIGGER tickets_change_log_insert
 AFTER INSERT ON {{ schema }}.tickets
 FOR EACH ROW
@@ -1074,12 +1069,13 @@ ENABLE ALWAYS TRIGGER tickets_change_log_update_by_hand;
 COMMENT ON TRIGGER tickets_change_log_insert ON {{ schema }}.tickets IS
 'Logs each ticket that is added by hand.';
 COMMENT ON TRIGGER tickets_change_log_update ON {{ schema }}.tickets IS
-'Logs each change of what a ticket was made of.';
+'Logs each change of the fixed columns of a ticket.';
 COMMENT ON TRIGGER tickets_change_log_update_by_hand ON {{ schema }}.tickets IS
-'Logs each change of the state of a ticket that none of our functions makes.';
+'Logs each change by hand of the state of a ticket.';
 
--- object: audit/payment_events_change_log.sql sha256=009da9aa66b2fb0dad57f8a13d7cec7b30656dfabadd0332c36e92bcf96b5c85
--- Our functions add rows, and there are other logs of that: see log_change(). Nobody changes one.
+-- object: audit/payment_events_change_log.sql sha256=7e8d5d4b063659dec896d8960191550e448b8771ca5be85d7871b67893848e71
+-- The table is append-only, and rows that ticketdb's functions add are not logged here: see
+-- log_change().
 CREATE OR REPLACE TRIGGER payment_events_change_log_insert
 AFTER INSERT ON {{ schema }}.payment_events
 FOR EACH ROW
@@ -1095,8 +1091,8 @@ ENABLE ALWAYS TRIGGER payment_events_change_log_insert;
 COMMENT ON TRIGGER payment_events_change_log_insert ON {{ schema }}.payment_events IS
 'Logs each event that is added by hand.';
 
--- object: audit/payment_intents_change_log.sql sha256=5842bf8766aa20d364836d2c6d91ad870e6b863b9325799c2ce148b4a59516d8
--- Our functions add rows, and there are other logs of that: see log_change(). Nobody changes one.
+-- object: audit/payment_intents_change_log.sql sha256=a50fc3111144d4fdc217f05a0778f682f8721ededbacf96dc5c0701a5b0453f7
+-- Rows that ticketdb's functions add are not logged here, see log_change(). They never update one.
 CREATE OR REPLACE TRIGGER payment_intents_change_log_insert
 AFTER INSERT ON {{ internal_schema }}.payment_intents
 FOR EACH ROW
@@ -1121,8 +1117,8 @@ COMMENT ON TRIGGER payment_intents_change_log_insert ON {{ internal_schema }}.pa
 COMMENT ON TRIGGER payment_intents_change_log_update ON {{ internal_schema }}.payment_intents IS
 'Logs each change of a payment.';
 
--- object: audit/ticket_order_keys_change_log.sql sha256=dd626049de1e4c49818ff561e58539aabe0827bf670d27ac1cae27308925b6ee
--- Our functions add rows, and there are other logs of that: see log_change(). Nobody changes one.
+-- object: audit/ticket_order_keys_change_log.sql sha256=0ac1119d3207d7f53897022ed158cc7fcd6fc18408eff72023fef7fffa779d9b
+-- Rows that ticketdb's functions add are not logged here, see log_change(). They never update one.
 CREATE OR REPLACE TRIGGER ticket_order_keys_change_log_insert
 AFTER INSERT ON {{ internal_schema }}.ticket_order_keys
 FOR EACH ROW
@@ -1142,10 +1138,10 @@ COMMENT ON TRIGGER ticket_order_keys_change_log_insert ON {{ internal_schema }}.
 COMMENT ON TRIGGER ticket_order_keys_change_log_update ON {{ internal_schema }}.ticket_order_keys IS
 'Logs each change of a key.';
 
--- object: audit/refunds_change_log.sql sha256=4a80a959a1988f3ef5ad250d58cc5c0aa408c8157e1e93309d7e6470423a0cef
--- What our functions change has no line here while they are at work, since other logs tell it: see
--- log_change(). The rest has, whoever changes it. UPDATE OF is free for those who change other
--- columns, and a long WHEN is not: each statement parses it anew.
+-- object: audit/refunds_change_log.sql sha256=4a7e8a6a163e66e18e074eb13647e4d65566d34cef046940b7a91af9cb7a1b88
+-- Changes of state by ticketdb's functions are not logged here, since other logs record them: see
+-- log_change(). All other changes are. The division by UPDATE OF costs nothing for statements that
+-- change other columns; a longer WHEN would be parsed again by each statement.
 CREATE OR REPLACE TRIGGER refunds_change_log_insert
 AFTER INSERT ON {{ schema }}.refunds
 FOR EACH ROW
@@ -1172,12 +1168,12 @@ ENABLE ALWAYS TRIGGER refunds_change_log_update_by_hand;
 COMMENT ON TRIGGER refunds_change_log_insert ON {{ schema }}.refunds IS
 'Logs each refund that is added by hand.';
 COMMENT ON TRIGGER refunds_change_log_update ON {{ schema }}.refunds IS
-'Logs each change of what a refund was made of.';
+'Logs each change of the fixed columns of a refund.';
 COMMENT ON TRIGGER refunds_change_log_update_by_hand ON {{ schema }}.refunds IS
-'Logs each change of the state of a refund that none of our functions makes.';
+'Logs each change by hand of the state of a refund.';
 
--- object: audit/currencies_change_log.sql sha256=29ba730e6ddce941d5c65718ef1fa775950640ea9800b7c1268fe7c8b621fc29
--- Few, and changed by hand only: every change has its line.
+-- object: audit/currencies_change_log.sql sha256=1570ed2ea0091a23d5da317871b3466b1aebe974851ea561aa50f7837e1cecfc
+-- Few rows, only changed by hand: every change is logged.
 CREATE OR REPLACE TRIGGER currencies_change_log_insert
 AFTER INSERT ON {{ schema }}.currencies
 FOR EACH ROW EXECUTE FUNCTION {{ internal_schema }}.log_change('code');
@@ -1202,8 +1198,8 @@ COMMENT ON TRIGGER currencies_change_log_update ON {{ schema }}.currencies IS
 COMMENT ON TRIGGER currencies_change_log_delete ON {{ schema }}.currencies IS
 'Logs each currency that is deleted.';
 
--- object: audit/ticketing_settings_change_log.sql sha256=fa7a91793026916e8240398363aac6c181ddc66b368748b18e029d3e0035ab8d
--- Few, and changed by hand only: every change has its line.
+-- object: audit/ticketing_settings_change_log.sql sha256=e6a256fa3fa2455263f96417fc6061fed6d3c5a33a8ee0fd4f1c50a94acea92a
+-- Few rows, only changed by hand: every change is logged.
 CREATE OR REPLACE TRIGGER ticketing_settings_change_log_insert
 AFTER INSERT ON {{ schema }}.ticketing_settings
 FOR EACH ROW EXECUTE FUNCTION {{ internal_schema }}.log_change('singleton');
@@ -1217,12 +1213,12 @@ ENABLE ALWAYS TRIGGER ticketing_settings_change_log_insert,
 ENABLE ALWAYS TRIGGER ticketing_settings_change_log_update;
 
 COMMENT ON TRIGGER ticketing_settings_change_log_insert ON {{ schema }}.ticketing_settings IS
-'Logs each setting that is added by hand.';
+'Logs the row of settings if it is added by hand.';
 COMMENT ON TRIGGER ticketing_settings_change_log_update ON {{ schema }}.ticketing_settings IS
 'Logs each change of a setting.';
 
--- object: audit/seat_reservations_keep_rows.sql sha256=3b863283c61b8255488bcea396f1eaac135c5bf4ba4cbf65f999e2cff89a30c3
--- Money and seats were promised by these rows.
+-- object: audit/seat_reservations_keep_rows.sql sha256=9d019c966b8a97d6b11f2dfdcc2c855ddf9bfd3aae825b40df044c1640539dbd
+-- These rows promise money or seats to buyers.
 CREATE OR REPLACE TRIGGER seat_reservations_keep_rows
 BEFORE DELETE OR TRUNCATE ON {{ schema }}.seat_reservations
 FOR EACH STATEMENT EXECUTE FUNCTION {{ internal_schema }}.refuse_change(
@@ -1235,8 +1231,8 @@ ENABLE ALWAYS TRIGGER seat_reservations_keep_rows;
 COMMENT ON TRIGGER seat_reservations_keep_rows ON {{ schema }}.seat_reservations IS
 'Refuses DELETE and TRUNCATE.';
 
--- object: audit/reservation_seats_keep_rows.sql sha256=3f88255d6c73538a2d424cf98aeadcacfded7648cd272ddcf5cad6c444886867
--- Money and seats were promised by these rows.
+-- object: audit/reservation_seats_keep_rows.sql sha256=5dd96a938f79cf2fe47da027d39786058e2274cfab0685f8950e9b009a4173bc
+-- These rows promise money or seats to buyers.
 CREATE OR REPLACE TRIGGER reservation_seats_keep_rows
 BEFORE DELETE OR TRUNCATE ON {{ schema }}.reservation_seats
 FOR EACH STATEMENT EXECUTE FUNCTION {{ internal_schema }}.refuse_change(
@@ -1249,8 +1245,8 @@ ENABLE ALWAYS TRIGGER reservation_seats_keep_rows;
 COMMENT ON TRIGGER reservation_seats_keep_rows ON {{ schema }}.reservation_seats IS
 'Refuses DELETE and TRUNCATE.';
 
--- object: audit/ticket_orders_keep_rows.sql sha256=234cb8716ecdc37828dde09f2aa8813698de9b89f9a464f5a34ac732b06b9150
--- Money and seats were promised by these rows.
+-- object: audit/ticket_orders_keep_rows.sql sha256=14f90184f756b940a02cab60c91d668a1bf4ccb716c0d6295b830bd0eeda3436
+-- These rows promise money or seats to buyers.
 CREATE OR REPLACE TRIGGER ticket_orders_keep_rows
 BEFORE DELETE OR TRUNCATE ON {{ schema }}.ticket_orders
 FOR EACH STATEMENT EXECUTE FUNCTION {{ internal_schema }}.refuse_change(
@@ -1263,8 +1259,8 @@ ENABLE ALWAYS TRIGGER ticket_orders_keep_rows;
 COMMENT ON TRIGGER ticket_orders_keep_rows ON {{ schema }}.ticket_orders IS
 'Refuses DELETE and TRUNCATE.';
 
--- object: audit/tickets_keep_rows.sql sha256=9e8c402543f1eecf54e1608b9d4a374d83ddd89eb728e6208b863289f636848b
--- Money and seats were promised by these rows.
+-- object: audit/tickets_keep_rows.sql sha256=061928fbf4bb80bc8ad94cab5d109427e26aa2c05b1edc98d5f4a4ead07a03ba
+-- These rows promise money or seats to buyers.
 CREATE OR REPLACE TRIGGER tickets_keep_rows
 BEFORE DELETE OR TRUNCATE ON {{ schema }}.tickets
 FOR EACH STATEMENT EXECUTE FUNCTION {{ internal_schema }}.refuse_change(
@@ -1277,8 +1273,8 @@ ENABLE ALWAYS TRIGGER tickets_keep_rows;
 COMMENT ON TRIGGER tickets_keep_rows ON {{ schema }}.tickets IS
 'Refuses DELETE and TRUNCATE.';
 
--- object: audit/payment_intents_keep_rows.sql sha256=42e624979ceade9cb2d15df11af35f7f7ca3296618fb1243e8c828433e92e9da
--- Money and seats were promised by these rows.
+-- object: audit/payment_intents_keep_rows.sql sha256=82620e8bcf1c2b5f2167aca45c3d67268147036f81a2d1417951cb9190f37504
+-- These rows promise money or seats to buyers.
 CREATE OR REPLACE TRIGGER payment_intents_keep_rows
 BEFORE DELETE OR TRUNCATE ON {{ internal_schema }}.payment_intents
 FOR EACH STATEMENT EXECUTE FUNCTION {{ internal_schema }}.refuse_change(
@@ -1291,8 +1287,8 @@ ENABLE ALWAYS TRIGGER payment_intents_keep_rows;
 COMMENT ON TRIGGER payment_intents_keep_rows ON {{ internal_schema }}.payment_intents IS
 'Refuses DELETE and TRUNCATE.';
 
--- object: audit/ticket_order_keys_keep_rows.sql sha256=8d1f894475a3329ed730e7d17f0628cf0bdb55ad83358fad21c89c41005dfb03
--- Money and seats were promised by these rows.
+-- object: audit/ticket_order_keys_keep_rows.sql sha256=5e658b5e87de93444b7e579a5c962c78e964af0e683217f1ee9db5396a48202f
+-- These rows promise money or seats to buyers.
 CREATE OR REPLACE TRIGGER ticket_order_keys_keep_rows
 BEFORE DELETE OR TRUNCATE ON {{ internal_schema }}.ticket_order_keys
 FOR EACH STATEMENT EXECUTE FUNCTION {{ internal_schema }}.refuse_change(
@@ -1305,8 +1301,8 @@ ENABLE ALWAYS TRIGGER ticket_order_keys_keep_rows;
 COMMENT ON TRIGGER ticket_order_keys_keep_rows ON {{ internal_schema }}.ticket_order_keys IS
 'Refuses DELETE and TRUNCATE.';
 
--- object: audit/refunds_keep_rows.sql sha256=6834c9f3e36f719a4ade6a5ae343d0f4d4d1dfa8cd19eaaf2e17f3e2247fe74c
--- Money and seats were promised by these rows.
+-- object: audit/refunds_keep_rows.sql sha256=fa988a31a4268123e0349b58c85963909bbe242fc346b715da2d890662e8829e
+-- These rows promise money or seats to buyers.
 CREATE OR REPLACE TRIGGER refunds_keep_rows
 BEFORE DELETE OR TRUNCATE ON {{ schema }}.refunds
 FOR EACH STATEMENT EXECUTE FUNCTION {{ internal_schema }}.refuse_change(
@@ -1319,8 +1315,8 @@ ENABLE ALWAYS TRIGGER refunds_keep_rows;
 COMMENT ON TRIGGER refunds_keep_rows ON {{ schema }}.refunds IS
 'Refuses DELETE and TRUNCATE.';
 
--- object: audit/shows_keep_rows.sql sha256=b104f61439852cb679e5f043a8b0fef614bd5dd2f24492dd6b613c0d26bca8d8
--- TRUNCATE would leave no line of what it took.
+-- object: audit/shows_keep_rows.sql sha256=658ba1a6ee5453ef43365392c2fd2e7759633a2c8ff5eca6154f086202546934
+-- TRUNCATE would not be logged.
 CREATE OR REPLACE TRIGGER shows_keep_rows
 BEFORE TRUNCATE ON {{ schema }}.shows
 FOR EACH STATEMENT EXECUTE FUNCTION {{ internal_schema }}.refuse_change(
@@ -1333,8 +1329,8 @@ ENABLE ALWAYS TRIGGER shows_keep_rows;
 COMMENT ON TRIGGER shows_keep_rows ON {{ schema }}.shows IS
 'Refuses TRUNCATE.';
 
--- object: audit/show_seats_keep_rows.sql sha256=3fc7d20fbf072ea9aebb48d7f8f0d6a0506fe0d884ec00e66f7abfe8b494a0bb
--- TRUNCATE would leave no line of what it took.
+-- object: audit/show_seats_keep_rows.sql sha256=5c1ea1d1bfc85aec2eae45581adaa0eea169bead8ef93350faf9bb8b03d14fad
+-- TRUNCATE would not be logged.
 CREATE OR REPLACE TRIGGER show_seats_keep_rows
 BEFORE TRUNCATE ON {{ schema }}.show_seats
 FOR EACH STATEMENT EXECUTE FUNCTION {{ internal_schema }}.refuse_change(

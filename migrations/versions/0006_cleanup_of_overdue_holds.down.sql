@@ -25,11 +25,11 @@ DROP ROUTINE {{ schema }}.cleanup_expired_seat_reservations;
 -- drop: cleanup/cancel_dead_orders.sql
 DROP ROUTINE {{ internal_schema }}.cancel_dead_orders;
 
--- drop: cleanup/end_overdue_holds.sql
-DROP ROUTINE {{ internal_schema }}.end_overdue_holds;
+-- drop: cleanup/expire_reservations_for_cleanup.sql
+DROP ROUTINE {{ internal_schema }}.expire_reservations_for_cleanup;
 
--- drop: cleanup/overdue_holds.sql
-DROP ROUTINE {{ internal_schema }}.overdue_holds;
+-- drop: cleanup/overdue_reservation_batches.sql
+DROP ROUTINE {{ internal_schema }}.overdue_reservation_batches;
 
 -- drop: cleanup/reservation_cleanup_lock.sql
 DROP TABLE {{ internal_schema }}.reservation_cleanup_lock;

@@ -1,9 +1,8 @@
 -- 0006: Cleanup of overdue holds.
 -- A template, frozen by `ticketdb revision`.
 
--- object: cleanup/reservation_cleanup_runs.sql sha256=cd06e4d0c5b775d4adb9bdd9b6886a6ef7bf21e454775b0c9a763444fe2a837f
--- Runs of the cleanup, whoever started them. pg_cron's own history also knows of runs that never
--- reached us.
+-- object: cleanup/reservation_cleanup_runs.sql sha256=08da87271057810ceafc7ec21125bee3e7ed7e219dbd2d6e4c094168a284aa6c
+-- Runs of the cleanup, by any scheduler. pg_cron's own record also has runs that could not start.
 CREATE TABLE {{ schema }}.reservation_cleanup_runs (
     id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
     scheduler text NOT NULL,
@@ -32,7 +31,7 @@ CREATE TABLE {{ schema }}.reservation_cleanup_runs (
 CREATE INDEX reservation_cleanup_runs_finished_at_idx
 ON {{ schema }}.reservation_cleanup_runs (finished_at);
 
--- One run that is stuck makes others be skipped, once a minute and for days.
+-- A run that is stuck makes the others skip, once a minute and for days.
 CREATE INDEX reservation_cleanup_runs_id_idx
 ON {{ schema }}.reservation_cleanup_runs (id) WHERE status IN ('succeeded', 'failed');
 
@@ -42,33 +41,28 @@ COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.id IS 'Number of the run
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.scheduler IS
 'Who started it: pg_cron, ticketdb, or external.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.backend_pid IS
-'The server process of the run: one that is running without it has died.';
+'Server process of the run. If it is gone and the status is still running, the run has failed.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.started_at IS 'When it began.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.finished_at IS
 'When it ended; NULL while it runs.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.status IS
-'running, succeeded, failed, or skipped: another run was at work.';
+'running, succeeded, failed, or skipped, because another run was in progress.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.reservations_expired IS
 'How many holds it has ended so far.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.seats_released IS
 'How many seats it has freed so far.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.orders_cancelled IS
-'How many orders it has cancelled so far whose hold had expired.';
+'How many orders of expired holds it has cancelled so far.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.error_message IS
 'Why it failed or was skipped.';
 COMMENT ON CONSTRAINT reservation_cleanup_runs_pkey ON {{ schema }}.reservation_cleanup_runs IS
-'Runs are told apart; the newest are found from its end.';
+'Serves the newest runs, from its end.';
 COMMENT ON CONSTRAINT reservation_cleanup_runs_scheduler_check
-ON {{ schema }}.reservation_cleanup_runs IS
-'Not empty, bounded.';
+ON {{ schema }}.reservation_cleanup_runs IS 'Not empty, at most 100 characters.';
 COMMENT ON CONSTRAINT reservation_cleanup_runs_status_check
-ON {{ schema }}.reservation_cleanup_runs IS
-'The statuses there are.';
+ON {{ schema }}.reservation_cleanup_runs IS 'Only known statuses.';
 COMMENT ON CONSTRAINT reservation_cleanup_runs_finished_at_check
-ON {{ schema }}.reservation_cleanup_runs IS
-'Set exactly when it has ended.';
-COMMENT ON CONSTRAINT reservation_cleanup_runs_started_at_check
-ON {{ schema }}.reservation_cleanup_runs IS 'Finite.';
+ON {{ schema }}.reservation_cleanup_runs IS 'Set exactly if it has ended.';
 COMMENT ON CONSTRAINT reservation_cleanup_runs_reservations_expired_check
 ON {{ schema }}.reservation_cleanup_runs IS
 'Not negative.';
@@ -81,16 +75,15 @@ ON {{ schema }}.reservation_cleanup_runs IS
 COMMENT ON INDEX {{ schema }}.reservation_cleanup_runs_finished_at_idx IS
 'Serves the runs of a window, those that have not ended, and the purge.';
 COMMENT ON INDEX {{ schema }}.reservation_cleanup_runs_id_idx IS
-'Serves the last run that did something, however many were skipped since.';
+'Serves the last run that was not skipped.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ schema }}.reservation_cleanup_runs TO {{ monitor_role }};
 {% endif %}
 
--- object: cleanup/reservation_cleanup_lock.sql sha256=4962f9a8c46f03b52ca2ce8f2dd766c79244aa55804d35d4df8e6cbd1ad2df40
--- One cleanup at a time: a run has this row locked in each of its transactions, so that the lock
--- can never be left behind. Only the owner can lock it, unlike an advisory lock, which any login
--- can.
+-- object: cleanup/reservation_cleanup_lock.sql sha256=7b364534e8f58a14842c1733d7ec282b9b98badff2a802ad86135d49c860d5b8
+-- One cleanup at a time: each transaction of a run locks this row, so that the lock cannot outlive
+-- the run. Only the owner can lock it, unlike an advisory lock, which any login can take.
 CREATE TABLE {{ internal_schema }}.reservation_cleanup_lock (
     singleton boolean NOT NULL DEFAULT true,
     CONSTRAINT reservation_cleanup_lock_pkey PRIMARY KEY (singleton),
@@ -99,7 +92,7 @@ CREATE TABLE {{ internal_schema }}.reservation_cleanup_lock (
 
 INSERT INTO {{ internal_schema }}.reservation_cleanup_lock DEFAULT VALUES;
 
--- A row that is not there looks like one that somebody else has locked.
+-- To SKIP LOCKED, a missing row looks like a locked one.
 CREATE TRIGGER reservation_cleanup_lock_keep_row
 BEFORE DELETE OR TRUNCATE ON {{ internal_schema }}.reservation_cleanup_lock
 FOR EACH STATEMENT EXECUTE FUNCTION {{ internal_schema }}.refuse_change(
@@ -107,26 +100,21 @@ FOR EACH STATEMENT EXECUTE FUNCTION {{ internal_schema }}.refuse_change(
 );
 
 COMMENT ON TABLE {{ internal_schema }}.reservation_cleanup_lock IS
-'One row, locked by the run of the cleanup that is at work. Nobody but the owner has any right on '
-'it.';
+'One row, locked by the cleanup that is running. Only the owner has a privilege on it.';
 COMMENT ON COLUMN {{ internal_schema }}.reservation_cleanup_lock.singleton IS
 'Always true: there is one row.';
-COMMENT ON CONSTRAINT reservation_cleanup_lock_pkey
-ON {{ internal_schema }}.reservation_cleanup_lock IS
-'One row only.';
 COMMENT ON CONSTRAINT reservation_cleanup_lock_singleton_check
-ON {{ internal_schema }}.reservation_cleanup_lock IS 'One row only.';
+ON {{ internal_schema }}.reservation_cleanup_lock IS 'There is one row only.';
 COMMENT ON TRIGGER reservation_cleanup_lock_keep_row
 ON {{ internal_schema }}.reservation_cleanup_lock IS
 'Refuses DELETE and TRUNCATE.';
 
--- object: cleanup/overdue_holds.sql sha256=2921df63fe0ef627cdda30c3ff844d3b8654ac64e76b0c9968b238d89bf0904d
--- What there is for the cleanup to do: the oldest holds that are over, in portions of one show
--- each. Goes on from where the caller has come to, so that what somebody holds locked is looked at
--- once.
-CREATE OR REPLACE FUNCTION {{ internal_schema }}.overdue_holds(
+-- object: cleanup/overdue_reservation_batches.sql sha256=8a858c661c95f33029cbd0daba61864dd6d68972ba0274a192d6beec2347dcda
+-- What the cleanup has to do: the oldest overdue holds, in batches of one show each. Continues
+-- after the last hold that the caller has seen, so that a locked hold is tried once.
+CREATE OR REPLACE FUNCTION {{ internal_schema }}.overdue_reservation_batches(
     p_limit integer,
-    p_portion_size integer,
+    p_batch_size integer,
     p_after_expires_at timestamptz,
     p_after_id uuid
 )
@@ -141,7 +129,7 @@ STABLE
 SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
--- The oldest come from the end of an index: not from collecting all and sorting them.
+-- Read the oldest from the end of an index, instead of collecting and sorting all.
 SET enable_bitmapscan = off
 AS $body$
 BEGIN
@@ -188,24 +176,26 @@ BEGIN
     FROM numbered
     GROUP BY
         numbered.show_id,
-        numbered.place / p_portion_size,
+        numbered.place / p_batch_size,
         numbered.last_expires_at,
         numbered.last_id
     ORDER BY
         numbered.show_id,
-        numbered.place / p_portion_size;
+        numbered.place / p_batch_size;
 END;
 $body$;
 
-COMMENT ON FUNCTION {{ internal_schema }}.overdue_holds(integer, integer, timestamptz, uuid) IS
-'The oldest p_limit active reservations that are over, beyond the given one, in portions of at '
-'most p_portion_size of one show; each row repeats which was the last of all. Internal.';
+COMMENT ON FUNCTION {{ internal_schema }}.overdue_reservation_batches(
+    integer, integer, timestamptz, uuid
+) IS
+'The oldest p_limit overdue reservations after the given one, in batches of at most p_batch_size '
+'of one show. Each row repeats which is the last of all.';
 
--- object: cleanup/end_overdue_holds.sql sha256=be7070ca5f20ee68af6edde853eeb3b626275954d944d1161ef8d8ba4d606bcd
--- One step of the cleanup. What somebody has locked, a hold or any of its seats, is being dealt
--- with by somebody and is left for the next run: nothing is waited for while other holds are
--- locked. Reports an error instead of raising it, and only of the hold that it is about.
-CREATE OR REPLACE FUNCTION {{ internal_schema }}.end_overdue_holds(
+-- object: cleanup/expire_reservations_for_cleanup.sql sha256=01760f272fe5e0217d48c69a9e90f89a75b671d06a281a827a63091d54907d1c
+-- One step of the cleanup. Skips a hold that is locked, or has a locked seat, and leaves it for the
+-- next run: it never waits while it has other holds locked, unlike expire_reservations_for_buyer().
+-- Returns an error instead of raising it, and only for the hold that caused it.
+CREATE OR REPLACE FUNCTION {{ internal_schema }}.expire_reservations_for_cleanup(
     p_show_id uuid,
     p_reservation_ids uuid[],
     OUT ended_ids uuid[],
@@ -215,12 +205,12 @@ CREATE OR REPLACE FUNCTION {{ internal_schema }}.end_overdue_holds(
 )
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
--- The arrays would be planned anew each time, and for their present length.
+-- Otherwise each call would be planned anew, for the present length of its arrays.
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 SET enable_bitmapscan = off
--- Holds and seats are not waited for at all. What is left to wait for is a claim or a table that
--- somebody works on by hand.
+-- Locked holds and seats are skipped. What remains to wait for is a claim or a table that a DBA has
+-- locked.
 SET lock_timeout = '100ms'
 AS $body$
 DECLARE
@@ -244,7 +234,7 @@ BEGIN
                 ORDER BY hold.id
                 FOR UPDATE SKIP LOCKED
             );
-            -- FILTER and not WHERE: claims are to be found by their reservation.
+            -- FILTER instead of WHERE, so that claims are found by their reservation.
             SELECT
                 COALESCE(
                     array_agg(claim.show_seat_id) FILTER (WHERE claim.released_at IS NULL), '{}'
@@ -264,7 +254,9 @@ BEGIN
                 FOR UPDATE SKIP LOCKED
             );
             IF cardinality(v_locked_seat_ids) = cardinality(v_seat_ids) THEN
-                seats_released := {{ internal_schema }}.end_holds(p_show_id, v_ids, 'expired');
+                seats_released := {{ internal_schema }}.end_reservations(
+                    p_show_id, v_ids, 'expired'
+                );
                 ended_ids := v_ids;
                 RETURN;
             END IF;
@@ -282,12 +274,12 @@ BEGIN
                         OR claim.show_seat_id = ANY(v_locked_seat_ids)
                     )
             );
-            -- Gives all locks back, those on the holds that are left out among them.
-            RAISE EXCEPTION 'somebody has seats locked' USING ERRCODE = 'TDB01';
+            -- Releases all locks, including those on the holds that are skipped.
+            RAISE EXCEPTION 'some of the seats are locked' USING ERRCODE = 'TDB01';
         EXCEPTION
             WHEN SQLSTATE 'TDB01' THEN
                 NULL;
-            -- OTHERS leaves out a cancelled statement, a time-out included.
+            -- OTHERS does not include query_canceled: a cancelled statement, or its time-out.
             WHEN query_canceled OR OTHERS THEN
                 IF SQLSTATE IN ('57014', '40001') OR cardinality(v_ids) = 1 THEN
                     IF SQLSTATE NOT IN ('55P03', '40P01') THEN
@@ -296,7 +288,7 @@ BEGIN
                     END IF;
                     RETURN;
                 END IF;
-                -- What stops one hold does not stop the others.
+                -- An error in one hold must not stop the others: try each half on its own.
                 FOR v_half IN
                     SELECT half.*
                     FROM
@@ -305,7 +297,7 @@ BEGIN
                             (v_ids[:cardinality(v_ids) / 2]),
                             (v_ids[cardinality(v_ids) / 2 + 1:])
                         ) AS halves (ids)
-                    CROSS JOIN LATERAL {{ internal_schema }}.end_overdue_holds(
+                    CROSS JOIN LATERAL {{ internal_schema }}.expire_reservations_for_cleanup(
                         p_show_id, halves.ids
                     ) AS half
                 LOOP
@@ -320,22 +312,23 @@ BEGIN
 END;
 $body$;
 
-COMMENT ON FUNCTION {{ internal_schema }}.end_overdue_holds(uuid, uuid[]) IS
-'Ends those of these reservations of a show that are over and that nobody has locked, seats '
-'included, and frees their seats; returns which, how many seats, and the SQLSTATE and words of the '
-'first error that stopped one of them. Internal.';
+COMMENT ON FUNCTION {{ internal_schema }}.expire_reservations_for_cleanup(uuid, uuid[]) IS
+'Ends those of these reservations of a show that are overdue and not locked, seats included, and '
+'frees their seats. Returns which, how many seats, and the SQLSTATE and message of the first '
+'error.';
 
--- object: cleanup/cancel_dead_orders.sql sha256=eb423ec6176488cbbbabcf9422855dae62187259d425f1bf0a5864683881c2fc
--- The other step of the cleanup. An order waits for its payment as long as its hold, and
--- order_minutes longer; a payment that comes after that is still judged by confirm_payment().
+-- object: cleanup/cancel_dead_orders.sql sha256=b5090cb65cf00bf6ed979ad1098bafb6b448b1417ef47a7e38bee59d4deb276c
+-- Called by run_reservation_cleanup() after the overdue holds. An order waits for its payment until
+-- its hold expires and order_minutes longer; confirm_payment() still handles a payment that arrives
+-- later.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.cancel_dead_orders(p_limit integer)
 RETURNS integer
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
--- The log of orders tells it: see log_change().
+-- Not a change by hand: ticket_order_audit_log records it, see log_change().
 SET commit_siblings = 997
 SET plan_cache_mode = 'force_generic_plan'
--- Few orders wait at any time: they come from the index of those, each with its hold.
+-- Few orders are pending at any time: read them from their index, and the hold of each.
 SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET enable_hashjoin = off
@@ -351,7 +344,7 @@ BEGIN
     INTO v_dead_before
     FROM {{ schema }}.ticketing_settings AS settings;
 
-    -- Whoever brings an expired hold back to life, for a payment that comes late, changes its order.
+    -- It is enough to lock the order: a late payment that revives the hold changes the order, too.
     SELECT
         array_agg(dead.id),
         array_agg(dead.show_id)
@@ -390,12 +383,12 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.cancel_dead_orders(integer) IS
-'Cancels at most p_limit orders that have been waiting for a payment for order_minutes since their '
-'hold expired, leaves out those that somebody has locked, and returns how many. Internal.';
+'Cancels at most p_limit orders that are still not paid order_minutes after their hold expired, '
+'skips locked ones, and returns how many it cancelled.';
 
--- object: cleanup/cleanup_expired_seat_reservations.sql sha256=6d7ce5b9831bbde4a44c4fd50a6e10366eb15540ea40aa13931d5aed6226b373
--- Ends holds that are over, oldest first. Sales do not depend on it: it keeps tables and dashboards
--- tidy.
+-- object: cleanup/cleanup_expired_seat_reservations.sql sha256=757e6a174b5e4cb98d777df75751e635b9005cd62b16f43daf19878305af7a38
+-- Ends overdue holds, oldest first, in the caller's transaction; the job is
+-- run_reservation_cleanup(). Sales do not depend on either: they keep tables and dashboards tidy.
 CREATE OR REPLACE FUNCTION {{ schema }}.cleanup_expired_seat_reservations(
     p_batch_size integer DEFAULT 5000,
     OUT total_reservations_expired integer,
@@ -406,7 +399,7 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
-    v_portion record;
+    v_batch record;
     v_ended record;
     v_after_expires_at timestamptz := '-infinity'::timestamptz;
     v_after_id uuid := '00000000-0000-0000-0000-000000000000'::uuid;
@@ -421,27 +414,27 @@ BEGIN
     total_seats_released := 0;
     reservation_ids := '{}';
 
-    -- Again, where all of it or some was locked by somebody else.
+    -- Repeated, since some of a round may have been locked by other sessions.
     WHILE total_reservations_expired < p_batch_size LOOP
-        FOR v_portion IN
-            SELECT portion.*
-            FROM {{ internal_schema }}.overdue_holds(
+        FOR v_batch IN
+            SELECT batch.*
+            FROM {{ internal_schema }}.overdue_reservation_batches(
                 p_batch_size - total_reservations_expired, p_batch_size,
                 v_after_expires_at, v_after_id
-            ) AS portion
+            ) AS batch
         LOOP
-            v_ended := {{ internal_schema }}.end_overdue_holds(
-                v_portion.show_id, v_portion.reservation_ids
+            v_ended := {{ internal_schema }}.expire_reservations_for_cleanup(
+                v_batch.show_id, v_batch.reservation_ids
             );
-            -- Cancelled, or to be tried again by the caller.
+            -- Cancelled, or to be retried by the caller.
             IF v_ended.error_code IN ('57014', '40001') THEN
                 RAISE EXCEPTION '%', v_ended.error_message USING ERRCODE = v_ended.error_code;
             END IF;
             v_error := COALESCE(v_error, v_ended.error_message);
             reservation_ids := reservation_ids || v_ended.ended_ids;
             total_seats_released := total_seats_released + v_ended.seats_released;
-            v_after_expires_at := v_portion.last_expires_at;
-            v_after_id := v_portion.last_id;
+            v_after_expires_at := v_batch.last_expires_at;
+            v_after_id := v_batch.last_id;
         END LOOP;
         EXIT WHEN NOT FOUND;
         total_reservations_expired := cardinality(reservation_ids);
@@ -453,14 +446,14 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.cleanup_expired_seat_reservations(integer) IS
-'Ends at most p_batch_size holds that are over and frees their seats; skips what somebody has '
-'locked, a hold or a seat, and what cannot be ended, with a warning. Returns how many holds and '
+'Ends at most p_batch_size overdue holds and frees their seats. Skips a hold that is locked, or '
+'has a locked seat; and, with a warning, a hold that cannot be ended. Returns how many holds and '
 'seats, and which holds.';
 
--- object: cleanup/run_reservation_cleanup.sql sha256=061310239bb43331dfa9d40141eef7821b210c8160e95e092e391c1a8d8adb40
--- The job. Ends a few holds, commits, and goes on: each commit waits for the disk, which leaves the
--- processor to buyers, and nobody waits long for a hold that is being ended. It commits, so it can
--- have neither a SET clause nor SECURITY DEFINER: each transaction begins with the path instead.
+-- object: cleanup/run_reservation_cleanup.sql sha256=5e18f7320bbca2896920f375b49fdb6225e56d3f17f58763fcf14c2eccdb81be
+-- The cleanup job. Ends a few holds, commits, and continues: each commit waits for the disk, which
+-- leaves the processor to buyers, and no lock on a hold lasts long. Since it commits, it can have
+-- neither a SET clause nor SECURITY DEFINER: each transaction sets the search path instead.
 CREATE OR REPLACE PROCEDURE {{ schema }}.run_reservation_cleanup(
     p_scheduler text DEFAULT 'external',
     p_batch_size integer DEFAULT 12,
@@ -474,11 +467,11 @@ LANGUAGE plpgsql
 AS $body$
 DECLARE
     v_orders_at_once constant integer := 100;
-    -- Portions of holds that are over, each of one show. Texts: there is no array of arrays of
+    -- Batches of overdue holds, each of one show. Texts, since an array cannot contain arrays of
     -- different lengths.
     v_show_ids pg_catalog.uuid[] := '{}'::pg_catalog.uuid[];
     v_reservation_ids pg_catalog.text[];
-    v_portion integer := 0;
+    v_batch integer := 0;
     v_after_expires_at pg_catalog.timestamptz := '-infinity'::pg_catalog.timestamptz;
     v_after_id pg_catalog.uuid
         := '00000000-0000-0000-0000-000000000000'::pg_catalog.uuid;
@@ -488,8 +481,8 @@ DECLARE
     v_error pg_catalog.text;
     v_sqlstate pg_catalog.text;
 BEGIN
-    -- Ends what the caller's settings have made of this transaction; within one of the caller's it
-    -- is an error, before anything is done.
+    -- Ends the transaction that the caller's settings apply to. Inside a transaction of the caller
+    -- it raises an error, before anything is done.
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
@@ -497,9 +490,10 @@ BEGIN
     seats_released := 0;
     orders_cancelled := 0;
 
-    -- One run at a time. Locked by each transaction of the run rather than by the session: it can
-    -- never be left behind. A restore without data comes without the row.
-    INSERT INTO {{ internal_schema }}.reservation_cleanup_lock DEFAULT VALUES ON CONFLICT DO NOTHING;
+    -- One run at a time. Each transaction of the run takes the lock, so that it cannot outlive the
+    -- run. The row is missing after a restore without data.
+    INSERT INTO {{ internal_schema }}.reservation_cleanup_lock DEFAULT VALUES
+    ON CONFLICT DO NOTHING;
     PERFORM FROM {{ internal_schema }}.reservation_cleanup_lock AS baton FOR UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
         status := 'skipped';
@@ -552,24 +546,24 @@ BEGIN
 
         BEGIN
             v_cancelled := 0;
-            IF v_portion = cardinality(v_show_ids) THEN
-                v_portion := 0;
+            IF v_batch = cardinality(v_show_ids) THEN
+                v_batch := 0;
                 SELECT
-                    COALESCE(array_agg(portion.show_id), '{}'),
-                    array_agg(portion.reservation_ids::text),
-                    COALESCE(max(portion.last_expires_at), v_after_expires_at),
-                    COALESCE((array_agg(portion.last_id))[1], v_after_id)
+                    COALESCE(array_agg(batch.show_id), '{}'),
+                    array_agg(batch.reservation_ids::text),
+                    COALESCE(max(batch.last_expires_at), v_after_expires_at),
+                    COALESCE((array_agg(batch.last_id))[1], v_after_id)
                 INTO
                     v_show_ids,
                     v_reservation_ids,
                     v_after_expires_at,
                     v_after_id
-                FROM {{ internal_schema }}.overdue_holds(
+                FROM {{ internal_schema }}.overdue_reservation_batches(
                     5000, p_batch_size, v_after_expires_at, v_after_id
-                ) AS portion;
+                ) AS batch;
             END IF;
             IF v_show_ids = '{}' THEN
-                -- Every hold that is over has had its turn.
+                -- All overdue holds have been tried.
                 v_cancelled := {{ internal_schema }}.cancel_dead_orders(v_orders_at_once);
                 v_is_done := v_cancelled < v_orders_at_once;
                 SELECT
@@ -579,18 +573,18 @@ BEGIN
                     NULL AS error_message
                 INTO v_ended;
             ELSE
-                v_portion := v_portion + 1;
-                v_ended := {{ internal_schema }}.end_overdue_holds(
-                    v_show_ids[v_portion], v_reservation_ids[v_portion]::uuid[]
+                v_batch := v_batch + 1;
+                v_ended := {{ internal_schema }}.expire_reservations_for_cleanup(
+                    v_show_ids[v_batch], v_reservation_ids[v_batch]::uuid[]
                 );
-                -- What stops one hold does not stop those after it.
+                -- An error in one hold does not stop those after it.
                 v_error := COALESCE(v_error, v_ended.error_message);
                 v_sqlstate := COALESCE(v_sqlstate, v_ended.error_code);
                 v_is_done := v_ended.error_code IS NOT DISTINCT FROM '57014';
             END IF;
 
-            -- How far it has come, for those who watch. Whoever has the row locked is not waited
-            -- for: in the end it is written whole.
+            -- Progress, for monitoring. Skipped if the row is locked: at the end, it is written as
+            -- a whole.
             UPDATE {{ schema }}.reservation_cleanup_runs
             SET
                 reservations_expired = reservation_cleanup_runs.reservations_expired
@@ -609,7 +603,7 @@ BEGIN
             seats_released := run_reservation_cleanup.seats_released + v_ended.seats_released;
             orders_cancelled := run_reservation_cleanup.orders_cancelled + v_cancelled;
         EXCEPTION
-            -- OTHERS leaves out a cancelled statement, a time-out included.
+            -- OTHERS does not include query_canceled: a cancelled statement, or its time-out.
             WHEN query_canceled OR OTHERS THEN
                 v_error := COALESCE(v_error, SQLERRM);
                 v_sqlstate := COALESCE(v_sqlstate, SQLSTATE);
@@ -630,7 +624,7 @@ BEGIN
     COMMIT;
 
     IF v_error IS NOT NULL THEN
-        -- After the row is safe, so that the scheduler sees it too.
+        -- After the commit of the row, so that the scheduler records the failure, too.
         RAISE EXCEPTION 'Reservation cleanup failed: %', v_error USING ERRCODE = v_sqlstate;
     END IF;
 END;
@@ -640,12 +634,14 @@ $body$;
 COMMENT ON PROCEDURE {{ schema }}.run_reservation_cleanup( -- noqa: LT01
     text, integer, bigint, text, integer, integer, integer
 ) IS
-'Ends all holds that are over, at most p_batch_size a transaction, and cancels orders of holds '
-'that expired; one run at a time. Goes on after a hold that cannot be ended, and fails in the end. '
-'Writes reservation_cleanup_runs; returns what this run did, or that it was skipped.';
+'Ends all overdue holds, at most p_batch_size in a transaction, and cancels orders of expired '
+'holds that are not paid; one run at a time. Continues after a hold that cannot be ended, and '
+'fails at the end. Writes reservation_cleanup_runs; returns what this run did, or that it was '
+'skipped.';
 
--- object: cleanup/can_use_pg_cron.sql sha256=dc88e08191b838f34d77e0fb156e3f0f35f00498ccdcdb5a53bc0a32fe235235
--- to_regclass of a table of pg_cron would raise an error where its schema is closed to us.
+-- object: cleanup/can_use_pg_cron.sql sha256=c3152f27490fbca26f880aef480a6ad4bad7a99f57ea95f3b5886bbc3c956bc5
+-- Called before pg_cron is used: to_regclass() of one of its tables would raise an error without
+-- USAGE on its schema.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.can_use_pg_cron()
 RETURNS boolean
 LANGUAGE sql
@@ -664,12 +660,12 @@ SELECT
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.can_use_pg_cron() IS
-'Whether pg_cron is installed in this database and its schema is open to the caller.';
+'Whether pg_cron is installed in this database and the caller may use its schema.';
 
--- object: cleanup/cron_cleanup_runs.sql sha256=ec7e515c69988d5d1bcc061ce56f625113274f448bc2102c4b55107989a89840
--- For reservation_cleanup_job_runs(): what pg_cron has on record of the cleanup. Its only index is
--- on runid, so the record of all jobs is read from its end, and no further than need be. The
--- statements are dynamic because pg_cron may be missing, and may come later.
+-- object: cleanup/cron_cleanup_runs.sql sha256=cb12e2c9b80ed5697d6c24663d2b28c6e2048ff5dc3b8a4e3a88ec368939b669
+-- For reservation_cleanup_job_runs(): the runs of the cleanup in the record of pg_cron. Its only
+-- index is on runid, so the record of all jobs is read from its end, no further than necessary. The
+-- statements are dynamic because pg_cron may be missing, and may be installed later.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.cron_cleanup_runs(
     p_limit integer, p_since timestamptz
 )
@@ -740,16 +736,16 @@ BEGIN
         FROM cron.job_run_details AS detail
         LEFT JOIN cron.job ON job.jobid = detail.jobid AND job.jobid = ANY($1)
         WHERE
-            -- A day of a job that runs each second, and then some.
+            -- More than a day of a job that runs each second.
             detail.runid > (SELECT runid_seq.last_value FROM cron.runid_seq) - 100000
         ORDER BY detail.runid DESC
         $query$
         USING v_job_ids
     LOOP
-        -- A run that never began has no time: it came before the next one that has.
+        -- A run that could not start has no time: it is older than the run read before it.
         seen_at := COALESCE(v_run.start_time, seen_at);
         IF v_run.start_time < p_since THEN
-            -- One old time proves nothing: a clock may have stepped.
+            -- One old time proves nothing, since a clock may have been set back.
             v_older := v_older + 1;
             EXIT WHEN v_older > 100;
         END IF;
@@ -773,18 +769,17 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.cron_cleanup_runs(integer, timestamptz) IS
-'The last p_limit runs of the cleanup that pg_cron has on record, newest first, as far as they '
-'ended at or after p_since; NULL for no bound. seen_at is the latest at which it can have begun. '
-'Internal.';
+'The last p_limit runs of the cleanup in the record of pg_cron, newest first, that ended at or '
+'after p_since; NULL for no limit. seen_at is the latest time at which the run can have started.';
 
--- object: cleanup/reservation_cleanup_job_runs.sql sha256=ad9e3e59e67d94adc920839e6a086b02a0b5cca60d391d44f911bb6edc6cc417
--- For the view of nearly the same name, and for the totals. pg_cron shows each role only its own
--- rows, and its schema must stay closed to those who monitor, since cron.schedule is for everybody
--- there: so this runs as the owner of the job.
+-- object: cleanup/reservation_cleanup_job_runs.sql sha256=0fcd590bd08b3f3adfb50bf0ab85bd3279926fcbd998d52e1c950da25893001f
+-- For the view reservation_cleanup_job_status, and for the totals. Runs as the owner of the job:
+-- pg_cron shows each role only its own rows, and roles that monitor must not get USAGE on its
+-- schema, where PUBLIC may call cron.schedule().
 --
--- Our record has all runs that began, pg_cron's also those that it could not begin. Each is in the
--- order of its numbers, and the two are merged by time: a clock that steps back moves none of the
--- runs of one record before another.
+-- Our record has all runs that started, the record of pg_cron also those that could not. Each is in
+-- the order of its numbers, and the two are merged by time, so that a clock that is set back does
+-- not reorder the runs of one record.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.reservation_cleanup_job_runs(
     p_limit integer DEFAULT 10,
     p_since timestamptz DEFAULT NULL
@@ -804,7 +799,7 @@ LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
--- Its estimates are guesses: to compile takes longer than to run.
+-- The estimates are guesses: JIT compilation would take longer than the query.
 SET jit = off
 SET plan_cache_mode = 'force_custom_plan'
 SET enable_seqscan = off
@@ -816,7 +811,7 @@ DECLARE
     v_has_pg_cron constant boolean := {{ internal_schema }}.can_use_pg_cron();
 BEGIN
     IF p_since IS NULL THEN
-        -- What is older than as many of our own is not among the last.
+        -- Runs that are older than p_limit of our own are not among the last p_limit.
         SELECT min(newest.started_at)
         INTO v_since
         FROM (
@@ -863,7 +858,7 @@ BEGIN
         INNER JOIN cron ON cron.job_pid = own.backend_pid
         WHERE
             own.scheduler = 'pg_cron'
-            -- Numbers of processes come again, though not within the minute.
+            -- Process ids are reused, though not within a minute.
             AND own.started_at > cron.start_time - interval '1 minute'
             AND own.started_at < COALESCE(cron.end_time, 'infinity') + interval '1 minute'
     ),
@@ -879,7 +874,7 @@ BEGIN
             CASE
                 WHEN own.status <> 'running' THEN own.status
                 WHEN pair.end_time IS NOT NULL THEN pair.status
-                -- The next run will say so.
+                -- The next run will record it as failed.
                 WHEN activity.pid IS NULL AND NOT pg_is_in_recovery() THEN 'failed'
                 ELSE own.status
             END AS status,
@@ -916,7 +911,7 @@ BEGIN
             COALESCE(
                 CASE WHEN known.status = 'failed' THEN known.return_message END,
                 known.error_message,
-                -- What it did is no reason why it failed.
+                -- What it did does not explain why it failed.
                 CASE
                     WHEN known.status <> 'failed'
                         THEN format(
@@ -966,17 +961,17 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.reservation_cleanup_job_runs(integer, timestamptz) IS
-'The last p_limit runs of the cleanup, of pg_cron and of everybody else, newest first, as far as '
-'they ended at or after p_since or have not ended; NULL for no bound. For the views.';
+'The last p_limit runs of the cleanup, by pg_cron or any other scheduler, newest first, that '
+'ended at or after p_since or have not ended; NULL for no limit. For the views.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.reservation_cleanup_job_runs(integer, timestamptz)
 TO {{ monitor_role }};
 {% endif %}
 
--- object: cleanup/cleanup_run_totals.sql sha256=aa05a8c6f00a5281233d165f81a4d53106c25c79f80e4c0a80f4eeeca13c440c
--- For cleanup_job_health and the alerts. Of a window, and not of so many runs: those that are
--- skipped or queued behind a long one would push it out of sight.
+-- object: cleanup/cleanup_run_totals.sql sha256=858761bd8e6fe29f91b20dc7a90104f925bf8e806c70b904228cef8a7467a91c
+-- For cleanup_job_health and the alerts. Counts the runs of a window and not the last few, among
+-- which a run could be displaced by those that are skipped, or queued behind a long one.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.cleanup_run_totals(
     p_since timestamptz,
     OUT runs bigint,
@@ -989,7 +984,7 @@ LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
--- Its estimates are guesses: to compile takes longer than to run.
+-- The estimates are guesses: JIT compilation would take longer than the query.
 SET jit = off
 AS $body$
 BEGIN
@@ -1016,9 +1011,9 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.cleanup_run_totals(timestamptz) IS
-'How many runs of the cleanup ended at or after this time, how many of them failed, how many '
-'others were skipped, how many seconds the longest took, one that is at work included, and when '
-'the last of those that ended began. For the views.';
+'Totals of the cleanup runs that ended at or after p_since: those that were not skipped, those of '
+'them that failed, those that were skipped, the seconds of the longest (a run in progress '
+'included), and when the last of those that were not skipped began. For the views.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.cleanup_run_totals(
@@ -1026,7 +1021,7 @@ GRANT EXECUTE ON FUNCTION {{ internal_schema }}.cleanup_run_totals(
 ) TO {{ monitor_role }};
 {% endif %}
 
--- object: cleanup/reservation_cleanup_job_status.sql sha256=14caa9556e4c097317876245f52f36373ee1e6266e6ff2ef8e7678ef013dd245
+-- object: cleanup/reservation_cleanup_job_status.sql sha256=8d9c11a4cb749a46309e1d3aee8153e4adbd8f64f15c9a68546b27379fca27c2
 -- The view that the guide asks for. The same columns with pg_cron and without.
 CREATE OR REPLACE VIEW {{ schema }}.reservation_cleanup_job_status AS
 SELECT
@@ -1049,15 +1044,15 @@ COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.jobname IS 'Name o
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.schedule IS
 'When pg_cron runs it; NULL for another scheduler.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.active IS
-'Whether the job is switched on.';
+'Whether the job is enabled.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.command IS 'What it runs.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.status IS
-'running, succeeded, failed, or skipped: another run was at work; pg_cron also knows starting, '
-'connecting and sending.';
+'running, succeeded, failed, or skipped, because another run was in progress; pg_cron also has '
+'starting, connecting and sending.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.return_message IS
-'What it did, or why it failed; NULL where it failed without a word.';
+'What it did, or why it failed; NULL if it failed without a message.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.start_time IS
-'When it began; NULL while pg_cron has not started it, or where it could not.';
+'When it started; NULL if pg_cron has not started it yet, or could not.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.end_time IS
 'When it ended; NULL while it runs.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.duration_seconds IS

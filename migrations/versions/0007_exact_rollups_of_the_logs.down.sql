@@ -1,6 +1,12 @@
 -- 0007: Exact rollups of the logs.
 -- A template, frozen by `ticketdb revision`.
 
+-- drop: monitoring/last_invariant_check.sql
+DROP TABLE {{ internal_schema }}.last_invariant_check;
+
+-- drop: monitoring/current_violations.sql
+DROP ROUTINE {{ internal_schema }}.current_violations;
+
 -- drop: rollup/get_reservation_statistics.sql
 DROP ROUTINE {{ schema }}.get_reservation_statistics;
 
@@ -64,9 +70,6 @@ DROP ROUTINE {{ internal_schema }}.log_tail;
 -- drop: rollup/is_restored_log.sql
 DROP ROUTINE {{ internal_schema }}.is_restored_log;
 
--- drop: rollup/nth_xact_id.sql
-DROP ROUTINE {{ internal_schema }}.nth_xact_id;
-
 -- drop: rollup/next_xact_id.sql
 DROP ROUTINE {{ internal_schema }}.next_xact_id;
 
@@ -103,11 +106,11 @@ DROP TABLE {{ internal_schema }}.extended_reservations;
 -- drop: rollup/error_minutes.sql
 DROP TABLE {{ internal_schema }}.error_minutes;
 
--- drop: rollup/error_messages.sql
-DROP TABLE {{ internal_schema }}.error_messages;
+-- drop: rollup/reservation_minutes_by_show.sql
+DROP TABLE {{ internal_schema }}.reservation_minutes_by_show;
 
--- drop: rollup/reservation_show_minutes.sql
-DROP TABLE {{ internal_schema }}.reservation_show_minutes;
+-- drop: rollup/reservation_minutes_all.sql
+DROP TABLE {{ internal_schema }}.reservation_minutes_all;
 
 -- drop: rollup/reservation_minutes.sql
 DROP TABLE {{ internal_schema }}.reservation_minutes;

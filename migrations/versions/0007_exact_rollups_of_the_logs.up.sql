@@ -1,9 +1,12 @@
 -- 0007: Exact rollups of the logs.
 -- A template, frozen by `ticketdb revision`.
 
--- object: rollup/reservation_minutes.sql sha256=8124cde9748c4ea5806b4cc0ffe10fed40003d1ad23bcc8f4651814ff97a59db
--- Rollup of seat_reservation_audit_log: what happened to holds, all shows together.
+-- object: rollup/reservation_minutes.sql sha256=59f15d332523fe1870482566517caaf5cd39a0f13e7e22e9d694f04ee0b2f842
+-- Rollup of seat_reservation_audit_log: events of reservations, for each show and for all shows
+-- together. Different queries read the two, and most rows are those of shows. So each has a
+-- partition: a dashboard of all shows reads few pages.
 CREATE TABLE {{ internal_schema }}.reservation_minutes (
+    show_id uuid,
     minute timestamptz NOT NULL,
     created bigint NOT NULL,
     completed bigint NOT NULL,
@@ -18,159 +21,92 @@ CREATE TABLE {{ internal_schema }}.reservation_minutes (
     hold_microseconds bigint NOT NULL,
     releases_ended bigint NOT NULL,
     release_microseconds bigint NOT NULL,
-    CONSTRAINT reservation_minutes_pkey PRIMARY KEY (minute),
+    CONSTRAINT reservation_minutes_show_id_minute_key UNIQUE NULLS NOT DISTINCT (show_id, minute),
     CONSTRAINT reservation_minutes_minute_check CHECK (isfinite(minute))
 )
--- The same rows are added to for a minute or two: room on the page keeps that cheap.
-WITH (fillfactor = 80);
+PARTITION BY LIST (show_id);
 
 COMMENT ON TABLE {{ internal_schema }}.reservation_minutes IS
-'Events of seat_reservation_audit_log a minute. Written by roll_up_metrics(), read through '
-'reservation_metrics().';
+'Rollup of seat_reservation_audit_log: events of reservations by show and minute. Written by '
+'roll_up_metrics(), read through reservation_metrics().';
+COMMENT ON COLUMN {{ internal_schema }}.reservation_minutes.show_id IS
+'The show; the nil UUID for calls that named none; NULL for the sum over all shows.';
 COMMENT ON COLUMN {{ internal_schema }}.reservation_minutes.minute IS
-'The minute, by created_at of the events.';
-COMMENT ON COLUMN {{ internal_schema }}.reservation_minutes.created IS 'Holds created.';
-COMMENT ON COLUMN {{ internal_schema }}.reservation_minutes.completed IS 'Holds completed: sold.';
-COMMENT ON COLUMN {{ internal_schema }}.reservation_minutes.expired IS 'Holds expired.';
+'Start of the minute, by created_at of the events.';
+COMMENT ON COLUMN {{ internal_schema }}.reservation_minutes.created IS 'Reservations created.';
+COMMENT ON COLUMN {{ internal_schema }}.reservation_minutes.completed IS
+'Reservations completed, that is, sold.';
+COMMENT ON COLUMN {{ internal_schema }}.reservation_minutes.expired IS 'Reservations expired.';
 COMMENT ON COLUMN {{ internal_schema }}.reservation_minutes.released IS
-'Releases, partial ones included.';
-COMMENT ON COLUMN {{ internal_schema }}.reservation_minutes.extended IS 'Extensions.';
+'Releases, including partial ones.';
+COMMENT ON COLUMN {{ internal_schema }}.reservation_minutes.extended IS
+'Extensions of reservations.';
 COMMENT ON COLUMN {{ internal_schema }}.reservation_minutes.failed IS 'Refused calls.';
 COMMENT ON COLUMN {{ internal_schema }}.reservation_minutes.failed_attempts IS
-'Those of them that were to reserve seats.';
+'Refused calls that tried to reserve seats.';
 COMMENT ON COLUMN {{ internal_schema }}.reservation_minutes.race_conditions IS
-'Refused attempts to reserve that met another customer: seats taken, or busy.';
+'Refused attempts to reserve because of another customer: the seats were taken, or locked.';
 COMMENT ON COLUMN {{ internal_schema }}.reservation_minutes.constraint_violations IS
-'Refused calls that a constraint of the database stopped.';
+'Refused calls that violated a constraint of the database.';
 COMMENT ON COLUMN {{ internal_schema }}.reservation_minutes.holds_ended IS
-'Completed and expired holds whose length is known.';
+'Completed and expired reservations whose duration is known.';
 COMMENT ON COLUMN {{ internal_schema }}.reservation_minutes.hold_microseconds IS
-'Their length together, in microseconds: whole numbers add up exactly.';
+'Sum of the durations of these, in microseconds: integers add up exactly.';
 COMMENT ON COLUMN {{ internal_schema }}.reservation_minutes.releases_ended IS
-'Released holds whose length is known.';
+'Released reservations whose duration is known.';
 COMMENT ON COLUMN {{ internal_schema }}.reservation_minutes.release_microseconds IS
-'Their length together, in microseconds.';
-COMMENT ON CONSTRAINT reservation_minutes_pkey ON {{ internal_schema }}.reservation_minutes IS
-'Rows are told apart.';
-COMMENT ON CONSTRAINT reservation_minutes_minute_check
+'Sum of the durations of these, in microseconds.';
+COMMENT ON CONSTRAINT reservation_minutes_show_id_minute_key
 ON {{ internal_schema }}.reservation_minutes IS
-'Finite.';
+'One row for each show and minute, and one for all shows together.';
 
--- object: rollup/reservation_show_minutes.sql sha256=56f6fddf8add2ee0b330be254adc82193779c8c0b985b73db116efa33084444d
--- The same a show, apart from the sum: minutes times shows are many rows, and the dashboards of the
--- house must not read them.
-CREATE TABLE {{ internal_schema }}.reservation_show_minutes (
-    show_id uuid NOT NULL,
-    minute timestamptz NOT NULL,
-    created bigint NOT NULL,
-    completed bigint NOT NULL,
-    expired bigint NOT NULL,
-    released bigint NOT NULL,
-    extended bigint NOT NULL,
-    failed bigint NOT NULL,
-    failed_attempts bigint NOT NULL,
-    race_conditions bigint NOT NULL,
-    constraint_violations bigint NOT NULL,
-    holds_ended bigint NOT NULL,
-    hold_microseconds bigint NOT NULL,
-    releases_ended bigint NOT NULL,
-    release_microseconds bigint NOT NULL,
-    CONSTRAINT reservation_show_minutes_pkey PRIMARY KEY (show_id, minute),
-    CONSTRAINT reservation_show_minutes_minute_check CHECK (isfinite(minute))
-)
--- The same rows are added to for a minute or two: room on the page keeps that cheap.
+-- object: rollup/reservation_minutes_all.sql sha256=6a9f3cc1cae35df69fb7c4e4a753affb37b9722530f9b671583687a67740c17f
+CREATE TABLE {{ internal_schema }}.reservation_minutes_all
+PARTITION OF {{ internal_schema }}.reservation_minutes FOR VALUES IN (NULL)
+-- The same rows are updated for a minute or two: free space on the page keeps that cheap.
 WITH (fillfactor = 80);
 
-COMMENT ON TABLE {{ internal_schema }}.reservation_show_minutes IS
-'Events of seat_reservation_audit_log a show and minute. Written by roll_up_metrics(), read '
-'through reservation_metrics().';
-COMMENT ON COLUMN {{ internal_schema }}.reservation_show_minutes.show_id IS
-'The show, or the nil UUID where the caller named none.';
-COMMENT ON COLUMN {{ internal_schema }}.reservation_show_minutes.minute IS
-'The minute, by created_at of the events.';
-COMMENT ON COLUMN {{ internal_schema }}.reservation_show_minutes.created IS 'Holds created.';
-COMMENT ON COLUMN {{ internal_schema }}.reservation_show_minutes.completed IS
-'Holds completed: sold.';
-COMMENT ON COLUMN {{ internal_schema }}.reservation_show_minutes.expired IS 'Holds expired.';
-COMMENT ON COLUMN {{ internal_schema }}.reservation_show_minutes.released IS
-'Releases, partial ones included.';
-COMMENT ON COLUMN {{ internal_schema }}.reservation_show_minutes.extended IS 'Extensions.';
-COMMENT ON COLUMN {{ internal_schema }}.reservation_show_minutes.failed IS 'Refused calls.';
-COMMENT ON COLUMN {{ internal_schema }}.reservation_show_minutes.failed_attempts IS
-'Those of them that were to reserve seats.';
-COMMENT ON COLUMN {{ internal_schema }}.reservation_show_minutes.race_conditions IS
-'Refused attempts to reserve that met another customer: seats taken, or busy.';
-COMMENT ON COLUMN {{ internal_schema }}.reservation_show_minutes.constraint_violations IS
-'Refused calls that a constraint of the database stopped.';
-COMMENT ON COLUMN {{ internal_schema }}.reservation_show_minutes.holds_ended IS
-'Completed and expired holds whose length is known.';
-COMMENT ON COLUMN {{ internal_schema }}.reservation_show_minutes.hold_microseconds IS
-'Their length together, in microseconds: whole numbers add up exactly.';
-COMMENT ON COLUMN {{ internal_schema }}.reservation_show_minutes.releases_ended IS
-'Released holds whose length is known.';
-COMMENT ON COLUMN {{ internal_schema }}.reservation_show_minutes.release_microseconds IS
-'Their length together, in microseconds.';
-COMMENT ON CONSTRAINT reservation_show_minutes_pkey
-ON {{ internal_schema }}.reservation_show_minutes IS
-'Rows are told apart.';
-COMMENT ON CONSTRAINT reservation_show_minutes_minute_check
-ON {{ internal_schema }}.reservation_show_minutes IS
-'Finite.';
+COMMENT ON TABLE {{ internal_schema }}.reservation_minutes_all IS
+'Partition of reservation_minutes: all shows together.';
 
--- object: rollup/error_messages.sql sha256=aea46013bcd5c1a213049e74fee231e984074ee65ebe6e859e31e17bf64e9213
--- The words of error_minutes, once: they may be long.
-CREATE TABLE {{ internal_schema }}.error_messages (
-    message_sha256 bytea NOT NULL,
-    error_message text NOT NULL,
-    CONSTRAINT error_messages_pkey PRIMARY KEY (message_sha256)
-);
+-- object: rollup/reservation_minutes_by_show.sql sha256=72d33b6ef1532ccb2dbe0a90f24d0e8f1b6b94a6fba3d6570e9db56792b62a2f
+CREATE TABLE {{ internal_schema }}.reservation_minutes_by_show
+PARTITION OF {{ internal_schema }}.reservation_minutes DEFAULT
+-- The same rows are updated for a minute or two: free space on the page keeps that cheap.
+WITH (fillfactor = 80);
 
-COMMENT ON TABLE {{ internal_schema }}.error_messages IS
-'Messages of refused calls. Written by roll_up_metrics().';
-COMMENT ON COLUMN {{ internal_schema }}.error_messages.message_sha256 IS
-'SHA-256 of the message: an index takes no long texts.';
-COMMENT ON COLUMN {{ internal_schema }}.error_messages.error_message IS 'The message.';
-COMMENT ON CONSTRAINT error_messages_pkey ON {{ internal_schema }}.error_messages IS
-'Each message once.';
+COMMENT ON TABLE {{ internal_schema }}.reservation_minutes_by_show IS
+'Partition of reservation_minutes: each show separately.';
 
--- object: rollup/error_minutes.sql sha256=5a336a9bc82f2a949f2570bf4c15f429f3def1b3ebb49763cbefaff92f5bb180
--- Rollup of the refused calls in seat_reservation_audit_log by their words.
+-- object: rollup/error_minutes.sql sha256=df836744c8d727db391aa491b5a3c15ef28fbcd35dbf52be567ce537c3d6a45b
+-- Rollup of seat_reservation_audit_log: refused calls by error message. Messages are few: they are
+-- the fixed sentences of error_message().
 CREATE TABLE {{ internal_schema }}.error_minutes (
     minute timestamptz NOT NULL,
-    message_sha256 bytea NOT NULL,
+    error_message text NOT NULL,
     occurrences bigint NOT NULL,
     last_seen_at timestamptz NOT NULL,
-    CONSTRAINT error_minutes_pkey PRIMARY KEY (minute, message_sha256),
+    CONSTRAINT error_minutes_pkey PRIMARY KEY (minute, error_message),
     CONSTRAINT error_minutes_last_seen_at_check CHECK (isfinite(last_seen_at)),
     CONSTRAINT error_minutes_minute_check CHECK (isfinite(minute))
 )
--- The same rows are added to for a minute or two: room on the page keeps that cheap.
+-- The same rows are updated for a minute or two: free space on the page keeps that cheap.
 WITH (fillfactor = 80);
 
--- For purge_history(): which messages are used no more.
-CREATE INDEX error_minutes_message_sha256_idx ON {{ internal_schema }}.error_minutes (
-    message_sha256
-);
-
 COMMENT ON TABLE {{ internal_schema }}.error_minutes IS
-'Refused calls a minute and message. Written by roll_up_metrics(), read through error_metrics().';
+'Rollup of seat_reservation_audit_log: refused calls by minute and message. Written by '
+'roll_up_metrics(), read through error_metrics().';
 COMMENT ON COLUMN {{ internal_schema }}.error_minutes.minute IS
-'The minute, by created_at of the events.';
-COMMENT ON COLUMN {{ internal_schema }}.error_minutes.message_sha256 IS
-'Which message: see error_messages.';
-COMMENT ON COLUMN {{ internal_schema }}.error_minutes.occurrences IS 'How often.';
-COMMENT ON COLUMN {{ internal_schema }}.error_minutes.last_seen_at IS 'The latest.';
-COMMENT ON CONSTRAINT error_minutes_pkey ON {{ internal_schema }}.error_minutes IS
-'Rows are told apart.';
-COMMENT ON INDEX {{ internal_schema }}.error_minutes_message_sha256_idx IS
-'Serves purge_history().';
-COMMENT ON CONSTRAINT error_minutes_minute_check ON {{ internal_schema }}.error_minutes IS
-'Finite.';
-COMMENT ON CONSTRAINT error_minutes_last_seen_at_check ON {{ internal_schema }}.error_minutes IS
-'Finite.';
+'Start of the minute, by created_at of the events.';
+COMMENT ON COLUMN {{ internal_schema }}.error_minutes.error_message IS
+'Error message of the calls; (no message) where the log has none.';
+COMMENT ON COLUMN {{ internal_schema }}.error_minutes.occurrences IS 'Number of refused calls.';
+COMMENT ON COLUMN {{ internal_schema }}.error_minutes.last_seen_at IS
+'Time of the latest of these calls.';
 
--- object: rollup/extended_reservations.sql sha256=120d034cdbfd46feae3017907c7d32c2b011fbb8f0fa2ac3f1c634aa4b80bfdf
--- What extension_quarters was counted from, for as long as its days are shown.
+-- object: rollup/extended_reservations.sql sha256=0f8844ce00888f95e46c7ce64535018eaab0770433142320045f79f66987cf4f
+-- The reservations behind extension_quarters, kept while their days are shown: to count an
+-- extension, the other extensions of its reservation are needed.
 CREATE TABLE {{ internal_schema }}.extended_reservations (
     reservation_id uuid NOT NULL,
     quarter timestamptz NOT NULL,
@@ -183,22 +119,19 @@ CREATE INDEX extended_reservations_quarter_idx
 ON {{ internal_schema }}.extended_reservations USING brin (quarter);
 
 COMMENT ON TABLE {{ internal_schema }}.extended_reservations IS
-'Which reservations were extended in which quarter of an hour, of the last days. Written by '
-'roll_up_metrics().';
+'Reservations extended in each quarter of an hour of the last days. Written by roll_up_metrics(), '
+'read through extension_metrics().';
 COMMENT ON COLUMN {{ internal_schema }}.extended_reservations.reservation_id IS 'The reservation.';
-COMMENT ON COLUMN {{ internal_schema }}.extended_reservations.quarter IS 'The quarter of an hour.';
-COMMENT ON CONSTRAINT extended_reservations_pkey ON {{ internal_schema }}.extended_reservations IS
-'Each is counted once a quarter.';
+COMMENT ON COLUMN {{ internal_schema }}.extended_reservations.quarter IS
+'Start of the quarter of an hour in which it was extended.';
 COMMENT ON INDEX {{ internal_schema }}.extended_reservations_quarter_idx IS
-'Serves purge_history().';
-COMMENT ON CONSTRAINT extended_reservations_quarter_check
-ON {{ internal_schema }}.extended_reservations IS
-'Finite.';
+'Used by purge_history().';
 
--- object: rollup/extension_quarters.sql sha256=a4d017e0a34ead0627c320ee0bbec32f813b97804799b8abc709326bdbef047e
--- How many reservations were extended on a day cannot be added up from hours: some were extended
--- twice. It can, where it is known when each was extended before. Quarters of an hour, because
--- every time zone begins its days at one.
+-- object: rollup/extension_quarters.sql sha256=094313a883653459fdebcab4fcd50b495a1f42316adbf2ab3f886b5140068d0f
+-- Rollup of extensions. The different reservations extended in a day cannot be added up from those
+-- of shorter periods, since some are extended twice. They can where it is known when each was
+-- extended before: those already extended on the same day are left out. By quarter of an hour,
+-- because in every time zone days begin at one.
 CREATE TABLE {{ internal_schema }}.extension_quarters (
     quarter timestamptz NOT NULL,
     previous_quarter timestamptz NOT NULL,
@@ -209,25 +142,21 @@ CREATE TABLE {{ internal_schema }}.extension_quarters (
 );
 
 COMMENT ON TABLE {{ internal_schema }}.extension_quarters IS
-'Reservations extended in a quarter of an hour, by when they were extended before. Written by '
-'roll_up_metrics(), read through extension_metrics().';
-COMMENT ON COLUMN {{ internal_schema }}.extension_quarters.quarter IS 'The quarter of an hour.';
+'Rollup of seat_reservation_audit_log: reservations extended, by quarter of an hour and by the '
+'quarter of their extension before. Written by roll_up_metrics(), read through '
+'extension_metrics().';
+COMMENT ON COLUMN {{ internal_schema }}.extension_quarters.quarter IS
+'Start of the quarter of an hour in which they were extended.';
 COMMENT ON COLUMN {{ internal_schema }}.extension_quarters.previous_quarter IS
-'The last quarter before this one in which the same reservations were extended; 1970 where there '
-'was none.';
-COMMENT ON COLUMN {{ internal_schema }}.extension_quarters.reservations IS 'How many reservations.';
-COMMENT ON CONSTRAINT extension_quarters_pkey ON {{ internal_schema }}.extension_quarters IS
-'Rows are told apart.';
-COMMENT ON CONSTRAINT extension_quarters_quarter_check
-ON {{ internal_schema }}.extension_quarters IS
-'Finite.';
-COMMENT ON CONSTRAINT extension_quarters_previous_quarter_check
-ON {{ internal_schema }}.extension_quarters IS
-'Finite.';
+'Start of the last quarter before it in which the same reservations were extended; 1970 where '
+'there was none.';
+COMMENT ON COLUMN {{ internal_schema }}.extension_quarters.reservations IS
+'Number of reservations.';
 
--- object: rollup/order_minutes.sql sha256=ae3ec23b75840785c8147a55acafff44014d7334e8b14a150f295ace30cf8722
--- Rollup of ticket_order_audit_log. What became of an order is added to the minute that it was
--- created in, and taken off again when it changes: the rows say how things stand.
+-- object: rollup/order_minutes.sql sha256=cc48001637d12b517145a5e5a6c0c994f3e4243bcd3abbdfe9fc8d1d923522dd
+-- Rollup of ticket_order_audit_log. An order is counted under its status in the minute of its
+-- creation, and when its status changes it is subtracted there and counted under the new one. So
+-- the rows show the present status of orders.
 CREATE TABLE {{ internal_schema }}.order_minutes (
     minute timestamptz NOT NULL,
     currency text NOT NULL,
@@ -240,34 +169,29 @@ CREATE TABLE {{ internal_schema }}.order_minutes (
     CONSTRAINT order_minutes_pkey PRIMARY KEY (minute, currency),
     CONSTRAINT order_minutes_minute_check CHECK (isfinite(minute))
 )
--- The same rows are added to for a minute or two: room on the page keeps that cheap.
+-- The same rows are updated for a minute or two: free space on the page keeps that cheap.
 WITH (fillfactor = 80);
 
 COMMENT ON TABLE {{ internal_schema }}.order_minutes IS
-'Orders and tickets a minute and currency. Written by roll_up_metrics(), read through '
-'order_metrics().';
-COMMENT ON COLUMN {{ internal_schema }}.order_minutes.minute IS 'The minute.';
+'Rollup of ticket_order_audit_log: orders, tickets and payment reports by minute and currency. '
+'Written by roll_up_metrics(), read through order_metrics().';
+COMMENT ON COLUMN {{ internal_schema }}.order_minutes.minute IS 'Start of the minute.';
 COMMENT ON COLUMN {{ internal_schema }}.order_minutes.currency IS
-'ISO 4217 code; none where a refused call named no order.';
+'ISO 4217 code; none for refused calls that named no order.';
 COMMENT ON COLUMN {{ internal_schema }}.order_minutes.orders IS 'Orders created in this minute.';
 COMMENT ON COLUMN {{ internal_schema }}.order_minutes.failed_orders IS
-'Those of them whose payment has failed, as things stand.';
+'Orders created in this minute whose present status is failed.';
 COMMENT ON COLUMN {{ internal_schema }}.order_minutes.paid_orders IS
-'Those of them that are paid, as things stand.';
+'Orders created in this minute whose present status is paid.';
 COMMENT ON COLUMN {{ internal_schema }}.order_minutes.revenue_in_cents IS
-'What those that are paid brought, in the minor unit of the currency.';
+'Total amount of these paid orders, in the minor unit of the currency.';
 COMMENT ON COLUMN {{ internal_schema }}.order_minutes.tickets IS
 'Tickets issued in this minute, whenever they were ordered.';
 COMMENT ON COLUMN {{ internal_schema }}.order_minutes.payments IS
-'What payment providers reported in this minute: payments, failures, and what was refused of '
-'them.';
-COMMENT ON CONSTRAINT order_minutes_pkey ON {{ internal_schema }}.order_minutes IS
-'Rows are told apart.';
-COMMENT ON CONSTRAINT order_minutes_minute_check ON {{ internal_schema }}.order_minutes IS
-'Finite.';
+'Reports of payment providers in this minute: payments, failures, and those that were refused.';
 
--- object: rollup/api_request_minutes.sql sha256=6a82f0e56f4a40845f83586c58a61e468741770a78b4a5f6a662d7c0f860451f
--- Rollup of api_request_log: what answered, how often and how long it took in all.
+-- object: rollup/api_request_minutes.sql sha256=21e8a9a761b0072545c755ab59b1eb2168c8905c1e697064eb47c5b7fe2cd202
+-- Rollup of api_request_log: requests, errors and the sum of durations.
 CREATE TABLE {{ internal_schema }}.api_request_minutes (
     minute timestamptz NOT NULL,
     endpoint text NOT NULL,
@@ -277,28 +201,25 @@ CREATE TABLE {{ internal_schema }}.api_request_minutes (
     CONSTRAINT api_request_minutes_pkey PRIMARY KEY (minute, endpoint),
     CONSTRAINT api_request_minutes_minute_check CHECK (isfinite(minute))
 )
--- The same rows are added to for a minute or two: room on the page keeps that cheap.
+-- The same rows are updated for a minute or two: free space on the page keeps that cheap.
 WITH (fillfactor = 80);
 
 COMMENT ON TABLE {{ internal_schema }}.api_request_minutes IS
-'Requests a minute and endpoint. Written by roll_up_metrics(), read through api_metrics().';
+'Rollup of api_request_log: requests by minute and endpoint. Written by roll_up_metrics(), read '
+'through api_metrics().';
 COMMENT ON COLUMN {{ internal_schema }}.api_request_minutes.minute IS
-'The minute, by created_at of the events.';
-COMMENT ON COLUMN {{ internal_schema }}.api_request_minutes.endpoint IS 'Route of the request.';
-COMMENT ON COLUMN {{ internal_schema }}.api_request_minutes.requests IS 'Requests.';
+'Start of the minute, by created_at of the events.';
+COMMENT ON COLUMN {{ internal_schema }}.api_request_minutes.endpoint IS
+'Route of the requests, or other for those beyond the endpoint_limit() busiest.';
+COMMENT ON COLUMN {{ internal_schema }}.api_request_minutes.requests IS 'Number of requests.';
 COMMENT ON COLUMN {{ internal_schema }}.api_request_minutes.errors IS
-'Those answered with a status of 500 or above.';
+'Number of requests answered with a status of 500 or above.';
 COMMENT ON COLUMN {{ internal_schema }}.api_request_minutes.duration_microseconds IS
-'How long they took together, in microseconds.';
-COMMENT ON CONSTRAINT api_request_minutes_pkey ON {{ internal_schema }}.api_request_minutes IS
-'Rows are told apart.';
-COMMENT ON CONSTRAINT api_request_minutes_minute_check
-ON {{ internal_schema }}.api_request_minutes IS
-'Finite.';
+'Sum of the durations of all requests, in microseconds.';
 
--- object: rollup/api_duration_minutes.sql sha256=4edac8e067c9bc8fb451666a2a0d4bbc6c9f9dc255dd571b90cd75775f4fa6ae
--- Rollup of api_request_log: how the durations are spread. They are told to within two per cent by
--- logarithmic buckets: percentiles can be added up from those.
+-- object: rollup/api_duration_minutes.sql sha256=51c82f5c1fd45109cd4fdb01757f609e113dcca10a97c656c33185de720dd6c7
+-- Rollup of api_request_log: the distribution of durations, in logarithmic buckets. Counts of
+-- buckets can be added up, and percentiles computed from them are within two percent.
 CREATE TABLE {{ internal_schema }}.api_duration_minutes (
     minute timestamptz NOT NULL,
     endpoint text NOT NULL,
@@ -307,28 +228,24 @@ CREATE TABLE {{ internal_schema }}.api_duration_minutes (
     CONSTRAINT api_duration_minutes_pkey PRIMARY KEY (minute, endpoint, duration_bucket),
     CONSTRAINT api_duration_minutes_minute_check CHECK (isfinite(minute))
 )
--- The same rows are added to for a minute or two: room on the page keeps that cheap.
+-- The same rows are updated for a minute or two: free space on the page keeps that cheap.
 WITH (fillfactor = 80);
 
 COMMENT ON TABLE {{ internal_schema }}.api_duration_minutes IS
-'Requests a minute, endpoint and duration. Written by roll_up_metrics(), read through '
-'api_durations().';
+'Rollup of api_request_log: requests by minute, endpoint and duration. Written by '
+'roll_up_metrics(), read through api_durations().';
 COMMENT ON COLUMN {{ internal_schema }}.api_duration_minutes.minute IS
-'The minute, by created_at of the events.';
-COMMENT ON COLUMN {{ internal_schema }}.api_duration_minutes.endpoint IS 'Route of the request.';
+'Start of the minute, by created_at of the events.';
+COMMENT ON COLUMN {{ internal_schema }}.api_duration_minutes.endpoint IS
+'Route of the requests, or other for those beyond the endpoint_limit() busiest.';
 COMMENT ON COLUMN {{ internal_schema }}.api_duration_minutes.duration_bucket IS
-'Durations of up to duration_bucket_growth() ^ bucket milliseconds, and longer than those of the '
-'bucket before.';
-COMMENT ON COLUMN {{ internal_schema }}.api_duration_minutes.requests IS 'Requests.';
-COMMENT ON CONSTRAINT api_duration_minutes_pkey ON {{ internal_schema }}.api_duration_minutes IS
-'Rows are told apart.';
-COMMENT ON CONSTRAINT api_duration_minutes_minute_check
-ON {{ internal_schema }}.api_duration_minutes IS
-'Finite.';
+'Number b of the bucket: durations above g ^ (b - 1) and up to g ^ b milliseconds, where g is '
+'duration_bucket_growth().';
+COMMENT ON COLUMN {{ internal_schema }}.api_duration_minutes.requests IS 'Number of requests.';
 
--- object: rollup/system_identifier.sql sha256=88d9713a25a346b36740ff8e394ae641f093f25aebe71c6df6c7acd9f54f749b
--- Some hosts keep the function to themselves: then only a watermark in the future tells of a
--- restored database.
+-- object: rollup/system_identifier.sql sha256=eb94bdbe25c53a5964461393fd7e338ab0fcef135782de6a1e994d8bbd2745db
+-- Some hosted servers do not allow pg_control_system(). There a restored database is recognised by
+-- its transaction numbers alone.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.system_identifier()
 RETURNS bigint
 LANGUAGE plpgsql
@@ -344,18 +261,18 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.system_identifier() IS
-'Number that initdb gave to this server, or NULL where it may not be read. Internal.';
+'System identifier of this server, given by initdb; NULL where it may not be read.';
 
--- object: rollup/metric_watermarks.sql sha256=386e206c1efa361ad6ac4b0e7783dc81609083d53738c24a409f7ec47617e333
--- How far each log has been rolled up. Rows of transactions below the watermark are in the rollups,
--- and those at or above it are read from the log: one snapshot sees both, so that no event is
--- missed or counted twice, whatever commits late.
+-- object: rollup/metric_watermarks.sql sha256=0049b7f38237aaca5649ffc797cac8d91533daeb99bf3a2d07c3575ec02b435e
+-- How far each log has been rolled up. Rows of transactions below the watermark are in the rollups;
+-- those at or above it are read from the log. Both are read in one snapshot, so that no event is
+-- missed or counted twice, however late its transaction commits.
 CREATE TABLE {{ internal_schema }}.metric_watermarks (
     log text NOT NULL,
     watermark xid8 NOT NULL DEFAULT '0',
     last_folded_id bigint NOT NULL DEFAULT 0,
-    -- Of a restored database: rows up to here came with it and were all folded. The transaction
-    -- numbers that they bear are those of another server and mean nothing here.
+    -- In a restored database: rows up to this id came with the dump and are all in the rollups.
+    -- Their transaction numbers are those of another server and mean nothing here.
     restored_id bigint NOT NULL DEFAULT 0,
     system_identifier bigint,
     rolled_up_at timestamptz NOT NULL DEFAULT now(),
@@ -370,7 +287,7 @@ SELECT
     logs.name,
     {{ internal_schema }}.system_identifier()
 FROM {{ internal_schema }}.partitioned_logs() AS logs (name)
--- Nothing is counted of what is changed by hand.
+-- Changes by hand are not counted.
 WHERE logs.name <> 'change_log';
 
 COMMENT ON TABLE {{ internal_schema }}.metric_watermarks IS
@@ -378,30 +295,22 @@ COMMENT ON TABLE {{ internal_schema }}.metric_watermarks IS
 COMMENT ON COLUMN {{ internal_schema }}.metric_watermarks.log IS
 'Name of the log, without the schema.';
 COMMENT ON COLUMN {{ internal_schema }}.metric_watermarks.watermark IS
-'Rows of the log whose xact_id is below this are in the rollups.';
+'Transaction number: rows of the log whose xact_id is below it are in the rollups.';
 COMMENT ON COLUMN {{ internal_schema }}.metric_watermarks.last_folded_id IS
 'Highest id of a row that is in the rollups.';
 COMMENT ON COLUMN {{ internal_schema }}.metric_watermarks.restored_id IS
-'Rows up to this id came with a dump of another server and are all in the rollups; 0 where there '
+'Rows up to this id were restored from another server and are all in the rollups; 0 where there '
 'are none.';
 COMMENT ON COLUMN {{ internal_schema }}.metric_watermarks.system_identifier IS
-'The server that the watermark belongs to; NULL where it does not tell.';
+'System identifier of the server that the watermark belongs to; NULL where it may not be read.';
 COMMENT ON COLUMN {{ internal_schema }}.metric_watermarks.rolled_up_at IS
-'When the log was last rolled up, whether or not there was anything to do.';
+'When the log was last rolled up, with or without new rows.';
 COMMENT ON COLUMN {{ internal_schema }}.metric_watermarks.advanced_at IS
-'When the watermark last moved: an open transaction holds it back.';
-COMMENT ON CONSTRAINT metric_watermarks_pkey ON {{ internal_schema }}.metric_watermarks IS
-'One row a log.';
-COMMENT ON CONSTRAINT metric_watermarks_rolled_up_at_check
-ON {{ internal_schema }}.metric_watermarks IS
-'Finite.';
-COMMENT ON CONSTRAINT metric_watermarks_advanced_at_check
-ON {{ internal_schema }}.metric_watermarks IS
-'Finite.';
+'When the watermark last advanced. An open transaction holds it back.';
 
--- object: rollup/duration_bucket_growth.sql sha256=dfd983f64252e5b249e363362152f42e093b29a07ab156fb0f25b158acca96e9
--- How wide the buckets of durations are, for those who fill them and those who read them. Rows of
--- api_duration_minutes bear its powers: another value needs another table.
+-- object: rollup/duration_bucket_growth.sql sha256=645028bd16d3b7c1e75cbdf07e5a27f3ce7db666aa4ea13a957b257f42ee54f4
+-- Width of the buckets of durations, for the rollup and its readers. The bucket numbers in
+-- api_duration_minutes are exponents of it: another value needs another table.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.duration_bucket_growth()
 RETURNS double precision
 LANGUAGE sql
@@ -409,16 +318,16 @@ IMMUTABLE
 RETURN 1.04::double precision;
 
 COMMENT ON FUNCTION {{ internal_schema }}.duration_bucket_growth() IS
-'Each bucket of durations ends at so many times the end of the one before: what is read from them '
-'is within half of that, two percent.';
+'Ratio between the upper ends of two successive buckets of durations. A percentile computed from '
+'buckets is within half of their width, that is two percent.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.duration_bucket_growth() TO {{ monitor_role }};
 {% endif %}
 
--- object: rollup/endpoint_limit.sql sha256=661ef8474e6f89d0b217e1e3f21ebcd72d285a77b8ad6f0a49d839768f772f71
--- How many endpoints are told apart, for the rollup and for the view: the busiest. Their names come
--- from outside, and each is a label of somebody's dashboard.
+-- object: rollup/endpoint_limit.sql sha256=1eca5223ff2f86242494abc5da3605019bfa6b2cd9bb03cfae96491f4104771d
+-- How many endpoints the rollup and the view keep by name. Names of endpoints come from outside,
+-- and each becomes a label on a dashboard.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.endpoint_limit()
 RETURNS integer
 LANGUAGE sql
@@ -426,16 +335,16 @@ IMMUTABLE
 RETURN 50;
 
 COMMENT ON FUNCTION {{ internal_schema }}.endpoint_limit() IS
-'So many endpoints, the busiest, keep their name in a minute of the rollup and in '
-'api_endpoint_health; the rest are added up as "other".';
+'Number of endpoints, the busiest, that keep their name in a minute of the rollup and in '
+'api_endpoint_health. The rest are added up as other.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.endpoint_limit() TO {{ monitor_role }};
 {% endif %}
 
--- object: rollup/window_start.sql sha256=da62e47a7e311fe42107f63157eab2c7b3b4e593009281d2b5e39291b9ba5d84
--- Windows begin at whole minutes: those are what the rollups can tell apart. Not date_trunc():
--- there are time zones whose minutes begin elsewhere, and a session may be in one.
+-- object: rollup/window_start.sql sha256=85ebc6b63f134ec23ff90edc544df42195ba28050e48bdf95f9046eea0231269
+-- Windows begin at whole minutes, which is the resolution of the rollups. Not date_trunc(), which
+-- depends on the session's time zone: there are zones whose minutes begin at other seconds.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.window_start(p_length interval)
 RETURNS timestamptz
 LANGUAGE sql
@@ -443,14 +352,14 @@ STABLE
 RETURN date_bin('1 minute', now() - p_length, '2000-01-01 00:00+00');
 
 COMMENT ON FUNCTION {{ internal_schema }}.window_start(interval) IS
-'Beginning of the window of this length up to now, in a view of the metrics.';
+'Start of the window of this length up to now, for the monitoring views.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.window_start(interval) TO {{ monitor_role }};
 {% endif %}
 
--- object: rollup/next_xact_id.sql sha256=40e674c4bd5d34f937cad34a2d26f4f2dd395010dc27fef1038bd9a95664fcbb
--- There is no arithmetic for xid8.
+-- object: rollup/next_xact_id.sql sha256=92c2f250feb4e30c45e2f7a42f52d7a024aee1bb6a38b27f6cd52ad9afb14630
+-- The type xid8 has no arithmetic.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.next_xact_id(p_xact_id xid8)
 RETURNS xid8
 LANGUAGE sql
@@ -461,52 +370,18 @@ SELECT (p_xact_id::text::numeric + 1)::text::xid8;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.next_xact_id(xid8) IS
-'The transaction number after this one. Internal.';
+'The transaction number after this one.';
 
--- object: rollup/nth_xact_id.sql sha256=df9547771adeb58e000c46f72d14730984c45754fbe113f59d7c666a45817976
--- For the bound of what one run of roll_up_metrics() takes on.
-CREATE OR REPLACE FUNCTION {{ internal_schema }}.nth_xact_id(
-    p_log text,
-    p_from xid8,
-    p_below xid8,
-    p_after_id bigint,
-    p_rows_before integer
-)
-RETURNS xid8
-LANGUAGE plpgsql
-STABLE
-SET search_path = pg_catalog, pg_temp
-AS $body$
-DECLARE
-    v_xact_id xid8;
-BEGIN
-    EXECUTE format(
-        'SELECT event.xact_id FROM %I.%I AS event '
-        'WHERE event.xact_id >= $1 AND event.xact_id < $2 AND event.id > $3 '
-        'ORDER BY event.xact_id OFFSET $4 LIMIT 1',
-        {{ schema | literal }},
-        p_log
-    )
-    INTO v_xact_id
-    USING p_from, p_below, p_after_id, p_rows_before;
-    RETURN v_xact_id;
-END;
-$body$;
-
-COMMENT ON FUNCTION {{ internal_schema }}.nth_xact_id(text, xid8, xid8, bigint, integer) IS
-'Transaction of the row that has so many before it among the transactions from p_from to below '
-'p_below of a log, rows beyond p_after_id; NULL where there are fewer. Internal.';
-
--- object: rollup/is_restored_log.sql sha256=5ca8f1eaea048f4aa4bcea7fbf24d2d73aa6255ca02de94352691cd9ad5358db
--- Whether the watermark is another server's. Until roll_up_metrics() has seen to it, new events may
--- be missing from the views.
+-- object: rollup/is_restored_log.sql sha256=0bd3e81ddde31c4c83d9dd898f1c2ed44ee55e7c6f107b64f0b84b6a6c1185f8
+-- Whether the watermark of a log is another server's, because the database was restored from a
+-- dump. Until roll_up_metrics() has corrected that, new events may be missing from the views.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.is_restored_log(p_log text)
 RETURNS boolean
 LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
--- What is not rolled up is found by its ids.
+-- Use the index on id to find the rows that are not rolled up.
 SET enable_seqscan = off
 AS $body$
 DECLARE
@@ -514,7 +389,10 @@ DECLARE
     v_is_same_server boolean;
     v_is_restored boolean;
 BEGIN
-    SELECT mark.* INTO v_mark FROM {{ internal_schema }}.metric_watermarks AS mark WHERE mark.log = p_log;
+    SELECT mark.*
+    INTO v_mark
+    FROM {{ internal_schema }}.metric_watermarks AS mark
+    WHERE mark.log = p_log;
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
@@ -525,8 +403,9 @@ BEGIN
     IF v_is_same_server IS NOT NULL THEN
         RETURN NOT v_is_same_server;
     END IF;
-    -- Nobody knows. The counter of this server may have passed the watermark since: then there are
-    -- lines below it that are newer than all that was rolled up.
+    -- The system identifier is not readable. If the transaction counter of this server has passed
+    -- the watermark since the restore, there are rows below the watermark that are newer than all
+    -- rows rolled up.
     EXECUTE format(
         'WITH newer AS MATERIALIZED (SELECT event.xact_id FROM %I.%I AS event WHERE event.id > $1) '
         'SELECT EXISTS (SELECT FROM newer WHERE newer.xact_id < $2)',
@@ -539,15 +418,15 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.is_restored_log(text) IS
-'Whether the watermark of a log came with a dump of another server, and roll_up_metrics() has not '
-'run since. For the view health.';
+'Whether the watermark of a log was restored from another server, and roll_up_metrics() has not '
+'run since; NULL for an unknown log. Used by the view health.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.is_restored_log(text) TO {{ monitor_role }};
 {% endif %}
 
--- object: rollup/log_tail.sql sha256=bd920c4dcccc5a68498c9156257d87e239b81a4425f0e0143c3ac21b14f0c856
--- What of a log is not rolled up yet, as the snapshot of the caller's statement has it.
+-- object: rollup/log_tail.sql sha256=8f0a210328b05ce166f72e2ed65220cec4fe598a2093a5a033d2b1153ec5e65b
+-- The rows of a log that are not rolled up yet, in the snapshot of the calling statement.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.log_tail(
     p_log text,
     OUT from_xact_id xid8,
@@ -562,7 +441,8 @@ SELECT
     mark.watermark,
     CASE
         WHEN mark.restored_id = 0 THEN '18446744073709551615'::xid8
-        -- Rows of another server may bear any number: what is beyond the present need not be read.
+        -- Rows from another server may bear any transaction number. This bound skips those in the
+        -- future.
         ELSE {{ internal_schema }}.next_xact_id(
             GREATEST(pg_snapshot_xmax(pg_current_snapshot()), pg_current_xact_id_if_assigned())
         )
@@ -573,34 +453,18 @@ WHERE mark.log = p_log;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.log_tail(text) IS
-'The part of a log that is not rolled up yet: transactions from from_xact_id to below '
-'below_xact_id, rows beyond after_id. Internal.';
+'The range of a log that is not rolled up yet: rows with from_xact_id <= xact_id < below_xact_id '
+'and id > after_id.';
 
--- object: rollup/reservation_events.sql sha256=020fdf98ba4470ed3579127387ffce2393a51caf875ba2443caefd64acf2a7d2
--- What a range of the log comes to: for the rollup, and for those who read what is not rolled up
--- yet. Both count by this one definition.
+-- object: rollup/reservation_events.sql sha256=2359acaf0dce8bb92505e19c43dd5c8893c43cdce1af7f4c5a055035aa835ec9
+-- Counts the events of reservations in a range of the log. Used by the rollup and, for rows that
+-- are not rolled up yet, by its readers, so that both count by one definition.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.reservation_events(
     p_from xid8,
     p_below xid8,
     p_after_id bigint
 )
-RETURNS TABLE (
-    show_id uuid,
-    minute timestamptz,
-    created bigint,
-    completed bigint,
-    expired bigint,
-    released bigint,
-    extended bigint,
-    failed bigint,
-    failed_attempts bigint,
-    race_conditions bigint,
-    constraint_violations bigint,
-    holds_ended bigint,
-    hold_microseconds bigint,
-    releases_ended bigint,
-    release_microseconds bigint
-)
+RETURNS SETOF {{ internal_schema }}.reservation_minutes
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
@@ -610,7 +474,7 @@ BEGIN
     RETURN QUERY
     SELECT
         event.show_id,
-        date_bin('1 minute', event.created_at, '2000-01-01 00:00+00') AS minute,
+        date_bin('1 minute', event.created_at, '2000-01-01 00:00+00'),
         count(*) FILTER (WHERE event.event_type = 'created'),
         count(*) FILTER (WHERE event.event_type = 'completed'),
         count(*) FILTER (WHERE event.event_type = 'expired'),
@@ -630,24 +494,24 @@ BEGIN
         count(*) FILTER (
             WHERE event.event_type = 'failed' AND event.error_message LIKE '%constraint%'
         ),
-        count(length.microseconds) FILTER (WHERE event.event_type IN ('completed', 'expired')),
+        count(hold.microseconds) FILTER (WHERE event.event_type IN ('completed', 'expired')),
         COALESCE(
-            sum(length.microseconds) FILTER (WHERE event.event_type IN ('completed', 'expired')), 0
+            sum(hold.microseconds) FILTER (WHERE event.event_type IN ('completed', 'expired')), 0
         )::bigint,
-        count(length.microseconds) FILTER (WHERE event.event_type = 'released'),
-        COALESCE(sum(length.microseconds) FILTER (WHERE event.event_type = 'released'), 0)::bigint
+        count(hold.microseconds) FILTER (WHERE event.event_type = 'released'),
+        COALESCE(sum(hold.microseconds) FILTER (WHERE event.event_type = 'released'), 0)::bigint
     FROM {{ schema }}.seat_reservation_audit_log AS event
     CROSS JOIN LATERAL (
         SELECT
-            -- Three years: whatever is beyond, NaN included, is no length.
+            -- NaN, or more than three years, is not the duration of a hold.
             CASE
                 WHEN event.hold_seconds BETWEEN -1e8 AND 1e8
                     THEN round(event.hold_seconds * 1e6)::bigint
             END AS microseconds
-    ) AS length
+    ) AS hold
     CROSS JOIN LATERAL (
-        -- To extend or give back what one has is no attempt to reserve. A line that names no
-        -- function counts: what is unknown must not make the rate look better.
+        -- Extending or releasing a reservation is not an attempt to reserve. A row that names no
+        -- function counts as one: what is unknown must not make the success rate look better.
         SELECT starts_with(COALESCE(event.metadata ->> 'function', 'reserve_'), 'reserve_')
             AS is_attempt
     ) AS call
@@ -656,30 +520,23 @@ BEGIN
         AND event.xact_id < p_below
         AND event.id > p_after_id
     GROUP BY
-        event.show_id,
-        minute;
+        GROUPING SETS ((event.show_id, 2), (2));
 END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.reservation_events(xid8, xid8, bigint) IS
-'Events of holds a show and minute, of the transactions from p_from to below p_below, rows beyond '
-'p_after_id. Internal.';
+'Events of reservations by minute, for each show and, with a show_id of NULL, for all of them, '
+'from rows with p_from <= xact_id < p_below and id > p_after_id.';
 
--- object: rollup/error_events.sql sha256=09f28416b9fdf5caa4783bef20a9d354167b3b541009e5cd2890d3a11533e2ed
--- What a range of the log comes to: for the rollup, and for those who read what is not rolled up
--- yet.
+-- object: rollup/error_events.sql sha256=1fcfe4d6de7566ebdb86c184b02e3659f1a41621fcfb0daea5c14363d04016f3
+-- Counts the refused calls in a range of the log. Used by the rollup and, for rows that are not
+-- rolled up yet, by its readers, so that both count by one definition.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.error_events(
     p_from xid8,
     p_below xid8,
     p_after_id bigint
 )
-RETURNS TABLE (
-    minute timestamptz,
-    message_sha256 bytea,
-    error_message text,
-    occurrences bigint,
-    last_seen_at timestamptz
-)
+RETURNS SETOF {{ internal_schema }}.error_minutes
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
@@ -688,37 +545,29 @@ AS $body$
 BEGIN
     RETURN QUERY
     SELECT
-        grouped.minute,
-        sha256(convert_to(grouped.error_message, 'UTF8')),
-        grouped.error_message,
-        grouped.occurrences,
-        grouped.last_seen_at
-    FROM (
-        SELECT
-            date_bin('1 minute', event.created_at, '2000-01-01 00:00+00') AS minute,
-            COALESCE(event.error_message, '(no message)') AS error_message,
-            count(*) AS occurrences,
-            max(event.created_at) AS last_seen_at
-        FROM {{ schema }}.seat_reservation_audit_log AS event
-        WHERE
-            event.xact_id >= p_from
-            AND event.xact_id < p_below
-            AND event.id > p_after_id
-            AND event.event_type = 'failed'
-        GROUP BY
-            1,
-            2
-    ) AS grouped;
+        date_bin('1 minute', event.created_at, '2000-01-01 00:00+00') AS minute,
+        COALESCE(event.error_message, '(no message)') AS error_message,
+        count(*),
+        max(event.created_at)
+    FROM {{ schema }}.seat_reservation_audit_log AS event
+    WHERE
+        event.xact_id >= p_from
+        AND event.xact_id < p_below
+        AND event.id > p_after_id
+        AND event.event_type = 'failed'
+    GROUP BY
+        1,
+        2;
 END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.error_events(xid8, xid8, bigint) IS
-'Refused calls about holds a minute and message, of the transactions from p_from to below '
-'p_below, rows beyond p_after_id. Internal.';
+'Refused calls about reservations by minute and message, from rows with p_from <= xact_id < '
+'p_below and id > p_after_id.';
 
--- object: rollup/extension_events.sql sha256=f522a015490428cce6c2d487c39f623a9a3de7b32d3d5c495db444e99589f9a1
--- What a range of the log comes to: for the rollup, and for those who read what is not rolled up
--- yet.
+-- object: rollup/extension_events.sql sha256=3b00a233b7714e041a69fc6a57ac6c8a854dda2f8a2e425ce555d28b81f77ec7
+-- Counts the extended reservations in a range of the log. Used by the rollup and, for rows that are
+-- not rolled up yet, by its readers, so that both count by one definition.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.extension_events(
     p_from xid8,
     p_below xid8,
@@ -749,12 +598,12 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.extension_events(xid8, xid8, bigint) IS
-'Reservations extended, a quarter of an hour, of the transactions from p_from to below p_below, '
-'rows beyond p_after_id. Internal.';
+'Reservations extended by quarter of an hour, each once a quarter, from rows with p_from <= '
+'xact_id < p_below and id > p_after_id.';
 
--- object: rollup/order_events.sql sha256=58416fa52be61bcfaf1f94d6e52297302bf4c43c5efa5d718860d7a52da4d572
--- What a range of the log comes to: for the rollup, and for those who read what is not rolled up
--- yet.
+-- object: rollup/order_events.sql sha256=062a6c59be2edf9407e58a6e8b9071403152cb38e175219125f0cd231931d2d1
+-- Counts orders, tickets and payment reports in a range of the log. Used by the rollup and, for
+-- rows that are not rolled up yet, by its readers, so that both count by one definition.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.order_events(
     p_from xid8,
     p_below xid8,
@@ -792,7 +641,7 @@ BEGIN
         (
             COALESCE(event.order_created_at, event.created_at),
             (event.old_status IS NULL)::integer,
-            -- Into a status, and out of it again.
+            -- 1 for a change to the status, -1 for a change from it.
             (event.new_status = 'failed')::integer
             - COALESCE((event.old_status = 'failed')::integer, 0),
             (event.new_status = 'paid')::integer
@@ -806,7 +655,7 @@ BEGIN
             0,
             0,
             CASE WHEN event.new_status = 'paid' THEN event.seat_count END,
-            -- Whatever came from a payment provider, what was refused here included.
+            -- Every report of a payment provider, including those that were refused here.
             (
                 COALESCE(event.new_status IN ('paid', 'failed', 'refund_due'), false)
                 OR COALESCE(
@@ -819,7 +668,7 @@ BEGIN
         event.xact_id >= p_from
         AND event.xact_id < p_below
         AND event.id > p_after_id
-        -- A refused call is no more than a sign of life, where it was a payment.
+        -- A refused call counts only as a payment report, and only if it is one.
         AND (event.new_status IS NOT NULL OR figure.payments > 0)
     GROUP BY
         minute,
@@ -828,12 +677,12 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.order_events(xid8, xid8, bigint) IS
-'Orders, tickets and payments a minute and currency, of the transactions from p_from to below '
-'p_below, rows beyond p_after_id. Internal.';
+'Orders, tickets and payment reports by minute and currency, from rows with p_from <= xact_id < '
+'p_below and id > p_after_id.';
 
--- object: rollup/api_request_events.sql sha256=86bfdd7976f8b6dd82da7c6360961d8df0f41565f09b25dbf6d05a9724afb258
--- What a range of the log comes to: for the rollup, and for those who read what is not rolled up
--- yet.
+-- object: rollup/api_request_events.sql sha256=88402cb671f67fcaec40d5a2e5bd2e2d609459f37c2c16857da4e4ed672dc5af
+-- Counts the requests in a range of the log. Used by the rollup and, for rows that are not rolled
+-- up yet, by its readers, so that both count by one definition.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.api_request_events(
     p_from xid8,
     p_below xid8,
@@ -857,7 +706,7 @@ BEGIN
     SELECT
         date_bin('1 minute', event.created_at, '2000-01-01 00:00+00') AS minute,
         event.endpoint,
-        -- From a microsecond to eleven days.
+        -- Durations are limited to between a microsecond and eleven days.
         ceil(
             ln(LEAST(GREATEST(event.duration_ms, 0.001), 1e9))
             / ln({{ internal_schema }}.duration_bucket_growth())
@@ -879,14 +728,14 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.api_request_events(xid8, xid8, bigint) IS
-'Requests a minute, endpoint and logarithmic bucket of durations, of the transactions from p_from '
-'to below p_below, rows beyond p_after_id. Internal.';
+'Requests by minute, endpoint and logarithmic bucket of durations, from rows with p_from <= '
+'xact_id < p_below and id > p_after_id.';
 
--- object: rollup/merge_minor_endpoints.sql sha256=a305482e1fc7c934e70b920c876b0cc7a19d258bae39c8216ae79cc5176d3bdf
--- Keeps the rollups of requests bounded, whatever names are sent: of each minute that has too many
--- endpoints, those that are least busy become one. What counts is the hour up to it, so that an
--- address that is asked for once does not stand beside one that is asked for all the time. Nothing
--- is lost but names: sums and buckets are added up.
+-- object: rollup/merge_minor_endpoints.sql sha256=26e3c7dd257ea23fc3c7f0f6de48cca05b0ecd209d918e1aa743bc46071dc2b4
+-- Keeps the rollups of requests small, however many names of endpoints are sent: in each minute
+-- with too many endpoints, the least busy ones become one, other. They are ranked by the hour up to
+-- that minute, so that an address requested once does not displace one that is requested all the
+-- time. Only names are lost: counts and buckets are added up.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.merge_minor_endpoints(p_minutes timestamptz[])
 RETURNS void
 LANGUAGE sql
@@ -898,7 +747,9 @@ WITH crowded AS MATERIALIZED (
     FROM {{ internal_schema }}.api_request_minutes AS counted
     WHERE counted.minute = ANY(p_minutes)
     GROUP BY counted.minute
-    HAVING count(*) FILTER (WHERE counted.endpoint <> 'other') > {{ internal_schema }}.endpoint_limit()
+    HAVING
+        count(*) FILTER (WHERE counted.endpoint <> 'other')
+        > {{ internal_schema }}.endpoint_limit()
 ),
 
 minor AS MATERIALIZED (
@@ -982,12 +833,12 @@ ON CONFLICT (minute, endpoint, duration_bucket) DO UPDATE SET
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.merge_minor_endpoints(timestamptz[]) IS
-'Adds up as "other" those endpoints of these minutes of the rollups that are not among the '
-'busiest. Internal.';
+'Merges the endpoints of the given minutes that are not among the endpoint_limit() busiest into '
+'other.';
 
--- object: rollup/fold_reservation_events.sql sha256=174df1c508052a2e182ce1aa33fed580032ca2a71c0c9fcac030597706fd5d44
--- Adds a range of the log to its rollups. Nobody but roll_up_metrics() calls this: it knows which
--- ranges are final and have not been added yet.
+-- object: rollup/fold_reservation_events.sql sha256=60d7f338fc244ddc3aa4c1dbacfe73f950042fb9170e65aa58a913b872286915
+-- Adds a range of the log to its rollups. Called only through roll_up_metrics(), which knows which
+-- ranges are final and not added yet.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.fold_reservation_events(
     p_from xid8,
     p_below xid8,
@@ -998,112 +849,38 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $body$
 BEGIN
-    WITH events AS MATERIALIZED (
-        SELECT event.*
-        FROM {{ internal_schema }}.reservation_events(p_from, p_below, p_after_id) AS event
-    ),
+    INSERT INTO {{ internal_schema }}.reservation_minutes AS kept
+    SELECT event.*
+    FROM {{ internal_schema }}.reservation_events(p_from, p_below, p_after_id) AS event
+    -- Inserted in this order, rows that are read together are on the same pages.
+    ORDER BY
+        event.show_id,
+        event.minute
+    ON CONFLICT (show_id, minute) DO UPDATE SET
+        created = kept.created + excluded.created,
+        completed = kept.completed + excluded.completed,
+        expired = kept.expired + excluded.expired,
+        released = kept.released + excluded.released,
+        extended = kept.extended + excluded.extended,
+        failed = kept.failed + excluded.failed,
+        failed_attempts = kept.failed_attempts + excluded.failed_attempts,
+        race_conditions = kept.race_conditions + excluded.race_conditions,
+        constraint_violations = kept.constraint_violations + excluded.constraint_violations,
+        holds_ended = kept.holds_ended + excluded.holds_ended,
+        hold_microseconds = kept.hold_microseconds + excluded.hold_microseconds,
+        releases_ended = kept.releases_ended + excluded.releases_ended,
+        release_microseconds = kept.release_microseconds + excluded.release_microseconds;
 
-    of_shows AS (
-        INSERT INTO {{ internal_schema }}.reservation_show_minutes (
-            show_id, minute, created, completed, expired, released, extended,
-            failed, failed_attempts, race_conditions, constraint_violations, holds_ended,
-            hold_microseconds, releases_ended, release_microseconds
-        )
-        SELECT
-            event.show_id,
-            event.minute,
-            event.created,
-            event.completed,
-            event.expired,
-            event.released,
-            event.extended,
-            event.failed,
-            event.failed_attempts,
-            event.race_conditions,
-            event.constraint_violations,
-            event.holds_ended,
-            event.hold_microseconds,
-            event.releases_ended,
-            event.release_microseconds
-        FROM events AS event
-        ORDER BY
-            event.show_id,
-            event.minute
-        ON CONFLICT (show_id, minute) DO UPDATE SET
-            created = reservation_show_minutes.created + excluded.created,
-            completed = reservation_show_minutes.completed + excluded.completed,
-            expired = reservation_show_minutes.expired + excluded.expired,
-            released = reservation_show_minutes.released + excluded.released,
-            extended = reservation_show_minutes.extended + excluded.extended,
-            failed = reservation_show_minutes.failed + excluded.failed,
-            failed_attempts = reservation_show_minutes.failed_attempts + excluded.failed_attempts,
-            race_conditions = reservation_show_minutes.race_conditions + excluded.race_conditions,
-            constraint_violations = reservation_show_minutes.constraint_violations + excluded.constraint_violations,
-            holds_ended = reservation_show_minutes.holds_ended + excluded.holds_ended,
-            hold_microseconds = reservation_show_minutes.hold_microseconds + excluded.hold_microseconds,
-            releases_ended = reservation_show_minutes.releases_ended + excluded.releases_ended,
-            release_microseconds = reservation_show_minutes.release_microseconds + excluded.release_microseconds
-    )
-
-    INSERT INTO {{ internal_schema }}.reservation_minutes (
-        minute, created, completed, expired, released, extended, failed,
-        failed_attempts, race_conditions, constraint_violations, holds_ended,
-        hold_microseconds, releases_ended, release_microseconds
-    )
-    SELECT
-        event.minute,
-        sum(event.created),
-        sum(event.completed),
-        sum(event.expired),
-        sum(event.released),
-        sum(event.extended),
-        sum(event.failed),
-        sum(event.failed_attempts),
-        sum(event.race_conditions),
-        sum(event.constraint_violations),
-        sum(event.holds_ended),
-        sum(event.hold_microseconds),
-        sum(event.releases_ended),
-        sum(event.release_microseconds)
-    FROM events AS event
-    GROUP BY event.minute
-    -- Neighbours in time on the same pages.
-    ORDER BY event.minute
-    ON CONFLICT (minute) DO UPDATE SET
-        created = reservation_minutes.created + excluded.created,
-        completed = reservation_minutes.completed + excluded.completed,
-        expired = reservation_minutes.expired + excluded.expired,
-        released = reservation_minutes.released + excluded.released,
-        extended = reservation_minutes.extended + excluded.extended,
-        failed = reservation_minutes.failed + excluded.failed,
-        failed_attempts = reservation_minutes.failed_attempts + excluded.failed_attempts,
-        race_conditions = reservation_minutes.race_conditions + excluded.race_conditions,
-        constraint_violations = reservation_minutes.constraint_violations + excluded.constraint_violations,
-        holds_ended = reservation_minutes.holds_ended + excluded.holds_ended,
-        hold_microseconds = reservation_minutes.hold_microseconds + excluded.hold_microseconds,
-        releases_ended = reservation_minutes.releases_ended + excluded.releases_ended,
-        release_microseconds = reservation_minutes.release_microseconds + excluded.release_microseconds;
-
-    INSERT INTO {{ internal_schema }}.error_messages (message_sha256, error_message)
-    SELECT DISTINCT
-        event.message_sha256,
-        event.error_message
+    INSERT INTO {{ internal_schema }}.error_minutes AS kept
+    SELECT event.*
     FROM {{ internal_schema }}.error_events(p_from, p_below, p_after_id) AS event
-    ON CONFLICT DO NOTHING;
+    ON CONFLICT (minute, error_message) DO UPDATE SET
+        occurrences = kept.occurrences + excluded.occurrences,
+        last_seen_at = GREATEST(kept.last_seen_at, excluded.last_seen_at);
 
-    INSERT INTO {{ internal_schema }}.error_minutes (minute, message_sha256, occurrences, last_seen_at)
-    SELECT
-        event.minute,
-        event.message_sha256,
-        event.occurrences,
-        event.last_seen_at
-    FROM {{ internal_schema }}.error_events(p_from, p_below, p_after_id) AS event
-    ON CONFLICT (minute, message_sha256) DO UPDATE SET
-        occurrences = error_minutes.occurrences + excluded.occurrences,
-        last_seen_at = GREATEST(error_minutes.last_seen_at, excluded.last_seen_at);
-
-    -- Late ones may come between two that are counted already: of each reservation that has a new
-    -- quarter, all its quarters are taken off and put on again.
+    -- An extension that commits late may lie between two that are counted already. So, for each
+    -- reservation with a new quarter, all its old quarters are subtracted and all its quarters are
+    -- added again.
     WITH new AS (
         INSERT INTO {{ internal_schema }}.extended_reservations (reservation_id, quarter)
         SELECT
@@ -1160,11 +937,11 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.fold_reservation_events(xid8, xid8, bigint) IS
-'Adds a part of seat_reservation_audit_log to its rollups. Internal.';
+'Adds a range of seat_reservation_audit_log to its rollups.';
 
--- object: rollup/fold_order_events.sql sha256=96b47cd25afcabc61cf75b7e2a97501685513ad69f0d30440792a59fdb6234da
--- Adds a range of the log to its rollup. Nobody but roll_up_metrics() calls this: it knows which
--- ranges are final and have not been added yet.
+-- object: rollup/fold_order_events.sql sha256=3fd5c20bf8e5a0c056ceadd64ca0a53093d2ade43cf75a67f31a92543a340bf1
+-- Adds a range of the log to its rollup. Called only through roll_up_metrics(), which knows which
+-- ranges are final and not added yet.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.fold_order_events(
     p_from xid8,
     p_below xid8,
@@ -1200,11 +977,11 @@ ON CONFLICT (minute, currency) DO UPDATE SET
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.fold_order_events(xid8, xid8, bigint) IS
-'Adds a part of ticket_order_audit_log to its rollup. Internal.';
+'Adds a range of ticket_order_audit_log to its rollup.';
 
--- object: rollup/fold_api_request_events.sql sha256=84d7d9976047ca0e47da1fbd26a9424164e8cf57d79971d9760b8cf7dd27c3c1
--- Adds a range of the log to its rollups. Nobody but roll_up_metrics() calls this: it knows which
--- ranges are final and have not been added yet.
+-- object: rollup/fold_api_request_events.sql sha256=ae74d835607fc8e2c65f4bdbf5168e1d3e117d60dc79139d8b0d089fbf8f37e3
+-- Adds a range of the log to its rollups. Called only through roll_up_metrics(), which knows which
+-- ranges are final and not added yet.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.fold_api_request_events(
     p_from xid8,
     p_below xid8,
@@ -1253,7 +1030,9 @@ BEGIN
     ),
 
     durations AS (
-        INSERT INTO {{ internal_schema }}.api_duration_minutes (minute, endpoint, duration_bucket, requests)
+        INSERT INTO {{ internal_schema }}.api_duration_minutes (
+            minute, endpoint, duration_bucket, requests
+        )
         SELECT
             events.minute,
             events.endpoint,
@@ -1270,16 +1049,16 @@ BEGIN
 
     SELECT array_agg(DISTINCT events.minute) INTO v_minutes FROM events;
 
-    -- A statement of its own: it reads what the first has written.
+    -- A separate statement, so that it sees the rows written above.
     PERFORM {{ internal_schema }}.merge_minor_endpoints(v_minutes);
 END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.fold_api_request_events(xid8, xid8, bigint) IS
-'Adds a part of api_request_log to its rollups. Internal.';
+'Adds a range of api_request_log to its rollups.';
 
--- object: rollup/fold_events.sql sha256=3fa8cd9a20c9fc8e43d4b40783b036e225ec58cea1096ecb207a2856c79eeeb4
--- Which log is folded by what.
+-- object: rollup/fold_events.sql sha256=9618cc989dabd3276cf36fe109cd7d6e888d8eabc4149895c364650ef1c6583a
+-- Dispatches to the function that adds the log to its rollups.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.fold_events(
     p_log text,
     p_from xid8,
@@ -1303,18 +1082,21 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.fold_events(text, xid8, xid8, bigint) IS
-'Adds the transactions from p_from to below p_below of a log, rows beyond p_after_id, to its '
-'rollups. Internal.';
+'Adds a range of a log to its rollups: rows with p_from <= xact_id < p_below and id > p_after_id.';
 
--- object: rollup/adopt_restored_log.sql sha256=584208a74a4d2864ced96d964bb9a74b941d2c0a129d929f8d13ddeea88f6c79
--- A restored database brings rows that bear another server's transaction numbers, and a watermark
--- among those. The dump was one snapshot, so what is in the rollups is right. What is not in them
--- is what the watermark says, and whatever was written here since. From here on that is told by id.
+-- object: rollup/adopt_restored_log.sql sha256=d9d52faaab7ed7f77bd30365d0aaeed0ac5bd68f26625409ec99cecf5ca31eec
+-- Called by roll_up_metrics() after the database was restored from another server. The rows of the
+-- log then bear that server's transaction numbers, and so does the watermark. The dump was one
+-- snapshot, so what the rollups contain is right. Missing from them are the rows at or above the
+-- watermark, and those written here since, which have higher ids than the last row that was added.
+-- This adds both and records the last id: rows up to it are in the rollups, whatever their
+-- transaction numbers.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.adopt_restored_log(p_log text)
 RETURNS bigint
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
--- While it is locked nobody sells; behind a long transaction we give up, and try again next time.
+-- The lock blocks every call that writes to the log. Behind a long transaction, give up: the next
+-- run tries again.
 SET lock_timeout = '1s'
 AS $body$
 DECLARE
@@ -1323,8 +1105,12 @@ DECLARE
     v_last_id bigint;
     v_folded bigint;
 BEGIN
-    SELECT mark.* INTO v_mark FROM {{ internal_schema }}.metric_watermarks AS mark WHERE mark.log = p_log;
-    -- Nobody is in the middle of writing: all rows up to the last id are seen, or never will be.
+    SELECT mark.*
+    INTO v_mark
+    FROM {{ internal_schema }}.metric_watermarks AS mark
+    WHERE mark.log = p_log;
+    -- No transaction is writing under this lock: each row up to the last id is visible now or
+    -- never.
     EXECUTE format('LOCK TABLE %I.%I IN SHARE MODE', v_schema, p_log);
     EXECUTE format('SELECT COALESCE(max(event.id), 0) FROM %I.%I AS event', v_schema, p_log)
     INTO v_last_id;
@@ -1356,19 +1142,20 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.adopt_restored_log(text) IS
-'Makes the rollup of a log that came with a dump of another server go on from here; returns how '
-'many rows were not in it yet. Locks the log against writers for a moment. Internal.';
+'Adds the rows of a restored log that are not in its rollups yet, and sets the watermark to this '
+'server''s transaction numbers. Returns how many rows it added. Blocks writers of the log '
+'meanwhile.';
 
--- object: rollup/roll_up_metrics.sql sha256=be215b830f4ff774ffc4f3e9148bb21fe2df3b8232b289ee929746d7af1e25b5
--- Scheduled every minute. Adds what is final to the rollups: rows of transactions that every
--- snapshot from now on sees as ended. Everything is one transaction; if it fails nothing has
--- happened, and the views read a longer tail of the log.
+-- object: rollup/roll_up_metrics.sql sha256=07106e826b9a2f9c03f09fb893e16463614727e92e5df4b2429d662e550d7472
+-- Scheduled every minute. Adds final rows of the logs to the rollups: those of transactions that
+-- every later snapshot sees as ended. A call is one transaction: if it fails, nothing has changed,
+-- and the views read a longer tail of the log.
 CREATE OR REPLACE FUNCTION {{ schema }}.roll_up_metrics(p_max_events integer DEFAULT 500000)
 RETURNS TABLE (log text, events_folded bigint, is_behind boolean)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
--- The planner would not know that what is new is little. What is restored is folded by its actual
--- values: it may be most of the log, or next to nothing.
+-- The planner cannot know that new rows are few. Rows of a restored log may be many or few; the
+-- functions that read them are planned for the actual range.
 SET enable_seqscan = off
 ROWS 3
 AS $body$
@@ -1377,6 +1164,9 @@ DECLARE
     v_final xid8;
     v_below xid8;
     v_last_id bigint;
+    v_xact_id xid8;
+    v_events bigint;
+    v_id bigint;
 BEGIN
     IF p_max_events IS NULL OR p_max_events < 1 THEN
         RAISE EXCEPTION 'p_max_events must be at least 1, not %',
@@ -1389,7 +1179,7 @@ BEGIN
         FROM {{ internal_schema }}.metric_watermarks AS mark
         WHERE mark.log = roll_up_metrics.log
         FOR UPDATE SKIP LOCKED;
-        -- Somebody else is at it.
+        -- Another session is rolling it up.
         CONTINUE WHEN NOT FOUND;
 
         IF {{ internal_schema }}.is_restored_log(log) THEN
@@ -1400,29 +1190,28 @@ BEGIN
         END IF;
 
         v_final := pg_snapshot_xmin(pg_current_snapshot());
-        v_below := {{ internal_schema }}.nth_xact_id(
-            log, v_mark.watermark, v_final, v_mark.restored_id, p_max_events
-        );
-        -- A transaction that is too much all by itself is taken whole.
-        IF v_below = {{ internal_schema }}.nth_xact_id(
-            log, v_mark.watermark, v_final, v_mark.restored_id, 0
-        ) THEN
-            v_below := {{ internal_schema }}.next_xact_id(v_below);
-        END IF;
-        v_below := COALESCE(v_below, v_final);
-        is_behind := {{ internal_schema }}.nth_xact_id(
-            log, v_below, v_final, v_mark.restored_id, 0
-        ) IS NOT NULL;
-
-        EXECUTE format(
-            'SELECT count(*), max(event.id) FROM %I.%I AS event '
-            'WHERE event.xact_id >= $1 AND event.xact_id < $2 AND event.id > $3',
+        v_below := v_final;
+        v_last_id := NULL;
+        events_folded := 0;
+        is_behind := false;
+        FOR v_xact_id, v_events, v_id IN EXECUTE format(
+            'SELECT event.xact_id, count(*), max(event.id) '
+            'FROM %I.%I AS event '
+            'WHERE event.xact_id >= $1 AND event.xact_id < $2 AND event.id > $3 '
+            'GROUP BY event.xact_id ORDER BY event.xact_id',
             {{ schema | literal }}, log
         )
-        INTO
-            events_folded,
-            v_last_id
-        USING v_mark.watermark, v_below, v_mark.restored_id;
+        USING v_mark.watermark, v_final, v_mark.restored_id
+        LOOP
+            -- Transactions are added whole, even one that exceeds the limit by itself.
+            IF events_folded > 0 AND events_folded + v_events > p_max_events THEN
+                v_below := v_xact_id;
+                is_behind := true;
+                EXIT;
+            END IF;
+            events_folded := events_folded + v_events;
+            v_last_id := GREATEST(v_last_id, v_id);
+        END LOOP;
         IF events_folded > 0 THEN
             PERFORM {{ internal_schema }}.fold_events(
                 log, v_mark.watermark, v_below, v_mark.restored_id
@@ -1444,113 +1233,58 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.roll_up_metrics(integer) IS
-'Adds new rows of the logs to the tables that the monitoring views read, at most about '
-'p_max_events of each log; returns how many of which, and whether there are more.';
+'Adds new rows of the logs to the tables that the monitoring views read, about p_max_events of '
+'each log at most. Returns for each log how many rows were added, and whether more are waiting.';
 
--- object: rollup/reservation_metrics.sql sha256=9b3f73f299781165e3dfe4e0ceb7ae1868457ff1d7da8855e2d525e2c121087e
--- What the views of reservations read: minutes that are rolled up, and the rest of the log. Called
--- within one statement, both come from its snapshot: no event is missed or counted twice.
+-- object: rollup/reservation_metrics.sql sha256=176f2c84525100881ae8879277187842d0c33c521e69fcd359835da05abe980e
+-- Read by the views of reservations: the minutes in the rollup and the rows of the log that are not
+-- rolled up yet. Within one statement both come from its snapshot, so that no event is missed or
+-- counted twice.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.reservation_metrics(
     p_since timestamptz,
     p_show_id uuid DEFAULT NULL
 )
-RETURNS TABLE (
-    minute timestamptz,
-    created bigint,
-    completed bigint,
-    expired bigint,
-    released bigint,
-    extended bigint,
-    failed bigint,
-    failed_attempts bigint,
-    race_conditions bigint,
-    constraint_violations bigint,
-    holds_ended bigint,
-    hold_microseconds bigint,
-    releases_ended bigint,
-    release_microseconds bigint
-)
+RETURNS SETOF {{ internal_schema }}.reservation_minutes
 LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
--- The planner knows nothing of a range between two parameters, and would read the whole log.
+-- The planner cannot estimate a range between two parameters, and would read the whole log.
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
--- Its estimates are guesses, too: to compile takes longer than to run.
+-- Since its estimates are guesses, JIT compilation would take longer than the query itself.
 SET jit = off
 ROWS 1500
 AS $body$
 BEGIN
     RETURN QUERY
-    SELECT
-        rolled_up.minute,
-        rolled_up.created,
-        rolled_up.completed,
-        rolled_up.expired,
-        rolled_up.released,
-        rolled_up.extended,
-        rolled_up.failed,
-        rolled_up.failed_attempts,
-        rolled_up.race_conditions,
-        rolled_up.constraint_violations,
-        rolled_up.holds_ended,
-        rolled_up.hold_microseconds,
-        rolled_up.releases_ended,
-        rolled_up.release_microseconds
+    SELECT rolled_up.*
     FROM {{ internal_schema }}.reservation_minutes AS rolled_up
     WHERE
         p_show_id IS NULL
+        AND rolled_up.show_id IS NULL
         AND rolled_up.minute >= p_since
     UNION ALL
-    SELECT
-        of_show.minute,
-        of_show.created,
-        of_show.completed,
-        of_show.expired,
-        of_show.released,
-        of_show.extended,
-        of_show.failed,
-        of_show.failed_attempts,
-        of_show.race_conditions,
-        of_show.constraint_violations,
-        of_show.holds_ended,
-        of_show.hold_microseconds,
-        of_show.releases_ended,
-        of_show.release_microseconds
-    FROM {{ internal_schema }}.reservation_show_minutes AS of_show
+    SELECT rolled_up.*
+    FROM {{ internal_schema }}.reservation_minutes AS rolled_up
     WHERE
-        of_show.show_id = p_show_id
-        AND of_show.minute >= p_since
+        rolled_up.show_id = p_show_id
+        AND rolled_up.minute >= p_since
     UNION ALL
-    SELECT
-        recent.minute,
-        recent.created,
-        recent.completed,
-        recent.expired,
-        recent.released,
-        recent.extended,
-        recent.failed,
-        recent.failed_attempts,
-        recent.race_conditions,
-        recent.constraint_violations,
-        recent.holds_ended,
-        recent.hold_microseconds,
-        recent.releases_ended,
-        recent.release_microseconds
+    SELECT recent.*
     FROM {{ internal_schema }}.log_tail('seat_reservation_audit_log') AS tail
     CROSS JOIN LATERAL {{ internal_schema }}.reservation_events(
         tail.from_xact_id, tail.below_xact_id, tail.after_id
     ) AS recent
     WHERE
-        recent.minute >= p_since
-        AND (p_show_id IS NULL OR recent.show_id = p_show_id);
+        recent.show_id IS NOT DISTINCT FROM p_show_id
+        AND recent.minute >= p_since;
 END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.reservation_metrics(timestamptz, uuid) IS
-'Events of holds from p_since on, of one show or all: rows of a minute each, to be added up; a '
-'minute may have several.';
+'Events of reservations since p_since, of one show or of all, by minute. Rows are to be added up: '
+'a minute may have several.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.reservation_metrics(
@@ -1558,9 +1292,10 @@ GRANT EXECUTE ON FUNCTION {{ internal_schema }}.reservation_metrics(
 ) TO {{ monitor_role }};
 {% endif %}
 
--- object: rollup/order_metrics.sql sha256=9ca275dbaded05348b1b283a1e260a5382f9de8b4173fd665e88cbbaf58aab86
--- What the views of orders read: minutes that are rolled up, and the rest of the log, in one
--- snapshot.
+-- object: rollup/order_metrics.sql sha256=eb61d19e2bbf9d8b2e37b7123b8f0485770f2de10edd3aed783af446516a129c
+-- Read by the views of orders: the minutes in the rollup and the rows of the log that are not
+-- rolled up yet. Within one statement both come from its snapshot, so that no event is missed or
+-- counted twice.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.order_metrics(p_since timestamptz)
 RETURNS TABLE (
     minute timestamptz,
@@ -1576,10 +1311,10 @@ LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
--- The planner knows nothing of a range between two parameters, and would read the whole log.
+-- The planner cannot estimate a range between two parameters, and would read the whole log.
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
--- Its estimates are guesses, too: to compile takes longer than to run.
+-- Since its estimates are guesses, JIT compilation would take longer than the query itself.
 SET jit = off
 ROWS 1500
 AS $body$
@@ -1615,16 +1350,18 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.order_metrics(timestamptz) IS
-'Orders, tickets and payments from p_since on: rows of a minute and currency each, to be added '
-'up. A change of an order counts, with its sign, in the minute of its creation.';
+'Orders, tickets and payment reports since p_since, by minute and currency. Rows are to be added '
+'up: a minute may have several. A change of status counts in the minute in which the order was '
+'created, with its sign.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.order_metrics(timestamptz) TO {{ monitor_role }};
 {% endif %}
 
--- object: rollup/api_metrics.sql sha256=c1dc6a9351dec798624acadb24f69d29ff548c713b79992b08a02c3dfcb6b589
--- What the views of endpoints read: minutes that are rolled up, and the rest of the log, in one
--- snapshot.
+-- object: rollup/api_metrics.sql sha256=ff84ea258f120b84b31de85f1f7179b65345099f2bf8538bf9428d9e9b61e014
+-- Read by the views of endpoints: the minutes in the rollup and the rows of the log that are not
+-- rolled up yet. Within one statement both come from its snapshot, so that no event is missed or
+-- counted twice.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.api_metrics(p_since timestamptz)
 RETURNS TABLE (
     endpoint text,
@@ -1636,10 +1373,10 @@ LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
--- The planner knows nothing of a range between two parameters, and would read the whole log.
+-- The planner cannot estimate a range between two parameters, and would read the whole log.
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
--- Its estimates are guesses, too: to compile takes longer than to run.
+-- Since its estimates are guesses, JIT compilation would take longer than the query itself.
 SET jit = off
 ROWS 100
 AS $body$
@@ -1675,15 +1412,17 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.api_metrics(timestamptz) IS
-'Requests from p_since on, a row for each endpoint.';
+'Requests since p_since, by endpoint: requests, those answered with a status of 500 or above, and '
+'the sum of their durations in microseconds.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.api_metrics(timestamptz) TO {{ monitor_role }};
 {% endif %}
 
--- object: rollup/api_durations.sql sha256=84894582370f2b9ad0216c5020f946ecdaba612fca00a7985bc2484e37a6d885
--- What percentiles of durations are made from: minutes that are rolled up, and the rest of the log,
--- in one snapshot.
+-- object: rollup/api_durations.sql sha256=9c25d5eb932e690889da2b95bb090cb523730e390d0eec42df1ed048f565bd42
+-- Read by api_endpoint_health, for its percentiles: the minutes in the rollup and the rows of the
+-- log that are not rolled up yet. Within one statement both come from its snapshot, so that no
+-- event is missed or counted twice.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.api_durations(p_since timestamptz)
 RETURNS TABLE (
     endpoint text,
@@ -1694,10 +1433,10 @@ LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
--- The planner knows nothing of a range between two parameters, and would read the whole log.
+-- The planner cannot estimate a range between two parameters, and would read the whole log.
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
--- Its estimates are guesses, too: to compile takes longer than to run.
+-- Since its estimates are guesses, JIT compilation would take longer than the query itself.
 SET jit = off
 ROWS 1000
 AS $body$
@@ -1732,16 +1471,17 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.api_durations(timestamptz) IS
-'Requests from p_since on, a row for each endpoint and bucket of durations: up to '
-'duration_bucket_growth() ^ bucket milliseconds.';
+'Requests since p_since, by endpoint and bucket of durations. Bucket b ends at '
+'duration_bucket_growth() ^ b milliseconds.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.api_durations(timestamptz) TO {{ monitor_role }};
 {% endif %}
 
--- object: rollup/error_metrics.sql sha256=d8cdc4caa02390896b62825bc7bb1006aa231325a46ba89c3485a60658cfcc55
--- What the views of errors read: minutes that are rolled up, and the rest of the log, in one
--- snapshot.
+-- object: rollup/error_metrics.sql sha256=5932893d993d70cfa51af29136aebaf5a57224f1235c075331a0e7b064bdf2bc
+-- Read by the views of errors: the minutes in the rollup and the rows of the log that are not
+-- rolled up yet. Within one statement both come from its snapshot, so that no event is missed or
+-- counted twice.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.error_metrics(p_since timestamptz, p_limit integer)
 RETURNS TABLE (
     error_message text,
@@ -1752,60 +1492,43 @@ LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
--- The planner knows nothing of a range between two parameters, and would read the whole log.
+-- The planner cannot estimate a range between two parameters, and would read the whole log.
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
--- Its estimates are guesses, too: to compile takes longer than to run.
+-- Since its estimates are guesses, JIT compilation would take longer than the query itself.
 SET jit = off
 ROWS 10
 AS $body$
 BEGIN
     RETURN QUERY
     SELECT
-        COALESCE(top.recent_message, message.error_message),
-        top.occurrences,
-        top.last_seen_at
+        minutes.error_message,
+        sum(minutes.occurrences)::bigint,
+        max(minutes.last_seen_at)
     FROM (
-        SELECT
-            minutes.message_sha256,
-            max(minutes.error_message) AS recent_message,
-            sum(minutes.occurrences)::bigint AS occurrences,
-            max(minutes.last_seen_at) AS last_seen_at
-        FROM (
-            SELECT
-                rolled_up.message_sha256,
-                NULL AS error_message,
-                rolled_up.occurrences,
-                rolled_up.last_seen_at
-            FROM {{ internal_schema }}.error_minutes AS rolled_up
-            WHERE rolled_up.minute >= p_since
-            UNION ALL
-            SELECT
-                recent.message_sha256,
-                recent.error_message,
-                recent.occurrences,
-                recent.last_seen_at
-            FROM {{ internal_schema }}.log_tail('seat_reservation_audit_log') AS tail
-            CROSS JOIN LATERAL {{ internal_schema }}.error_events(
-                tail.from_xact_id, tail.below_xact_id, tail.after_id
-            ) AS recent
-            WHERE recent.minute >= p_since
-        ) AS minutes
-        GROUP BY minutes.message_sha256
-        ORDER BY
-            occurrences DESC,
-            last_seen_at DESC,
-            minutes.message_sha256
-        LIMIT p_limit
-    ) AS top
-    LEFT JOIN {{ internal_schema }}.error_messages AS message
-        ON message.message_sha256 = top.message_sha256;
+        SELECT rolled_up.*
+        FROM {{ internal_schema }}.error_minutes AS rolled_up
+        WHERE rolled_up.minute >= p_since
+        UNION ALL
+        SELECT recent.*
+        FROM {{ internal_schema }}.log_tail('seat_reservation_audit_log') AS tail
+        CROSS JOIN LATERAL {{ internal_schema }}.error_events(
+            tail.from_xact_id, tail.below_xact_id, tail.after_id
+        ) AS recent
+        WHERE recent.minute >= p_since
+    ) AS minutes
+    GROUP BY minutes.error_message
+    ORDER BY
+        2 DESC,
+        3 DESC,
+        1
+    LIMIT p_limit;
 END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.error_metrics(timestamptz, integer) IS
-'The p_limit most frequent messages of refused calls about holds from p_since on, how often they '
-'came and when last.';
+'The p_limit most frequent error messages of refused calls about reservations since p_since: how '
+'often each occurred, and when last.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.error_metrics(
@@ -1813,9 +1536,10 @@ GRANT EXECUTE ON FUNCTION {{ internal_schema }}.error_metrics(
 ) TO {{ monitor_role }};
 {% endif %}
 
--- object: rollup/extension_metrics.sql sha256=373b589607c1eb85bb565edf0cdc2da0bdb75c28007dc44436073e9048373a0c
--- What the views of extensions read: minutes that are rolled up, and the rest of the log, in one
--- snapshot.
+-- object: rollup/extension_metrics.sql sha256=9a9122071b0e9d0edbed638cdec4bb5e59c88098666d6d513828135059caa1db
+-- Read by the views of extensions: what is in the rollups and the rows of the log that are not
+-- rolled up yet. Within one statement both come from its snapshot, so that no event is missed or
+-- counted twice.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.extension_metrics(p_days integer)
 RETURNS TABLE (
     day date,
@@ -1826,10 +1550,10 @@ LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
--- The planner knows nothing of a range between two parameters, and would read the whole log.
+-- The planner cannot estimate a range between two parameters, and would read the whole log.
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
--- Its estimates are guesses, too: to compile takes longer than to run.
+-- Since its estimates are guesses, JIT compilation would take longer than the query itself.
 SET jit = off
 ROWS 7
 AS $body$
@@ -1839,7 +1563,7 @@ BEGIN
         SELECT
             this.zone,
             this.today - n.days_ago AS day,
-            -- A little more than the day, whatever its zone does to the clock.
+            -- A range that contains the day in any time zone.
             (this.today - n.days_ago - 1)::timestamp AT TIME ZONE 'UTC' AS earliest,
             (this.today - n.days_ago + 2)::timestamp AT TIME ZONE 'UTC' AS latest
         FROM (
@@ -1859,7 +1583,7 @@ BEGIN
         CROSS JOIN LATERAL {{ internal_schema }}.reservation_metrics(
             now() - make_interval(hours => 24 * (p_days + 1))
         ) AS metric
-        -- A clock that was wrong may have written of days that have no date in other zones.
+        -- A wrong clock may have written times so late that they have no date in some time zones.
         WHERE metric.minute < now() + interval '2 days'
         GROUP BY 1
     ),
@@ -1915,21 +1639,21 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.extension_metrics(integer) IS
-'Extensions of the last p_days days of the business time zone, today included, and how many '
-'different reservations they were about.';
+'Extensions by day for the last p_days days in business_time_zone, today included: the number of '
+'extensions, and of different reservations extended.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.extension_metrics(integer) TO {{ monitor_role }};
 {% endif %}
 
--- object: rollup/get_reservation_statistics.sql sha256=a05625e7cf15bfedef7be68813184ab6edde4fa2a0c9c6650198f840f447770a
--- Counts of the last hours, for one show or all.
+-- object: rollup/get_reservation_statistics.sql sha256=20d6192c64515efe9eb2310f7d9dd5003c2f65dd066b6e4c2b9c8b26d708433b
+-- Counts of reservation events in the last hours, for one show or for all.
 CREATE OR REPLACE FUNCTION {{ schema }}.get_reservation_statistics(
     p_show_id uuid DEFAULT NULL,
     p_hours integer DEFAULT 24
 )
--- A set, although always one row: REST layers hand sets out as arrays, and the guide's client takes
--- the first element.
+-- A set, although always one row: REST layers return sets as arrays, and the client in the
+-- operations guide takes the first element.
 RETURNS TABLE (
     total_created bigint,
     total_completed bigint,
@@ -1980,14 +1704,286 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.get_reservation_statistics(uuid, integer) IS
-'Events of the last p_hours hours (1 to 8760, otherwise error 22023), of one show or of all. '
-'expiration_rate is expired / created, 0 when nothing was created; avg_hold_seconds is NULL when '
-'no hold ended.';
+'Counts of reservation events in the last p_hours hours (1 to 8760, otherwise error 22023), of '
+'one show or of all. expiration_rate is expired / created, 0 when nothing was created; '
+'avg_hold_seconds is NULL when no hold ended.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ schema }}.get_reservation_statistics(uuid, integer)
 TO {{ app_role }}, {{ monitor_role }};
 {% endif %}
+
+-- object: monitoring/current_violations.sql sha256=a8f01c62f3b43bfe3eb26bb6f9dffdd8c25247dbd3faf8cb6cd3093f41fe355a
+-- The invariants, each as a count of what violates it. Used by check_invariants(), verify, the demo
+-- and the tests. Every table is read once and hashed, in the order written here: with statistics
+-- gathered on a quiet night, the planner would compare every hold with every seat.
+CREATE OR REPLACE FUNCTION {{ internal_schema }}.current_violations()
+RETURNS TABLE (invariant text, violations bigint, description text)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET enable_nestloop = off
+SET enable_mergejoin = off
+SET join_collapse_limit = 1
+SET jit = off
+ROWS 13
+AS $body$
+BEGIN
+    RETURN QUERY
+    SELECT
+        'seats_claimed_once'::text AS invariant,
+        count(*) AS violations,
+        'Seats with more than one live claim.'::text AS description
+    FROM (
+        SELECT
+        FROM {{ schema }}.reservation_seats AS claim
+        WHERE claim.released_at IS NULL
+        GROUP BY
+            claim.show_id,
+            claim.show_seat_id
+        HAVING count(*) > 1
+    ) AS seats
+    UNION ALL
+    SELECT
+        'reserved_seats_have_their_hold',
+        count(*),
+        'Reserved seats whose reserved_by is not an active reservation with a live claim on them.'
+    FROM {{ schema }}.show_seats AS seat
+    WHERE
+        seat.status = 'reserved'
+        AND NOT EXISTS (
+            SELECT
+            FROM {{ schema }}.seat_reservations AS hold
+            INNER JOIN {{ schema }}.reservation_seats AS claim
+                ON claim.reservation_id = hold.id AND claim.show_id = hold.show_id
+            WHERE
+                hold.id = seat.reserved_by
+                AND hold.show_id = seat.show_id
+                AND hold.is_active
+                AND claim.show_seat_id = seat.id
+                AND claim.released_at IS NULL
+        )
+    UNION ALL
+    SELECT
+        'holds_have_their_seats',
+        count(*),
+        'Live claims of active reservations whose seat is not reserved by them until expires_at.'
+    FROM {{ schema }}.seat_reservations AS hold
+    INNER JOIN {{ schema }}.reservation_seats AS claim
+        ON claim.reservation_id = hold.id AND claim.show_id = hold.show_id
+    INNER JOIN {{ schema }}.show_seats AS seat
+        ON seat.id = claim.show_seat_id AND seat.show_id = claim.show_id
+    WHERE
+        hold.is_active
+        AND claim.released_at IS NULL
+        AND (seat.status, seat.reserved_by, seat.reserved_until)
+        IS DISTINCT FROM ('reserved', hold.id, hold.expires_at)
+    UNION ALL
+    SELECT
+        'holds_are_not_empty',
+        count(*),
+        'Active reservations without a live claim.'
+    FROM {{ schema }}.seat_reservations AS hold
+    WHERE
+        hold.is_active
+        AND NOT EXISTS (
+            SELECT
+            FROM {{ schema }}.reservation_seats AS claim
+            WHERE
+                claim.reservation_id = hold.id
+                AND claim.show_id = hold.show_id
+                AND claim.released_at IS NULL
+        )
+    UNION ALL
+    SELECT
+        'ended_holds_claim_nothing',
+        count(*),
+        'Live claims of released or expired reservations.'
+    FROM {{ schema }}.seat_reservations AS hold
+    INNER JOIN {{ schema }}.reservation_seats AS claim
+        ON claim.reservation_id = hold.id AND claim.show_id = hold.show_id
+    WHERE
+        hold.status IN ('released', 'expired')
+        AND claim.released_at IS NULL
+    UNION ALL
+    SELECT
+        'free_seats_are_not_claimed',
+        count(*),
+        'Available or blocked seats with a live claim.'
+    FROM {{ schema }}.show_seats AS seat
+    INNER JOIN {{ schema }}.reservation_seats AS claim
+        ON claim.show_seat_id = seat.id AND claim.show_id = seat.show_id
+    WHERE
+        seat.status IN ('available', 'blocked')
+        AND claim.released_at IS NULL
+    UNION ALL
+    SELECT
+        'sold_seats_have_a_ticket',
+        count(*),
+        'Sold seats without a valid ticket, or without a live claim of a completed reservation.'
+    FROM {{ schema }}.show_seats AS seat
+    WHERE
+        seat.status = 'sold'
+        AND NOT EXISTS (
+            SELECT
+            FROM {{ schema }}.tickets AS ticket
+            INNER JOIN {{ schema }}.ticket_orders AS paid
+                ON paid.id = ticket.order_id AND paid.show_id = ticket.show_id
+            INNER JOIN {{ schema }}.reservation_seats AS claim
+                ON
+                    claim.reservation_id = paid.reservation_id
+                    AND claim.show_id = paid.show_id
+                    AND claim.show_seat_id = ticket.show_seat_id
+            INNER JOIN {{ schema }}.seat_reservations AS hold
+                ON hold.id = claim.reservation_id AND hold.show_id = claim.show_id
+            WHERE
+                ticket.show_seat_id = seat.id
+                AND ticket.show_id = seat.show_id
+                AND ticket.status = 'valid'
+                AND claim.released_at IS NULL
+                AND hold.status = 'completed'
+        )
+    UNION ALL
+    SELECT
+        'tickets_have_their_seat',
+        count(*),
+        'Valid tickets whose seat is not sold, or whose order is not paid.'
+    FROM {{ schema }}.tickets AS ticket
+    INNER JOIN {{ schema }}.show_seats AS seat
+        ON seat.id = ticket.show_seat_id AND seat.show_id = ticket.show_id
+    INNER JOIN {{ schema }}.ticket_orders AS paid
+        ON paid.id = ticket.order_id AND paid.show_id = ticket.show_id
+    WHERE
+        ticket.status = 'valid'
+        AND (seat.status, paid.status) IS DISTINCT FROM ('sold', 'paid')
+    UNION ALL
+    SELECT
+        'paid_orders_have_their_tickets',
+        count(*),
+        'Paid orders whose tickets do not match their seats, or do not add up to their amount.'
+    FROM {{ schema }}.ticket_orders AS paid
+    LEFT JOIN (
+        SELECT
+            ticket.order_id,
+            ticket.show_id,
+            array_agg(ticket.show_seat_id ORDER BY ticket.show_seat_id) AS seat_ids,
+            sum(ticket.price_in_cents) AS total
+        FROM {{ schema }}.tickets AS ticket
+        -- A cancelled ticket was paid for, too.
+        WHERE ticket.status IN ('valid', 'cancelled')
+        GROUP BY
+            ticket.order_id,
+            ticket.show_id
+    ) AS issued ON issued.order_id = paid.id AND issued.show_id = paid.show_id
+    WHERE
+        paid.status = 'paid'
+        AND (COALESCE(issued.seat_ids, '{}'), COALESCE(issued.total, 0))
+        IS DISTINCT FROM (paid.seat_ids, paid.total_amount_in_cents::numeric)
+    UNION ALL
+    SELECT
+        'completed_holds_were_paid',
+        count(*),
+        'Completed reservations without a paid or refunded order.'
+    FROM {{ schema }}.seat_reservations AS hold
+    WHERE
+        hold.status = 'completed'
+        AND NOT EXISTS (
+            SELECT
+            FROM {{ schema }}.ticket_orders AS paid
+            WHERE
+                paid.reservation_id = hold.id
+                AND paid.show_id = hold.show_id
+                AND paid.status IN ('paid', 'refunded')
+        )
+    UNION ALL
+    SELECT
+        'payments_bought_or_are_owed',
+        count(*),
+        'Payments that neither paid their order nor have a row in refunds.'
+    FROM {{ schema }}.payment_events AS came
+    WHERE
+        came.kind = 'payment'
+        AND came.amount_in_cents > 0
+        AND (came.success, came.order_status) IS DISTINCT FROM (true, 'paid')
+        AND NOT EXISTS (
+            SELECT
+            FROM {{ schema }}.refunds AS owed
+            WHERE
+                owed.order_id = came.order_id
+                AND owed.show_id = came.show_id
+                AND owed.payment_provider = came.provider
+                AND owed.payment_event_id = came.event_id
+        )
+    UNION ALL
+    SELECT
+        'refund_due_orders_are_owed',
+        count(*),
+        'Orders in status refund_due without a due refund of their amount.'
+    FROM {{ schema }}.ticket_orders AS unlucky
+    WHERE
+        unlucky.status = 'refund_due'
+        AND unlucky.total_amount_in_cents > 0
+        AND NOT EXISTS (
+            SELECT
+            FROM {{ schema }}.refunds AS owed
+            WHERE
+                owed.order_id = unlucky.id
+                AND owed.show_id = unlucky.show_id
+                AND owed.status = 'due'
+                AND owed.reason IN ('late_payment', 'show_cancelled')
+                AND owed.amount_in_cents = unlucky.total_amount_in_cents
+        )
+    UNION ALL
+    SELECT
+        'refunds_add_up',
+        count(*),
+        'Orders whose refunded amount differs from their refunds or, if refunded, their amount.'
+    FROM {{ schema }}.ticket_orders AS paid
+    LEFT JOIN (
+        SELECT
+            done.order_id,
+            done.show_id,
+            sum(done.amount_in_cents) AS total
+        FROM {{ schema }}.refunds AS done
+        WHERE
+            done.status = 'done'
+            -- Those were paid in addition to the amount of the order.
+            AND done.reason NOT IN ('double_payment', 'amount_mismatch')
+        GROUP BY
+            done.order_id,
+            done.show_id
+    ) AS returned ON returned.order_id = paid.id AND returned.show_id = paid.show_id
+    WHERE
+        paid.refunded_amount_in_cents <> COALESCE(returned.total, 0)
+        OR paid.status = 'refunded'
+        AND paid.refunded_amount_in_cents <> paid.total_amount_in_cents;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ internal_schema }}.current_violations() IS
+'Invariants and the number of violations of each, counted now. Reads all seats and reservations.';
+
+-- object: monitoring/last_invariant_check.sql sha256=d5c7a4291f4ceff2682b7ad539fcffeca32c2ef52086c8250811a73afbc8b076
+-- The last result of check_invariants(). Counting reads all seats and reservations, which is too
+-- much for a view that is polled.
+CREATE TABLE {{ internal_schema }}.last_invariant_check (
+    invariant text NOT NULL,
+    violations bigint NOT NULL,
+    description text NOT NULL,
+    checked_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT last_invariant_check_pkey PRIMARY KEY (invariant),
+    CONSTRAINT last_invariant_check_checked_at_check CHECK (isfinite(checked_at))
+);
+
+COMMENT ON TABLE {{ internal_schema }}.last_invariant_check IS
+'The last result of check_invariants(), for the views invariant_violations and health.';
+COMMENT ON COLUMN {{ internal_schema }}.last_invariant_check.invariant IS
+'Name of the invariant, as in current_violations().';
+COMMENT ON COLUMN {{ internal_schema }}.last_invariant_check.violations IS 'Number of violations.';
+COMMENT ON COLUMN {{ internal_schema }}.last_invariant_check.description IS
+'What is counted as a violation.';
+COMMENT ON COLUMN {{ internal_schema }}.last_invariant_check.checked_at IS
+'When they were counted.';
 
 -- privileges
 SELECT {{ internal_schema }}.revoke_default_privileges();

@@ -109,13 +109,7 @@ DROP ROUTINE {{ internal_schema }}.active_reservation_totals;
 DROP VIEW {{ monitoring_schema }}.invariant_violations;
 
 -- drop: monitoring/first_check.sql
--- Its rows go with their table.
+-- Nothing to do: the rows are dropped with their table.
 
 -- drop: monitoring/check_invariants.sql
 DROP ROUTINE {{ internal_schema }}.check_invariants;
-
--- drop: monitoring/invariant_checks.sql
-DROP TABLE {{ internal_schema }}.invariant_checks;
-
--- drop: monitoring/count_violations.sql
-DROP ROUTINE {{ internal_schema }}.count_violations;

@@ -1,283 +1,8 @@
 -- 0008: Views, invariants, alerts and health.
 -- A template, frozen by `ticketdb revision`.
 
--- object: monitoring/count_violations.sql sha256=1aee019d28b8e0e885acc2569a1b62c51cfa0d8d0f30ec9975edc48c98ff3620
--- What must hold whatever happens, each as a count of what breaks it. Read by check_invariants(),
--- by verify, by the demo and by the tests. Every table is read once and hashed, in the order
--- written here: with the statistics of a quiet night the planner would compare every hold with
--- every seat.
-CREATE OR REPLACE FUNCTION {{ internal_schema }}.count_violations()
-RETURNS TABLE (invariant text, violations bigint, description text)
-LANGUAGE plpgsql
-STABLE
-SET search_path = pg_catalog, pg_temp
-SET enable_nestloop = off
-SET enable_mergejoin = off
-SET join_collapse_limit = 1
-SET jit = off
-ROWS 13
-AS $body$
-BEGIN
-    RETURN QUERY
-    SELECT
-        'seats_claimed_once'::text AS invariant,
-        count(*) AS violations,
-        'Seats with more than one live claim.'::text AS description
-    FROM (
-        SELECT
-        FROM {{ schema }}.reservation_seats AS claim
-        WHERE claim.released_at IS NULL
-        GROUP BY
-            claim.show_id,
-            claim.show_seat_id
-        HAVING count(*) > 1
-    ) AS seats
-    UNION ALL
-    SELECT
-        'reserved_seats_have_their_hold',
-        count(*),
-        'Reserved seats whose reserved_by is not an active reservation with a live claim on them.'
-    FROM {{ schema }}.show_seats AS seat
-    WHERE
-        seat.status = 'reserved'
-        AND NOT EXISTS (
-            SELECT
-            FROM {{ schema }}.seat_reservations AS hold
-            INNER JOIN {{ schema }}.reservation_seats AS claim
-                ON claim.reservation_id = hold.id AND claim.show_id = hold.show_id
-            WHERE
-                hold.id = seat.reserved_by
-                AND hold.show_id = seat.show_id
-                AND hold.is_active
-                AND claim.show_seat_id = seat.id
-                AND claim.released_at IS NULL
-        )
-    UNION ALL
-    SELECT
-        'holds_have_their_seats',
-        count(*),
-        'Live claims of active reservations whose seat is not reserved by them until their expires_at.'
-    FROM {{ schema }}.seat_reservations AS hold
-    INNER JOIN {{ schema }}.reservation_seats AS claim
-        ON claim.reservation_id = hold.id AND claim.show_id = hold.show_id
-    INNER JOIN {{ schema }}.show_seats AS seat
-        ON seat.id = claim.show_seat_id AND seat.show_id = claim.show_id
-    WHERE
-        hold.is_active
-        AND claim.released_at IS NULL
-        AND (seat.status, seat.reserved_by, seat.reserved_until)
-        IS DISTINCT FROM ('reserved', hold.id, hold.expires_at)
-    UNION ALL
-    SELECT
-        'holds_are_not_empty',
-        count(*),
-        'Active reservations without a live claim.'
-    FROM {{ schema }}.seat_reservations AS hold
-    WHERE
-        hold.is_active
-        AND NOT EXISTS (
-            SELECT
-            FROM {{ schema }}.reservation_seats AS claim
-            WHERE
-                claim.reservation_id = hold.id
-                AND claim.show_id = hold.show_id
-                AND claim.released_at IS NULL
-        )
-    UNION ALL
-    SELECT
-        'ended_holds_claim_nothing',
-        count(*),
-        'Live claims of released or expired reservations.'
-    FROM {{ schema }}.seat_reservations AS hold
-    INNER JOIN {{ schema }}.reservation_seats AS claim
-        ON claim.reservation_id = hold.id AND claim.show_id = hold.show_id
-    WHERE
-        hold.status IN ('released', 'expired')
-        AND claim.released_at IS NULL
-    UNION ALL
-    SELECT
-        'free_seats_are_not_claimed',
-        count(*),
-        'Available or blocked seats with a live claim.'
-    FROM {{ schema }}.show_seats AS seat
-    INNER JOIN {{ schema }}.reservation_seats AS claim
-        ON claim.show_seat_id = seat.id AND claim.show_id = seat.show_id
-    WHERE
-        seat.status IN ('available', 'blocked')
-        AND claim.released_at IS NULL
-    UNION ALL
-    SELECT
-        'sold_seats_have_a_ticket',
-        count(*),
-        'Sold seats without a valid ticket, or without a live claim of a completed reservation.'
-    FROM {{ schema }}.show_seats AS seat
-    WHERE
-        seat.status = 'sold'
-        AND NOT EXISTS (
-            SELECT
-            FROM {{ schema }}.tickets AS ticket
-            INNER JOIN {{ schema }}.ticket_orders AS paid
-                ON paid.id = ticket.order_id AND paid.show_id = ticket.show_id
-            INNER JOIN {{ schema }}.reservation_seats AS claim
-                ON
-                    claim.reservation_id = paid.reservation_id
-                    AND claim.show_id = paid.show_id
-                    AND claim.show_seat_id = ticket.show_seat_id
-            INNER JOIN {{ schema }}.seat_reservations AS hold
-                ON hold.id = claim.reservation_id AND hold.show_id = claim.show_id
-            WHERE
-                ticket.show_seat_id = seat.id
-                AND ticket.show_id = seat.show_id
-                AND ticket.status = 'valid'
-                AND claim.released_at IS NULL
-                AND hold.status = 'completed'
-        )
-    UNION ALL
-    SELECT
-        'tickets_have_their_seat',
-        count(*),
-        'Valid tickets whose seat is not sold, or whose order is not paid.'
-    FROM {{ schema }}.tickets AS ticket
-    INNER JOIN {{ schema }}.show_seats AS seat
-        ON seat.id = ticket.show_seat_id AND seat.show_id = ticket.show_id
-    INNER JOIN {{ schema }}.ticket_orders AS paid
-        ON paid.id = ticket.order_id AND paid.show_id = ticket.show_id
-    WHERE
-        ticket.status = 'valid'
-        AND (seat.status, paid.status) IS DISTINCT FROM ('sold', 'paid')
-    UNION ALL
-    SELECT
-        'paid_orders_have_their_tickets',
-        count(*),
-        'Paid orders whose tickets are not those of their seats, or do not add up to their amount.'
-    FROM {{ schema }}.ticket_orders AS paid
-    LEFT JOIN (
-        SELECT
-            ticket.order_id,
-            ticket.show_id,
-            array_agg(ticket.show_seat_id ORDER BY ticket.show_seat_id) AS seat_ids,
-            sum(ticket.price_in_cents) AS total
-        FROM {{ schema }}.tickets AS ticket
-        -- One that the house has cancelled was paid for all the same.
-        WHERE ticket.status IN ('valid', 'cancelled')
-        GROUP BY
-            ticket.order_id,
-            ticket.show_id
-    ) AS issued ON issued.order_id = paid.id AND issued.show_id = paid.show_id
-    WHERE
-        paid.status = 'paid'
-        AND (COALESCE(issued.seat_ids, '{}'), COALESCE(issued.total, 0))
-        IS DISTINCT FROM (paid.seat_ids, paid.total_amount_in_cents::numeric)
-    UNION ALL
-    SELECT
-        'completed_holds_were_paid',
-        count(*),
-        'Completed reservations without a paid or refunded order.'
-    FROM {{ schema }}.seat_reservations AS hold
-    WHERE
-        hold.status = 'completed'
-        AND NOT EXISTS (
-            SELECT
-            FROM {{ schema }}.ticket_orders AS paid
-            WHERE
-                paid.reservation_id = hold.id
-                AND paid.show_id = hold.show_id
-                AND paid.status IN ('paid', 'refunded')
-        )
-    UNION ALL
-    SELECT
-        'payments_bought_or_are_owed',
-        count(*),
-        'Payments that neither paid their order nor have a row of refunds.'
-    FROM {{ schema }}.payment_events AS came
-    WHERE
-        came.kind = 'payment'
-        AND came.amount_in_cents > 0
-        AND (came.success, came.order_status) IS DISTINCT FROM (true, 'paid')
-        AND NOT EXISTS (
-            SELECT
-            FROM {{ schema }}.refunds AS owed
-            WHERE
-                owed.order_id = came.order_id
-                AND owed.show_id = came.show_id
-                AND owed.payment_provider = came.provider
-                AND owed.payment_event_id = came.event_id
-        )
-    UNION ALL
-    SELECT
-        'refund_due_orders_are_owed',
-        count(*),
-        'Orders that are refund_due without a due row of refunds over their amount.'
-    FROM {{ schema }}.ticket_orders AS unlucky
-    WHERE
-        unlucky.status = 'refund_due'
-        AND unlucky.total_amount_in_cents > 0
-        AND NOT EXISTS (
-            SELECT
-            FROM {{ schema }}.refunds AS owed
-            WHERE
-                owed.order_id = unlucky.id
-                AND owed.show_id = unlucky.show_id
-                AND owed.status = 'due'
-                AND owed.reason IN ('late_payment', 'show_cancelled')
-                AND owed.amount_in_cents = unlucky.total_amount_in_cents
-        )
-    UNION ALL
-    SELECT
-        'refunds_add_up',
-        count(*),
-        'Orders whose refunded amount is not that of their refunds, or, refunded, not all of it.'
-    FROM {{ schema }}.ticket_orders AS paid
-    LEFT JOIN (
-        SELECT
-            done.order_id,
-            done.show_id,
-            sum(done.amount_in_cents) AS total
-        FROM {{ schema }}.refunds AS done
-        WHERE
-            done.status = 'done'
-            -- What came besides the payment of the order.
-            AND done.reason NOT IN ('double_payment', 'amount_mismatch')
-        GROUP BY
-            done.order_id,
-            done.show_id
-    ) AS returned ON returned.order_id = paid.id AND returned.show_id = paid.show_id
-    WHERE
-        paid.refunded_amount_in_cents <> COALESCE(returned.total, 0)
-        OR paid.status = 'refunded'
-        AND paid.refunded_amount_in_cents <> paid.total_amount_in_cents;
-END;
-$body$;
-
-COMMENT ON FUNCTION {{ internal_schema }}.count_violations() IS
-'Invariants and how many things break each, counted now: reads all seats and reservations.';
-
--- object: monitoring/invariant_checks.sql sha256=2dfde97a689643dc23d5c65c196bffc8029cca5b633e6bc3b44c552e3bb03038
--- What check_invariants() found last. Counting reads all seats and reservations, which is not for a
--- view that somebody polls.
-CREATE TABLE {{ internal_schema }}.invariant_checks (
-    invariant text NOT NULL,
-    violations bigint NOT NULL,
-    description text NOT NULL,
-    checked_at timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT invariant_checks_pkey PRIMARY KEY (invariant),
-    CONSTRAINT invariant_checks_checked_at_check CHECK (isfinite(checked_at))
-);
-
-COMMENT ON TABLE {{ internal_schema }}.invariant_checks IS
-'The last result of check_invariants(), for the views invariant_violations and health.';
-COMMENT ON COLUMN {{ internal_schema }}.invariant_checks.invariant IS
-'Name of the invariant, as in count_violations().';
-COMMENT ON COLUMN {{ internal_schema }}.invariant_checks.violations IS 'How many rows broke it.';
-COMMENT ON COLUMN {{ internal_schema }}.invariant_checks.description IS 'What is counted.';
-COMMENT ON COLUMN {{ internal_schema }}.invariant_checks.checked_at IS 'When it was checked.';
-COMMENT ON CONSTRAINT invariant_checks_pkey ON {{ internal_schema }}.invariant_checks IS
-'One row an invariant.';
-COMMENT ON CONSTRAINT invariant_checks_checked_at_check ON {{ internal_schema }}.invariant_checks IS
-'Finite.';
-
--- object: monitoring/check_invariants.sql sha256=dea0c6761abda2acee8f7f627c3f8c58cc87ab8e7523040ebed004bdc88ea0e7
--- Scheduled. Also callable by hand, after something was mended.
+-- object: monitoring/check_invariants.sql sha256=38ae722f7f0e3c9732e4f86987882546acb9f2f040d26572e5bcdd16d1fcca3a
+-- Scheduled every ten minutes, and called by hand after a repair.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.check_invariants()
 RETURNS TABLE (broken_invariant text, found_violations bigint)
 LANGUAGE plpgsql
@@ -289,16 +14,18 @@ BEGIN
             now_found.invariant,
             now_found.violations,
             now_found.description
-        FROM {{ internal_schema }}.count_violations() AS now_found
+        FROM {{ internal_schema }}.current_violations() AS now_found
     ),
 
-    -- Those that an older release knew.
+    -- Invariants of an older release.
     forgotten AS (
-        DELETE FROM {{ internal_schema }}.invariant_checks
-        WHERE invariant_checks.invariant NOT IN (SELECT found.invariant FROM found)
+        DELETE FROM {{ internal_schema }}.last_invariant_check
+        WHERE last_invariant_check.invariant NOT IN (SELECT found.invariant FROM found)
     )
 
-    INSERT INTO {{ internal_schema }}.invariant_checks (invariant, violations, description, checked_at)
+    INSERT INTO {{ internal_schema }}.last_invariant_check (
+        invariant, violations, description, checked_at
+    )
     SELECT
         found.invariant,
         found.violations,
@@ -314,23 +41,23 @@ BEGIN
     SELECT
         broken.invariant,
         broken.violations
-    FROM {{ internal_schema }}.invariant_checks AS broken
+    FROM {{ internal_schema }}.last_invariant_check AS broken
     WHERE broken.violations > 0
     ORDER BY broken.invariant;
 END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.check_invariants() IS
-'Runs count_violations() and keeps what it says for the views invariant_violations and health; '
-'returns the invariants that are broken.';
+'Counts the violations of each invariant with current_violations(), and stores the result for the '
+'views invariant_violations and health. Returns the invariants that are broken.';
 
--- object: monitoring/first_check.sql sha256=b98620cf8c677eb89c1a4d6334bce87e303980350141814919b1a5df87af65b7
--- The view invariant_violations has a row for each invariant from the day of installation on; the
--- job goes on from there.
+-- object: monitoring/first_check.sql sha256=98141a570e343cbd29fbb7dacf8e20b0f2eda1044fad57b1ff0705a395522f14
+-- Gives invariant_violations a row for each invariant from the installation on, before the job
+-- first runs.
 SELECT {{ internal_schema }}.check_invariants();
 
--- object: monitoring/invariant_violations.sql sha256=3891939df686d576ea2ed3b40665ef5cbac1d4d3440aa8bdf4bca73f6cf45f12
--- What check_invariants() found last. What is to be judged at once asks count_violations().
+-- object: monitoring/invariant_violations.sql sha256=5dec2924c4aabd90a453c0a9111338c9926dd7052517f3deaf27edacf3f331d4
+-- The last result of check_invariants(). For a result that is current, call current_violations().
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.invariant_violations AS
 SELECT
     checked.invariant,
@@ -338,26 +65,28 @@ SELECT
     checked.description,
     GREATEST(extract(EPOCH FROM now() - checked.checked_at)::double precision, 0)
         AS checked_age_seconds
-FROM {{ internal_schema }}.invariant_checks AS checked;
+FROM {{ internal_schema }}.last_invariant_check AS checked;
 
 COMMENT ON VIEW {{ monitoring_schema }}.invariant_violations IS
-'One row per invariant of the tables, with the number of rows that broke it when '
-'check_invariants() last counted, every ten minutes: 0 when healthy.';
+'Invariants, one row each, with the number of violations when check_invariants() last counted, '
+'every ten minutes.';
 COMMENT ON COLUMN {{ monitoring_schema }}.invariant_violations.invariant IS
 'Name of the invariant.';
 COMMENT ON COLUMN {{ monitoring_schema }}.invariant_violations.violations IS
-'How many rows broke it.';
-COMMENT ON COLUMN {{ monitoring_schema }}.invariant_violations.description IS 'What is counted.';
+'Number of violations: 0 when healthy.';
+COMMENT ON COLUMN {{ monitoring_schema }}.invariant_violations.description IS
+'What is counted as a violation.';
 COMMENT ON COLUMN {{ monitoring_schema }}.invariant_violations.checked_age_seconds IS
-'Seconds since it was counted.';
+'Seconds since they were counted.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.invariant_violations TO {{ monitor_role }};
 {% endif %}
 
--- object: monitoring/active_reservation_totals.sql sha256=208ba1f1b997e24c6f8ae1f030bd4c799c8cc112efcdccf9f843a36c23c7e205
--- For the view active_reservations and the dashboards. A function, because the plan must not depend
--- on statistics of a quiet night: live holds are few, the tables are not.
+-- object: monitoring/active_reservation_totals.sql sha256=1f6decc069fc37503434dd4dac0ffc1d1655b658b5cc4b355b55f56076b63387
+-- Used by active_reservations and realtime_dashboard. A function, so that it has planner settings
+-- of its own: live holds are few in a large table, and statistics gathered on a quiet night lead to
+-- slow plans.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.active_reservation_totals(
     OUT active_reservations bigint,
     OUT expiring_soon bigint,
@@ -382,8 +111,8 @@ BEGIN
         total_seats_held
     FROM {{ schema }}.seat_reservations AS hold
     CROSS JOIN LATERAL (
-        -- FILTER and not WHERE: claims are to be found by their reservation, not by the index of
-        -- all live ones.
+        -- FILTER, not WHERE, so that claims are found by reservation, and not by the index of all
+        -- live claims.
         SELECT count(*) FILTER (WHERE claim.released_at IS NULL) AS seats
         FROM {{ schema }}.reservation_seats AS claim
         WHERE
@@ -397,15 +126,15 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.active_reservation_totals() IS
-'Holds that are not over, those of them that will be in two minutes, and the seats they hold. For '
-'the views.';
+'Number of live holds, of those that will be overdue within two minutes, and of the seats they '
+'hold. Used by the monitoring views.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.active_reservation_totals() TO {{ monitor_role }};
 {% endif %}
 
--- object: monitoring/overdue_hold_totals.sql sha256=73acffc81d235fb0b607fd0f62b014c6a554d88e810d42306b63732eadc906b1
--- For cleanup_job_health: what the cleanup has left undone.
+-- object: monitoring/overdue_hold_totals.sql sha256=e6a7973e5014b3c91082896a79d87ed6e7e36fab0a517ef541f10dafbb4d449b
+-- Used by cleanup_job_health and system_health: the backlog of the cleanup.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.overdue_hold_totals(
     OUT overdue_holds bigint,
     OUT oldest_overdue_seconds double precision
@@ -431,15 +160,16 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.overdue_hold_totals() IS
-'Holds that are over and still active, and for how many seconds the oldest has been. For the '
-'views.';
+'Number of overdue holds, and the seconds for which the oldest has been overdue. Used by the '
+'monitoring views.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.overdue_hold_totals() TO {{ monitor_role }};
 {% endif %}
 
--- object: monitoring/cleanup_job_state.sql sha256=29519c1a1a3722400790df4a44b6e7c9ccebadac169aab3c324ef247d55d0cb3
--- For cleanup_job_health. What never happened is NULL, and has_run says so.
+-- object: monitoring/cleanup_job_state.sql sha256=85e0192c65d6b104fdeb4cda5f0ec4ad157d7717bc957073ab0e18cc62388125
+-- Used by cleanup_job_health and the dashboards. Ages and durations are NULL if the cleanup never
+-- ran.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.cleanup_job_state(
     OUT scheduler text,
     OUT last_run_age_seconds double precision,
@@ -457,7 +187,8 @@ LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
--- Its estimates are guesses: to compile takes longer than to run.
+-- Since the planner's estimates are guesses, JIT compilation would take longer than the query
+-- itself.
 SET jit = off
 SET enable_seqscan = off
 AS $body$
@@ -477,10 +208,12 @@ BEGIN
         skipped_runs_24h,
         longest_run_seconds,
         v_last_start_time
-    FROM {{ internal_schema }}.cleanup_run_totals({{ internal_schema }}.window_start('24 hours')) AS totals;
+    FROM
+        {{ internal_schema }}.cleanup_run_totals({{ internal_schema }}.window_start('24 hours'))
+            AS totals;
 
-    -- One that is running has not succeeded yet, and has not failed. Where the last ten are all
-    -- running, queued or skipped, our own record has the one before.
+    -- A run in progress has neither succeeded nor failed. If the last ten are all running, queued
+    -- or skipped, the last finished one is in reservation_cleanup_runs.
     FOR v_last IN
         SELECT
             run.status,
@@ -514,7 +247,7 @@ BEGIN
                 );
             END IF;
         END IF;
-        -- One that pg_cron could not begin has failed, and has no time.
+        -- A run that pg_cron could not start has failed, and has no times.
         v_last_start_time := COALESCE(v_last_start_time, v_last.start_time);
         EXIT WHEN v_last_start_time IS NOT NULL;
     END LOOP;
@@ -543,14 +276,14 @@ BEGIN
     END IF;
     IF is_scheduled THEN
         scheduler := 'pg_cron';
-        -- Its name is seen by everybody; what kind of process it is, is not.
+        -- Every role sees application_name, but not backend_type.
         scheduler_alive := pg_is_in_recovery() OR EXISTS (
             SELECT
             FROM pg_stat_activity AS activity
             WHERE activity.application_name LIKE 'pg_cron%'
         );
     ELSE
-        -- Nothing else can be seen of a scheduler elsewhere than that it is not silent.
+        -- All that can be seen of a scheduler elsewhere is when it last ran the cleanup.
         SELECT last_run_age_seconds <= rule.threshold
         INTO scheduler_alive
         FROM {{ monitoring_schema }}.alert_rules AS rule
@@ -561,15 +294,17 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.cleanup_job_state() IS
-'When the cleanup last ran and how it went, and whether anything will run it again. For the views.';
+'When the cleanup last ran and with what result, and whether a scheduler will run it again. Used '
+'by the monitoring views.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.cleanup_job_state() TO {{ monitor_role }};
 {% endif %}
 
--- object: monitoring/cleanup_job_problem.sql sha256=89c2f58195a6a3e7440f0560f880d250a7758df927f42e6191f201d87959a887
--- For the view health: pg_cron says that a connection failed, and not why. What follows a renamed
--- database, a dropped role or a new port can be seen from here. Few values: no ages, no numbers.
+-- object: monitoring/cleanup_job_problem.sql sha256=c741fe122182f5e38f7f6a481650d9df7752c02dc8664d57c8d641c3e2e2d5d2
+-- Used by the view health. pg_cron reports that a connection failed, but not why. Three causes can
+-- be seen from here: a renamed database, a dropped role, a new port. The result is part of a label,
+-- so it contains no ages and no other numbers that change.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.cleanup_job_problem()
 RETURNS text
 LANGUAGE plpgsql
@@ -613,34 +348,34 @@ BEGIN
         LOOP
             IF v_job.has_no_database THEN
                 RETURN format(
-                    'pg_cron runs the cleanup in database %s, which is not there: run ticketdb '
-                    'apply', v_job.database
+                    'pg_cron runs the cleanup in database %s, which does not exist: run '
+                    'ticketdb apply', v_job.database
                 );
             ELSIF v_job.has_no_role THEN
                 RETURN format(
-                    'pg_cron runs the cleanup as role %s, which is not there or may not log in: '
-                    'run ticketdb apply', v_job.username
+                    'pg_cron runs the cleanup as role %s, which does not exist or may not log '
+                    'in: run ticketdb apply', v_job.username
                 );
             ELSIF v_last.status = 'failed'
                 AND v_last.start_time IS NULL
                 AND v_job.nodeport <> current_setting('port')::integer
             THEN
                 RETURN format(
-                    'pg_cron looks for this server on port %s, and it listens on port %s: run '
+                    'pg_cron connects to port %s, but this server listens on port %s: run '
                     'ticketdb apply', v_job.nodeport, current_setting('port')
                 );
             END IF;
         END LOOP;
     END IF;
 
-    IF v_last.status = 'failed' THEN
+    IF v_last.status = 'failed' AND (v_last.start_time IS NULL OR v_last.return_message <> '') THEN
         RETURN concat_ws(
             ': ',
             CASE
-                WHEN v_last.start_time IS NULL THEN 'the last run could not be begun'
+                WHEN v_last.start_time IS NULL THEN 'the last run could not be started'
                 ELSE 'the last run failed'
             END,
-            -- Numbers and ids are other ones with every run, and say nothing here.
+            -- Numbers and ids differ from run to run, and would make each message a new label.
             left(
                 regexp_replace(
                     split_part(v_last.return_message, chr(10), 1),
@@ -655,16 +390,16 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.cleanup_job_problem() IS
-'Why the cleanup does not run or failed when it last ran, in one sentence; NULL where nothing is '
-'wrong. For the view health.';
+'Why the cleanup does not run, or why its last run failed, in one sentence; NULL if nothing is '
+'wrong. Used by the view health.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.cleanup_job_problem() TO {{ monitor_role }};
 {% endif %}
 
--- object: monitoring/connections_by_state.sql sha256=00962e41226b204af23efc168c6aa6f7b6c3c50576b6a6fa193805e91f3ab18e
--- For connection_pool. Other people's connections tell their state only to members of
--- pg_read_all_stats: to the owner of this function, where it is one, and not to those who monitor.
+-- object: monitoring/connections_by_state.sql sha256=2dd7daa4fc713a932575b5650878b493142495830d7e72d892bede8ac7ef86ea
+-- Used by connection_pool. Only members of pg_read_all_stats see the state of other roles'
+-- connections: the owner of this function may be one, roles that monitor are not.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.connections_by_state()
 RETURNS TABLE (state text, connections bigint)
 LANGUAGE sql
@@ -691,7 +426,7 @@ LEFT JOIN (
         END AS state
     FROM pg_stat_activity AS backend
     WHERE
-        -- Background processes have no user, or are none of the clients.
+        -- Background processes have no user, or are not client backends.
         backend.usesysid IS NOT NULL
         AND COALESCE(backend.backend_type, 'client backend') = 'client backend'
 ) AS activity ON activity.state = states.state
@@ -699,17 +434,17 @@ GROUP BY states.state;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.connections_by_state() IS
-'Connections of clients to this server, by state; "not visible" where the owner of the function '
-'may not see it. For the views.';
+'Connections of clients to this server by state; not visible where the owner of the function may '
+'not see it. Used by the monitoring views.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.connections_by_state() TO {{ monitor_role }};
 {% endif %}
 
--- object: monitoring/open_transactions.sql sha256=aad1cf1103dd29e4d1c78387dd40f22b11fff3e6d7f989fde1344788acdff1af
--- For health and lock_waits: who has a transaction open, and since when. No text of any statement:
--- that may name people. What other people's sessions do is told only to members of
--- pg_read_all_stats: to the owner of this function, where it is one.
+-- object: monitoring/open_transactions.sql sha256=153d1d836614a57fd3dad68fb6d59f366b12a9c49ae065ce8439556544eaa5b3
+-- Used by health and lock_waits. Shows no text of any statement, since that may contain personal
+-- data. Only members of pg_read_all_stats see what sessions of other roles do: the owner of this
+-- function may be one.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.open_transactions()
 RETURNS TABLE (
     role_name text,
@@ -741,9 +476,9 @@ FROM pg_stat_activity AS activity
 WHERE
     activity.xact_start IS NOT NULL
     AND activity.pid <> pg_backend_pid()
-    -- The transaction of a parallel worker is its leader's.
+    -- A parallel worker is part of its leader's transaction.
     AND activity.leader_pid IS NULL
-    -- It gives way to everybody, and takes as long as a large table takes.
+    -- Autovacuum gives way to other sessions, and may take long on a large table.
     AND activity.backend_type IS DISTINCT FROM 'autovacuum worker'
 UNION ALL
 SELECT
@@ -757,17 +492,17 @@ FROM pg_prepared_xacts AS prepared;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.open_transactions() IS
-'Transactions that are open on this server, prepared ones included: role, state, whether in this '
-'database, how many transactions have begun since it got its number (NULL while it has none), and '
-'for how many seconds it has been open and idle. For the views.';
+'Open transactions of this server, including prepared ones: role, state, whether in this '
+'database, the number of transactions begun since it got its own number (NULL if it has none), '
+'and its age and idle time in seconds. Used by the monitoring views.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.open_transactions() TO {{ monitor_role }};
 {% endif %}
 
--- object: monitoring/lock_wait_totals.sql sha256=ecdda714af29ab217662e94e0aea3020b45efbd1254401aa075d1e05f4c5b2e2
--- For lock_waits. Who waits for a lock and since when is seen by everybody in pg_locks, whatever
--- the owner of this function may see of sessions.
+-- object: monitoring/lock_wait_totals.sql sha256=f5d6cc28f0f0dd1f168096e0fe70a9f72787333753b673bbd911269146093b01
+-- Used by lock_waits. pg_locks shows to every role which sessions wait for a lock and since when,
+-- also where pg_stat_activity does not.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.lock_wait_totals(
     OUT waiting_sessions bigint,
     OUT longest_wait_seconds double precision
@@ -779,12 +514,13 @@ SET search_path = pg_catalog, pg_temp
 AS $body$
 SELECT
     count(DISTINCT wanted.pid),
-    -- When it began to wait is noted a moment after it did.
+    -- waitstart is NULL for a moment after the wait has begun.
     COALESCE(
         max(GREATEST(extract(EPOCH FROM now() - wanted.waitstart)::double precision, 0)), 0
     )
 FROM pg_locks AS wanted
--- A row that is locked is waited for as a transaction, which belongs to no database.
+-- The database is that of the session: waiting for a locked row is waiting for a transaction, which
+-- belongs to no database.
 INNER JOIN pg_stat_activity AS activity ON activity.pid = wanted.pid
 WHERE
     NOT wanted.granted
@@ -792,15 +528,16 @@ WHERE
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.lock_wait_totals() IS
-'Sessions of this database that wait for a lock, and for how many seconds the longest has. For the '
-'views.';
+'Sessions of this database that wait for a lock: their number, and the longest wait in seconds. '
+'Used by the monitoring views.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.lock_wait_totals() TO {{ monitor_role }};
 {% endif %}
 
--- object: monitoring/due_refunds.sql sha256=b97b42373662817e0c8188641e0363fdf82a16a26a437daef94b7130bf6888c0
--- For refunds_due. A function, because what is due is found by its index, whatever the statistics.
+-- object: monitoring/due_refunds.sql sha256=1576ca912b78eb86ce0efe01a19b799a579850b47ed0e0676599557e2642dffd
+-- Used by refunds_due. A function, so that due refunds are found by their index, whatever the
+-- statistics.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.due_refunds()
 RETURNS TABLE (
     reason text,
@@ -833,16 +570,16 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.due_refunds() IS
-'Money that is to be given back, by reason and currency: how many refunds, how much in the minor '
-'unit, and for how many seconds the oldest has been due. For the views.';
+'Refunds that are due, by reason and currency: their number, their sum in the minor unit, and the '
+'seconds for which the oldest has been due. Used by the monitoring views.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.due_refunds() TO {{ monitor_role }};
 {% endif %}
 
--- object: monitoring/partial_refunds.sql sha256=22b951800360c861bfb1ae1e87899d234a8cdd854b71a34bbfe7b0171a8eb391
--- For revenue_today: what has been given back of orders that are still paid. The rollup knows
--- orders by their status and amount; these few are found by an index of their own.
+-- object: monitoring/partial_refunds.sql sha256=7374a003b6d4904ab62dbffb6d323c960063676acf4457503bc10c346b57f140
+-- Used by revenue_today: refunds on orders that are still paid. The rollup has orders by status and
+-- amount only; these few are found by an index of their own.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.partial_refunds(p_since timestamptz)
 RETURNS TABLE (
     ordered_at timestamptz,
@@ -872,16 +609,16 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.partial_refunds(timestamptz) IS
-'Orders since p_since that are paid and of which a part was given back: when they were ordered, '
-'and how much of them it was in the minor unit. For the views.';
+'Paid orders since p_since with refunded tickets: when they were created, and how much of them '
+'was refunded, in the minor unit. Used by the monitoring views.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.partial_refunds(timestamptz) TO {{ monitor_role }};
 {% endif %}
 
--- object: monitoring/rollup_state.sql sha256=4b0b0063f7655c954dc9ab6b355f9626a28a6c52527a9972f6969aa6945ff95f
--- For the views health and system_health. A rollup that runs and gets nowhere, because of an open
--- transaction, is told by what waits for it.
+-- object: monitoring/rollup_state.sql sha256=7bfc15c094333c987a4e63cb481aaec81e932d85854df320ccd619106340359d
+-- Used by health, system_health and alerts. If the rollup runs but an open transaction holds it
+-- back, waiting_seconds shows it.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.rollup_state()
 RETURNS TABLE (
     log text,
@@ -921,16 +658,16 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.rollup_state() IS
-'For each log: whether it came with a dump of another server and has not been rolled up since, '
-'seconds since the rollup last ran, and for how many seconds rows have waited for it to get on. '
-'For the views.';
+'For each log: whether it was restored from another server and not rolled up since, seconds since '
+'the rollup last ran, and seconds for which rows have waited for the watermark to advance (0 if '
+'no row waits). Used by the monitoring views.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.rollup_state() TO {{ monitor_role }};
 {% endif %}
 
--- object: monitoring/log_partitions.sql sha256=ac86373a5bf58679ca6d4143a480f73a084fd6171a510d133a159f9fec7ef72f
--- For the view health, whose readers may not look into the partitions.
+-- object: monitoring/log_partitions.sql sha256=a7810e613822465a9b2672582a8ec02f16b4f94aafae96fc0bcb5047216d81cc
+-- Used by the view health, whose readers have no access to the partitions.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.log_partitions()
 RETURNS TABLE (
     log text,
@@ -942,7 +679,7 @@ LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
--- The bounds of partitions are printed by these, and read back.
+-- Bounds of partitions are printed and parsed with these settings.
 SET datestyle = 'ISO'
 SET timezone = 'UTC'
 ROWS 4
@@ -965,7 +702,8 @@ BEGIN
         ) AS upper_bound (value)
         WHERE link.inhparent = v_log.relation;
 
-        -- Not those from a clock that is wrong: no month is made for them.
+        -- Without rows beyond the horizon, which come from a wrong clock: no partition is made for
+        -- them.
         EXECUTE format(
             'SELECT EXISTS (SELECT FROM %I.%I AS event WHERE event.created_at < $1)',
             {{ internal_schema | literal }}, log || '_default'
@@ -978,22 +716,23 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.log_partitions() IS
-'Up to when each log has partitions, whether its default partition has rows that '
-'maintain_partitions() would move, and up to when its oldest month goes. For the view health.';
+'For each log: the end of its last partition, whether its default partition has rows that '
+'maintain_partitions() would move, and the end of its oldest partition. Used by the view health.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.log_partitions() TO {{ monitor_role }};
 {% endif %}
 
--- object: monitoring/maintenance_backlog.sql sha256=8f2b511e863d0eaf8a75fc4b76a3c2699a660e38b7a92787dfadb4591f8785e8
--- For the view health and an alert: what the jobs gave up behind somebody's lock, or never came to.
+-- object: monitoring/maintenance_backlog.sql sha256=66854355de1b350830ba914203f72be841b6b758444ef2b5c1049354672c7cc6
+-- Used by the view health and the alert maintenance_behind: work that the jobs gave up because of a
+-- lock, or did not begin.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.maintenance_backlog()
 RETURNS TABLE (task text, behind_seconds double precision)
 LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
--- The bounds of partitions are printed by these, and read back. Months are counted in UTC.
+-- Bounds of partitions are printed and parsed with these settings. Months are counted in UTC.
 SET datestyle = 'ISO'
 SET timezone = 'UTC'
 SET enable_seqscan = off
@@ -1013,7 +752,7 @@ BEGIN
         due.task,
         GREATEST(extract(EPOCH FROM now() - due.since), 0)::double precision
     FROM (
-        -- The month that is missing was due when the one came that is as many months before it.
+        -- The first missing month has been due since it came within the horizon.
         SELECT
             'partitions of ' || log.log AS task,
             log.ends_at - age({{ internal_schema }}.log_horizon(), date_trunc('month', now()))
@@ -1022,7 +761,8 @@ BEGIN
         UNION ALL
         SELECT
             'purge of ' || log.log AS task,
-            log.oldest_ends_at + make_interval(hours => 24 * v_settings.audit_retention_days) AS since
+            log.oldest_ends_at
+            + make_interval(hours => 24 * v_settings.audit_retention_days) AS since
         FROM logs AS log
         UNION ALL
         SELECT
@@ -1051,17 +791,17 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.maintenance_backlog() IS
-'What maintain_partitions() and purge_history() have to do, and for how many seconds it has been '
-'due; 0 where there is nothing to do. For the view health.';
+'Tasks of maintain_partitions() and purge_history(), and the seconds for which each has been due; '
+'0 if nothing is due. Used by the view health.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.maintenance_backlog() TO {{ monitor_role }};
 {% endif %}
 
--- object: monitoring/reservation_success_rate.sql sha256=24046df9548775db3da40a05352cf7a398483d78476475c37c19da865312eef9
--- Metric 1. A rate of attempts: sales, which the guide's query counts too, are none, nor are
--- refused extensions and releases. Legitimate conflicts are left out of the first rate, as the
--- guide's target says.
+-- object: monitoring/reservation_success_rate.sql sha256=589a8d294da75d4aa896537a66d0019a39cf64f34bf66a7d2bfe267f336f215b
+-- Metric 1 of the operations guide, as a rate of attempts to reserve: sales, which the guide's
+-- query counts too, are not attempts, nor are refused extensions and releases. As the guide's
+-- target demands, success_rate_pct leaves out legitimate conflicts.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.reservation_success_rate AS
 SELECT
     total.time_window,
@@ -1097,27 +837,28 @@ FROM (
 ) AS total;
 
 COMMENT ON VIEW {{ monitoring_schema }}.reservation_success_rate IS
-'How many attempts to hold seats succeed.';
+'Attempts to reserve seats and their success, by window.';
 COMMENT ON COLUMN {{ monitoring_schema }}.reservation_success_rate.time_window IS
-'How far back: 5m, 15m, 1h or 24h.';
+'Length of the window up to now: 1h or 24h.';
 COMMENT ON COLUMN {{ monitoring_schema }}.reservation_success_rate.total_attempts IS
-'Holds created, and attempts to reserve that were refused.';
+'Holds created, and refused attempts to reserve.';
 COMMENT ON COLUMN {{ monitoring_schema }}.reservation_success_rate.succeeded IS 'Holds created.';
 COMMENT ON COLUMN {{ monitoring_schema }}.reservation_success_rate.race_conditions IS
-'Attempts refused because of another customer: the seats are taken, or being worked on.';
+'Attempts refused because of another customer: the seats were taken, or locked.';
 COMMENT ON COLUMN {{ monitoring_schema }}.reservation_success_rate.system_errors IS
-'Attempts refused for another reason.';
+'Attempts refused for other reasons.';
 COMMENT ON COLUMN {{ monitoring_schema }}.reservation_success_rate.success_rate_pct IS
-'Holds created, in percent of the attempts without race conditions; NULL without any.';
+'Holds created, in percent of the attempts without race conditions; NULL without attempts.';
 COMMENT ON COLUMN {{ monitoring_schema }}.reservation_success_rate.raw_success_rate_pct IS
-'Holds created, in percent of all attempts; NULL without any.';
+'Holds created, in percent of all attempts; NULL without attempts.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.reservation_success_rate TO {{ monitor_role }};
 {% endif %}
 
--- object: monitoring/double_booking_attempts.sql sha256=dbeb9ef2a7c4b91172940c422bfce3986c1a1ff2b2b734548473963ee77438f2
--- Metric 2. The constraints of the database should never have to step in.
+-- object: monitoring/double_booking_attempts.sql sha256=d849ea8491cc64724e20ec0839c67234cc455f430d7c522abab3b56bc3288f7e
+-- Metric 2 of the operations guide. The functions check first, so that the constraint should never
+-- be violated.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.double_booking_attempts AS
 SELECT
     windows.time_window,
@@ -1139,18 +880,18 @@ LEFT JOIN
 GROUP BY windows.time_window;
 
 COMMENT ON VIEW {{ monitoring_schema }}.double_booking_attempts IS
-'How often a constraint of the database prevented a double booking.';
+'Double bookings that a constraint of the database prevented.';
 COMMENT ON COLUMN {{ monitoring_schema }}.double_booking_attempts.time_window IS
-'How far back: 5m, 15m, 1h or 24h.';
+'Length of the window up to now: 5m or 24h.';
 COMMENT ON COLUMN {{ monitoring_schema }}.double_booking_attempts.attempts IS
-'Calls that a constraint stopped; should be 0.';
+'Calls that violated a constraint of the database; should be 0.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.double_booking_attempts TO {{ monitor_role }};
 {% endif %}
 
--- object: monitoring/reservation_expiration_rate.sql sha256=e28f178c20e8dab17dadb45a4f114d54d3320f4c35117869eb9bb863fd4f475a
--- Metric 3.
+-- object: monitoring/reservation_expiration_rate.sql sha256=80e563fb22fceea9b18fadfd55139db3899bd64bda24817170cf79153a9d9097
+-- Metric 3 of the operations guide.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.reservation_expiration_rate AS
 SELECT
     total.time_window,
@@ -1182,9 +923,9 @@ FROM (
 ) AS total;
 
 COMMENT ON VIEW {{ monitoring_schema }}.reservation_expiration_rate IS
-'How many holds expire without an order.';
+'Holds created, completed and expired, by window.';
 COMMENT ON COLUMN {{ monitoring_schema }}.reservation_expiration_rate.time_window IS
-'How far back: 5m, 15m, 1h or 24h.';
+'Length of the window up to now: 1h or 24h.';
 COMMENT ON COLUMN {{ monitoring_schema }}.reservation_expiration_rate.total_created IS
 'Holds created in the window.';
 COMMENT ON COLUMN {{ monitoring_schema }}.reservation_expiration_rate.total_completed IS
@@ -1192,16 +933,16 @@ COMMENT ON COLUMN {{ monitoring_schema }}.reservation_expiration_rate.total_comp
 COMMENT ON COLUMN {{ monitoring_schema }}.reservation_expiration_rate.total_expired IS
 'Holds expired in the window.';
 COMMENT ON COLUMN {{ monitoring_schema }}.reservation_expiration_rate.expiration_rate_pct IS
-'Holds expired, in percent of those created; NULL when none was. May exceed 100: what expires '
-'was created before.';
+'Holds expired, in percent of those created; NULL if none was created. May exceed 100: holds may '
+'expire in a later window than they were created in.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.reservation_expiration_rate TO {{ monitor_role }};
 {% endif %}
 
--- object: monitoring/reservation_hold_time.sql sha256=6a9a94da7a6aff7efac1552461f97f0883928494c592f00d279c0ed3c7bd39f5
--- Metric 4. From the length that is stored when a hold ends: those that began before the window are
--- in it, too.
+-- object: monitoring/reservation_hold_time.sql sha256=f97aa123d997417cf7e6e2daec4a97948eb16cdcc7dff8f3515eb736d8bcd074
+-- Metric 4 of the operations guide. From the duration that is logged when a hold ends, so that
+-- holds which began before the window count, too.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.reservation_hold_time AS
 SELECT
     total.time_window,
@@ -1230,22 +971,22 @@ FROM (
 ) AS total;
 
 COMMENT ON VIEW {{ monitoring_schema }}.reservation_hold_time IS
-'How long holds last until they are completed or expire.';
+'Duration of holds until they are completed or expire, by window.';
 COMMENT ON COLUMN {{ monitoring_schema }}.reservation_hold_time.time_window IS
-'How far back: 5m, 15m, 1h or 24h.';
+'Length of the window up to now: 24h.';
 COMMENT ON COLUMN {{ monitoring_schema }}.reservation_hold_time.holds_ended IS
 'Holds completed or expired in the window.';
 COMMENT ON COLUMN {{ monitoring_schema }}.reservation_hold_time.avg_hold_minutes IS
-'Their average length in minutes; NULL without any.';
+'Average duration of these holds in minutes; NULL without any.';
 COMMENT ON COLUMN {{ monitoring_schema }}.reservation_hold_time.avg_hold_seconds IS
-'Their average length in seconds; NULL without any.';
+'Average duration of these holds in seconds; NULL without any.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.reservation_hold_time TO {{ monitor_role }};
 {% endif %}
 
--- object: monitoring/cleanup_job_health.sql sha256=11b8e00a8533d477e2d58abc3d56474567f98a743e4392ca1c2c3df18895cc74
--- Metric 5. What never happened is NULL, and has_run says so.
+-- object: monitoring/cleanup_job_health.sql sha256=2a8edfcccb2e5a0f56b7de5d6a630c9af4631e54073eca1b3385fab85fe129e1
+-- Metric 5 of the operations guide. Ages and durations are NULL if the cleanup never ran.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.cleanup_job_health AS
 SELECT
     job.scheduler,
@@ -1265,43 +1006,45 @@ FROM {{ internal_schema }}.cleanup_job_state() AS job
 CROSS JOIN {{ internal_schema }}.overdue_hold_totals() AS holds;
 
 COMMENT ON VIEW {{ monitoring_schema }}.cleanup_job_health IS
-'How the cleanup of holds that are over is doing: one row.';
+'State of the cleanup of overdue holds: one row.';
 COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.scheduler IS
-'Who runs it: pg_cron where it is scheduled there, otherwise who ran it last; none if nobody '
-'did.';
+'What runs the cleanup: pg_cron if it is scheduled there, otherwise what ran it last; none if it '
+'never ran.';
 COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.last_run_age_seconds IS
-'Seconds since the last run that has ended began; NULL if there was none.';
+'Seconds since the last finished run of the cleanup began; NULL if it never ran.';
 COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.last_run_duration_seconds IS
-'How long the last run took, in seconds; NULL if there was none, or pg_cron could not begin it.';
+'Duration of the last finished run of the cleanup, in seconds; NULL if it never ran, or pg_cron '
+'could not start it.';
 COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.last_run_failed IS
-'1 if the last run failed, or pg_cron could not begin it.';
+'1 if the last finished run of the cleanup failed, or pg_cron could not start it, otherwise 0.';
 COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.failed_runs_24h IS
-'Failed runs of the last 24 hours, those that pg_cron could not begin included.';
+'Failed runs of the last 24 hours, including those that pg_cron could not start.';
 COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.runs_24h IS
-'Runs that ended in the last 24 hours; skipped ones are not runs.';
+'Runs that finished in the last 24 hours, without skipped ones.';
 COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.overdue_holds IS
-'Holds that are over and not cleaned up.';
+'Overdue holds: their time is over, and nothing has ended them yet.';
 COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.oldest_overdue_seconds IS
-'For how many seconds the oldest of them has been over; 0 without any.';
+'Seconds for which the oldest overdue hold has been overdue; 0 without any.';
 COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.is_scheduled IS
-'1 if pg_cron has the job, and it is switched on.';
+'1 if pg_cron has the job and it is active, otherwise 0.';
 COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.scheduler_alive IS
-'1 if the scheduler is there: the process of pg_cron, or a run by another within the threshold '
-'of cleanup_job_silent.';
+'1 if the process of pg_cron is running or, with another scheduler, if the last run is within the '
+'threshold of the alert cleanup_job_silent; otherwise 0.';
 COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.has_run IS
-'1 if the cleanup ever ran; 0 where last_run_age_seconds is NULL.';
+'1 if the cleanup has ever run, otherwise 0.';
 COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.skipped_runs_24h IS
-'Runs of the last 24 hours that were skipped, since another run was at work.';
+'Runs of the last 24 hours that were skipped because another run was in progress.';
 COMMENT ON COLUMN {{ monitoring_schema }}.cleanup_job_health.longest_run_seconds IS
-'How long the longest run took, in seconds, of those that ended in the last 24 hours or are at '
-'work; 0 without any.';
+'Duration of the longest run that finished in the last 24 hours or is in progress, in seconds; 0 '
+'without any.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.cleanup_job_health TO {{ monitor_role }};
 {% endif %}
 
--- object: monitoring/active_reservations.sql sha256=c29f2e7aa8a4ee3be7cd2f9d9f92ccfe88e287330dcce17490aba27045093c9b
--- Metric 6. A hold that is over is none, cleaned up or not.
+-- object: monitoring/active_reservations.sql sha256=211e5612cbeef7f6b333c0aeb7462ae612300e63665f9c68a6289d15ff194b1a
+-- Metric 6 of the operations guide. Overdue holds do not count, whether or not the cleanup has
+-- ended them.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.active_reservations AS
 SELECT
     totals.active_reservations,
@@ -1309,21 +1052,21 @@ SELECT
     totals.total_seats_held
 FROM {{ internal_schema }}.active_reservation_totals() AS totals;
 
-COMMENT ON VIEW {{ monitoring_schema }}.active_reservations IS
-'Holds on seats right now: one row.';
+COMMENT ON VIEW {{ monitoring_schema }}.active_reservations IS 'Live holds on seats: one row.';
 COMMENT ON COLUMN {{ monitoring_schema }}.active_reservations.active_reservations IS
-'Holds that are not over.';
+'Live holds: active, and not overdue.';
 COMMENT ON COLUMN {{ monitoring_schema }}.active_reservations.expiring_soon IS
-'Those that will be over within 2 minutes.';
+'Live holds that will be overdue within 2 minutes.';
 COMMENT ON COLUMN {{ monitoring_schema }}.active_reservations.total_seats_held IS
-'Seats that they hold.';
+'Seats with a claim of a live hold.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.active_reservations TO {{ monitor_role }};
 {% endif %}
 
--- object: monitoring/payment_failures.sql sha256=21ea41938b2b01087414d8175c3e377e04247e15f14a7bc82beacf1207c57cd2
--- Metric 7. Orders count in the minute they were created, by their present status, as in the guide.
+-- object: monitoring/payment_failures.sql sha256=e0f177b6a47c7b6450a3ccd445f67d80b2c378641b4689c6ae30ca5c5137ed71
+-- Metric 7 of the operations guide. Orders count in the minute of their creation by their present
+-- status, as in the guide.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.payment_failures AS
 SELECT
     total.time_window,
@@ -1353,24 +1096,25 @@ FROM (
 ) AS total;
 
 COMMENT ON VIEW {{ monitoring_schema }}.payment_failures IS
-'How many payments fail.';
+'Orders and those whose payment failed, by window.';
 COMMENT ON COLUMN {{ monitoring_schema }}.payment_failures.time_window IS
-'How far back: 5m, 15m, 1h or 24h.';
+'Length of the window up to now: 15m or 24h.';
 COMMENT ON COLUMN {{ monitoring_schema }}.payment_failures.total_orders IS
 'Orders created in the window.';
 COMMENT ON COLUMN {{ monitoring_schema }}.payment_failures.failed_orders IS
-'Those whose payment has failed, as things stand.';
+'Orders created in the window whose present status is failed.';
 COMMENT ON COLUMN {{ monitoring_schema }}.payment_failures.failure_rate_pct IS
-'The same in percent; NULL without orders.';
+'Orders whose payment has failed, in percent of all orders; NULL without orders.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.payment_failures TO {{ monitor_role }};
 {% endif %}
 
--- object: monitoring/revenue_today.sql sha256=cdd0bd9fcc25e54b5b39c324af55aaf9b0cfce7a9f0d7dba5926493ed04ae7ca
--- Dashboard 1, revenue by currency, never added up. Every currency that a show is sold in has its
--- row, and a house without shows one that says none. The day is told by the date of each minute:
--- its first instant cannot be computed where clocks are put back at midnight.
+-- object: monitoring/revenue_today.sql sha256=88479bc4b564c6171520de93a07cfff2550eacef7114be0317b85a9256ea5717
+-- Dashboard 1 of the operations guide: revenue by currency, never added up. Every currency of a
+-- show has a row; if there is no show, there is one row with the currency none. Today is determined
+-- by the date of each minute, since the first instant of a day cannot be computed where clocks are
+-- put back at midnight.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.revenue_today AS
 WITH RECURSIVE settings AS (
     SELECT max(setting.business_time_zone) AS business_time_zone
@@ -1392,7 +1136,7 @@ today AS (
         AND (metric.minute AT TIME ZONE settings.business_time_zone)::date
         = (now() AT TIME ZONE settings.business_time_zone)::date
     GROUP BY metric.currency
-    -- Not what says no more than that a payment was refused.
+    -- Leaves out currencies that occur only in refused payments.
     HAVING sum(metric.paid_orders) <> 0 OR sum(metric.tickets) <> 0
 ),
 
@@ -1413,7 +1157,7 @@ given_back AS (
     GROUP BY refund.currency
 ),
 
--- From one currency to the next by the index: there are few, and more and more shows.
+-- Steps from one currency to the next in the index, since currencies are few and shows many.
 of_shows AS (
     SELECT min(show.currency) AS currency
     FROM {{ schema }}.shows AS show
@@ -1454,22 +1198,23 @@ LEFT JOIN {{ schema }}.currencies AS unit ON unit.code = currencies.currency;
 COMMENT ON VIEW {{ monitoring_schema }}.revenue_today IS
 'Revenue of today by currency. Today begins at midnight in business_time_zone.';
 COMMENT ON COLUMN {{ monitoring_schema }}.revenue_today.currency IS
-'ISO 4217 code; none while there is no show.';
+'ISO 4217 code; none if there is no show.';
 COMMENT ON COLUMN {{ monitoring_schema }}.revenue_today.revenue_cents IS
-'Total of the orders created today that are paid, less what was given back of them, in the minor '
-'unit of the currency: cents of EUR, yen of JPY.';
-COMMENT ON COLUMN {{ monitoring_schema }}.revenue_today.orders_paid IS 'How many orders that are.';
+'Total amount of the orders created today that are paid, less refunds for some of their tickets, '
+'in the minor unit of the currency: cents of EUR, yen of JPY.';
+COMMENT ON COLUMN {{ monitoring_schema }}.revenue_today.orders_paid IS
+'Number of orders created today that are paid.';
 COMMENT ON COLUMN {{ monitoring_schema }}.revenue_today.tickets_sold IS
-'Tickets issued today, refunded ones included.';
+'Tickets issued today, including those refunded since.';
 COMMENT ON COLUMN {{ monitoring_schema }}.revenue_today.revenue IS
-'The revenue in the major unit: euros of EUR, yen of JPY.';
+'The same revenue in the major unit: euros of EUR, yen of JPY.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.revenue_today TO {{ monitor_role }};
 {% endif %}
 
--- object: monitoring/realtime_dashboard.sql sha256=6d81b50fe74e67ba9e4aee21640b2b89a548d0c4d082f5a9e8389579438448b3
--- Dashboard 1, real-time operations.
+-- object: monitoring/realtime_dashboard.sql sha256=f65887cf1edaa3af279bdc8b062ff567cc19794b8935eb7628efe08284ed54e9
+-- Dashboard 1 of the operations guide.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.realtime_dashboard AS
 WITH last_hour AS (
     SELECT COALESCE(sum(metric.created), 0)::bigint AS created
@@ -1481,7 +1226,7 @@ WITH last_hour AS (
 today AS (
     SELECT
         sum(revenue.tickets_sold)::bigint AS tickets_sold,
-        -- What was taken in several currencies has no sum.
+        -- Amounts in several currencies have no sum.
         CASE
             WHEN count(*) FILTER (WHERE revenue.revenue_cents <> 0) <= 1
                 THEN sum(revenue.revenue_cents)::bigint
@@ -1503,33 +1248,34 @@ CROSS JOIN {{ internal_schema }}.cleanup_job_state() AS job
 CROSS JOIN last_hour
 CROSS JOIN today;
 
-COMMENT ON VIEW {{ monitoring_schema }}.realtime_dashboard IS
-'Real-time operations: one row.';
+COMMENT ON VIEW {{ monitoring_schema }}.realtime_dashboard IS 'Real-time operations: one row.';
 COMMENT ON COLUMN {{ monitoring_schema }}.realtime_dashboard.active_reservations IS
-'Holds that are not over.';
+'Live holds: active, and not overdue.';
 COMMENT ON COLUMN {{ monitoring_schema }}.realtime_dashboard.reservations_last_hour IS
 'Holds created in the last hour.';
 COMMENT ON COLUMN {{ monitoring_schema }}.realtime_dashboard.tickets_sold_today IS
-'Tickets issued today, refunded ones included.';
+'Tickets issued today, including those refunded since.';
 COMMENT ON COLUMN {{ monitoring_schema }}.realtime_dashboard.revenue_today_cents IS
-'Total of the orders created today that are paid, less what was given back of them, in the minor '
-'unit of their currency; NULL where there are several currencies: see revenue_today.';
+'Total amount of the orders created today that are paid, less refunds for some of their tickets, '
+'in the minor unit of their currency; NULL if there are several currencies: see revenue_today.';
 COMMENT ON COLUMN {{ monitoring_schema }}.realtime_dashboard.last_cleanup_age_seconds IS
-'Seconds since the last run of the cleanup began; NULL if there was none.';
+'Seconds since the last finished run of the cleanup began; NULL if it never ran.';
 COMMENT ON COLUMN {{ monitoring_schema }}.realtime_dashboard.last_cleanup_failed IS
-'1 if it failed.';
+'1 if the last finished run of the cleanup failed, or pg_cron could not start it, otherwise 0.';
 COMMENT ON COLUMN {{ monitoring_schema }}.realtime_dashboard.last_cleanup_duration_seconds IS
-'How long it took, in seconds; NULL if there was none.';
+'Duration of the last finished run of the cleanup, in seconds; NULL if it never ran, or pg_cron '
+'could not start it.';
 COMMENT ON COLUMN {{ monitoring_schema }}.realtime_dashboard.cleanup_has_run IS
-'0 if there was none.';
+'1 if the cleanup has ever run, otherwise 0.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.realtime_dashboard TO {{ monitor_role }};
 {% endif %}
 
--- object: monitoring/hourly_metrics.sql sha256=5a54029b880e6ca62ae885a13a95751133cb57d078f8bf6f6286b6542899ed0d
--- The last 24 hours by the clock of the house, the present one included; hours without events are
--- rows of zeros. max() tells the planner what it cannot know of a young table: there is one row.
+-- object: monitoring/hourly_metrics.sql sha256=4f5ea19269aaaa45174f29b797aefeba23c6a5a752c8cfefee224e31ed8bc185
+-- The last 24 hours in business_time_zone, including the present one; hours without events are rows
+-- of zeros. max() shows the planner that there is one row of settings, which it cannot know of a
+-- table without statistics.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.hourly_metrics AS
 WITH settings AS (
     SELECT max(setting.business_time_zone) AS business_time_zone
@@ -1570,23 +1316,23 @@ FROM totals
 ORDER BY totals.start;
 
 COMMENT ON VIEW {{ monitoring_schema }}.hourly_metrics IS
-'What happened to holds, by the hour, for 24 hours: always 24 rows, oldest first.';
-COMMENT ON COLUMN {{ monitoring_schema }}.hourly_metrics.time IS 'Beginning of the hour.';
+'Events of holds by hour, for 24 hours: always 24 rows, oldest first.';
+COMMENT ON COLUMN {{ monitoring_schema }}.hourly_metrics.time IS 'Start of the hour.';
 COMMENT ON COLUMN {{ monitoring_schema }}.hourly_metrics.reservations_created IS 'Holds created.';
 COMMENT ON COLUMN {{ monitoring_schema }}.hourly_metrics.reservations_completed IS
 'Holds completed.';
 COMMENT ON COLUMN {{ monitoring_schema }}.hourly_metrics.reservations_expired IS 'Holds expired.';
-COMMENT ON COLUMN {{ monitoring_schema }}.hourly_metrics.reservations_failed IS 'Calls refused.';
+COMMENT ON COLUMN {{ monitoring_schema }}.hourly_metrics.reservations_failed IS 'Refused calls.';
 COMMENT ON COLUMN {{ monitoring_schema }}.hourly_metrics.completion_rate_pct IS
-'Holds completed, in percent of those created; NULL when none was.';
+'Holds completed, in percent of those created; NULL if none was created.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.hourly_metrics TO {{ monitor_role }};
 {% endif %}
 
--- object: monitoring/top_errors.sql sha256=62b8c15854ea295ac6a954b460a9a99d3d5236dd1cf9fa7297d4e409d2349401
--- The ten most frequent reasons for which calls are refused. A row says so when there was none: a
--- panel or an alert without rows has no data.
+-- object: monitoring/top_errors.sql sha256=0533d173bba284fbc95e7d5cdc01ff5b18095a6d00ed202fb8d7af821a2177ca
+-- The ten most frequent reasons why calls are refused. Without any there is a row (none), since
+-- panels and alerts take an empty result for missing data.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.top_errors AS
 SELECT
     COALESCE(error.error_message, '(none)') AS error_message,
@@ -1606,20 +1352,21 @@ ORDER BY
 COMMENT ON VIEW {{ monitoring_schema }}.top_errors IS
 'The ten most frequent error messages of the last 24 hours.';
 COMMENT ON COLUMN {{ monitoring_schema }}.top_errors.error_message IS
-'The message; (no message) where a row has none, (none) when there was no error.';
-COMMENT ON COLUMN {{ monitoring_schema }}.top_errors.occurrences IS 'How often.';
+'Error message; (no message) where the log has none, (none) if there was no error.';
+COMMENT ON COLUMN {{ monitoring_schema }}.top_errors.occurrences IS
+'Number of refused calls with this message.';
 COMMENT ON COLUMN {{ monitoring_schema }}.top_errors.last_seen_age_seconds IS
-'Seconds since the latest; 0 for one in the future.';
+'Seconds since the latest of them; 0 if it is in the future.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.top_errors TO {{ monitor_role }};
 {% endif %}
 
--- object: monitoring/extension_trends.sql sha256=2a00c9be81f2f3e2733265e8705aa2a526517dbdbe340cead7ecb9046f9d24d5
--- For the daily review: whole days of the house, today and six before.
+-- object: monitoring/extension_trends.sql sha256=12b153de851aaec3805e328db98cba3b7140924c19d264de61d1fc0780fcbcbd
+-- For the daily review: whole days in business_time_zone, today and the six before.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.extension_trends AS
 SELECT
-    -- Where the clock is put back at midnight, midnight is there twice: the first is meant.
+    -- Where the clock is put back at midnight, midnight occurs twice: the first one counts.
     CASE
         WHEN ((midnight.at - interval '1 hour') AT TIME ZONE midnight.zone)::date = midnight.day
             THEN midnight.at - interval '1 hour'
@@ -1638,19 +1385,19 @@ FROM (
 ORDER BY midnight.at;
 
 COMMENT ON VIEW {{ monitoring_schema }}.extension_trends IS
-'How often holds are extended, by the day, for 7 days: always 7 rows, oldest first.';
+'Extensions of holds by day, for 7 days: always 7 rows, oldest first.';
 COMMENT ON COLUMN {{ monitoring_schema }}.extension_trends.time IS
-'Beginning of the day in business_time_zone.';
-COMMENT ON COLUMN {{ monitoring_schema }}.extension_trends.extensions IS 'Extensions.';
+'Start of the day in business_time_zone.';
+COMMENT ON COLUMN {{ monitoring_schema }}.extension_trends.extensions IS 'Number of extensions.';
 COMMENT ON COLUMN {{ monitoring_schema }}.extension_trends.unique_reservations IS
-'Different reservations that were extended.';
+'Number of different reservations extended.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.extension_trends TO {{ monitor_role }};
 {% endif %}
 
--- object: monitoring/quality_dashboard.sql sha256=6715c4260a737b4c0da08b178611e98afcf03bb7a4a89cb68a96a6449863fb7f
--- Dashboard 2, quality metrics of 24 hours, put together from the views of the metrics.
+-- object: monitoring/quality_dashboard.sql sha256=d789a8e4a1cd1e67d41c2886494a510a175f431e9b5bc18a9eab354f1330b8e6
+-- Dashboard 2 of the operations guide: quality metrics, from the views of the metrics.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.quality_dashboard AS
 SELECT
     success.success_rate_pct,
@@ -1673,28 +1420,29 @@ WHERE
     AND payment.time_window = '24h';
 
 COMMENT ON VIEW {{ monitoring_schema }}.quality_dashboard IS
-'Quality of the last 24 hours: one row.';
+'Quality metrics of the last 24 hours: one row.';
 COMMENT ON COLUMN {{ monitoring_schema }}.quality_dashboard.success_rate_pct IS
-'Holds created, in percent of the attempts without race conditions; NULL without any.';
+'Holds created, in percent of the attempts without race conditions; NULL without attempts.';
 COMMENT ON COLUMN {{ monitoring_schema }}.quality_dashboard.raw_success_rate_pct IS
-'Holds created, in percent of all attempts; NULL without any.';
+'Holds created, in percent of all attempts; NULL without attempts.';
 COMMENT ON COLUMN {{ monitoring_schema }}.quality_dashboard.double_booking_attempts IS
-'Calls that a constraint stopped; should be 0.';
+'Calls that violated a constraint of the database; should be 0.';
 COMMENT ON COLUMN {{ monitoring_schema }}.quality_dashboard.expiration_rate_pct IS
-'Holds expired, in percent of those created; NULL when none was.';
+'Holds expired, in percent of those created; NULL if none was created.';
 COMMENT ON COLUMN {{ monitoring_schema }}.quality_dashboard.holds_ended IS
 'Holds completed or expired.';
 COMMENT ON COLUMN {{ monitoring_schema }}.quality_dashboard.avg_hold_seconds IS
-'Their average length in seconds; NULL without any.';
+'Average duration of these holds in seconds; NULL without any.';
 COMMENT ON COLUMN {{ monitoring_schema }}.quality_dashboard.payment_failure_rate_pct IS
-'Orders whose payment has failed, in percent; NULL without orders.';
+'Orders whose payment has failed, in percent of all orders; NULL without orders.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.quality_dashboard TO {{ monitor_role }};
 {% endif %}
 
--- object: monitoring/connection_pool.sql sha256=d53e9edf7b6185c13e6bb37f9691174c9289a3d5dc0f1c4910ac3cc3031ac92f
--- Dashboard 3, connections of clients to the server. Every state has its row.
+-- object: monitoring/connection_pool.sql sha256=8b70e6047f70df76892768037286a8f64dadbd5bf79cec545ef3c4550e755475
+-- Dashboard 3 of the operations guide: connections of clients to the server, with a row for every
+-- state.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.connection_pool AS
 WITH server AS (
     SELECT current_setting('max_connections')::bigint AS max_connections
@@ -1709,24 +1457,24 @@ FROM {{ internal_schema }}.connections_by_state() AS pool
 CROSS JOIN server;
 
 COMMENT ON VIEW {{ monitoring_schema }}.connection_pool IS
-'Connections to the server by state.';
+'Connections of clients to the server, by state.';
 COMMENT ON COLUMN {{ monitoring_schema }}.connection_pool.state IS
-'active, idle, idle in transaction, idle in transaction (aborted), other, or not visible: the '
-'owner of ticketdb needs pg_read_all_stats for those.';
+'active, idle, idle in transaction, idle in transaction (aborted), other, or not visible, if the '
+'owner of ticketdb lacks pg_read_all_stats.';
 COMMENT ON COLUMN {{ monitoring_schema }}.connection_pool.connections IS
-'Connections of clients in this state.';
+'Number of connections in this state.';
 COMMENT ON COLUMN {{ monitoring_schema }}.connection_pool.max_connections IS
-'How many connections the server accepts.';
+'Number of connections that the server accepts.';
 COMMENT ON COLUMN {{ monitoring_schema }}.connection_pool.used_pct IS
-'The connections in percent of that.';
+'Connections in this state, in percent of max_connections.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.connection_pool TO {{ monitor_role }};
 {% endif %}
 
--- object: monitoring/lock_waits.sql sha256=84de8b5dc09e2a4e40c01765dfeed0909e13f01108f633cd01bb05c58d1499bc
--- Who stands in whose way, in one row: sessions that wait, and transactions that others may come to
--- wait for. Of this database.
+-- object: monitoring/lock_waits.sql sha256=23b7bf19651002da94385ec3f87712a3cea2ab416edb5a6a65155bf865163dbc
+-- Sessions that wait for locks, and transactions that others may have to wait for, in this
+-- database.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.lock_waits AS
 WITH transactions AS (
     SELECT
@@ -1755,32 +1503,33 @@ FROM {{ internal_schema }}.lock_wait_totals() AS locks
 CROSS JOIN transactions;
 
 COMMENT ON VIEW {{ monitoring_schema }}.lock_waits IS
-'Sessions of this database that wait for a lock, and transactions that are open: one row.';
+'Lock waits and open transactions of this database: one row.';
 COMMENT ON COLUMN {{ monitoring_schema }}.lock_waits.waiting_sessions IS
 'Sessions that wait for a lock.';
 COMMENT ON COLUMN {{ monitoring_schema }}.lock_waits.longest_wait_seconds IS
-'For how many seconds the longest of them has waited; 0 without any.';
+'Longest of these waits in seconds; 0 without any.';
 COMMENT ON COLUMN {{ monitoring_schema }}.lock_waits.open_transactions IS
-'Transactions that are open, prepared ones included, ours and those of autovacuum left out. Of '
-'other roles only where the owner of ticketdb has pg_read_all_stats.';
+'Open transactions, including prepared ones, without those of this session and of autovacuum. '
+'Those of other roles are included only if the owner of ticketdb has pg_read_all_stats.';
 COMMENT ON COLUMN {{ monitoring_schema }}.lock_waits.oldest_transaction_seconds IS
-'For how many seconds the oldest of them has been open; 0 without any.';
+'Age of the oldest open transaction in seconds; 0 without any.';
 COMMENT ON COLUMN {{ monitoring_schema }}.lock_waits.idle_in_transaction IS
-'Those of them whose session does nothing.';
+'Open transactions whose session is idle.';
 COMMENT ON COLUMN {{ monitoring_schema }}.lock_waits.longest_idle_seconds IS
-'For how many seconds the longest of those has done nothing; 0 without any.';
+'Longest time for which one of these has been idle, in seconds; 0 without any.';
 COMMENT ON COLUMN {{ monitoring_schema }}.lock_waits.prepared_transactions IS
-'Those that are prepared and wait for COMMIT PREPARED, with no session that would end them.';
+'Prepared transactions, which stay open until COMMIT PREPARED or ROLLBACK PREPARED: no session '
+'will end them.';
 COMMENT ON COLUMN {{ monitoring_schema }}.lock_waits.oldest_prepared_seconds IS
-'For how many seconds the oldest of those has been prepared; 0 without any.';
+'Age of the oldest prepared transaction in seconds; 0 without any.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.lock_waits TO {{ monitor_role }};
 {% endif %}
 
--- object: monitoring/refunds_due.sql sha256=03f91ff8da25fa5bf3a590425f3ac1b8e47bd3a42849ba71d6cddab30acd28d3
--- Money without a home: what came and bought nothing, or was taken back, and has not been given
--- back yet. Currencies are never added up. A row says so when nothing is due.
+-- object: monitoring/refunds_due.sql sha256=f3653d2e07a6e9a3b742f56077f13e7fbaee060c135db765dcc7287fa84b8f68
+-- Money that bought no tickets, or whose tickets were taken back, and that has not been paid back
+-- yet. Currencies are never added up. If nothing is due, there is one row with the reason none.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.refunds_due AS
 SELECT
     COALESCE(due.reason, 'none') AS reason,
@@ -1795,25 +1544,25 @@ LEFT JOIN {{ internal_schema }}.due_refunds() AS due ON true
 LEFT JOIN {{ schema }}.currencies AS currency ON currency.code = due.currency;
 
 COMMENT ON VIEW {{ monitoring_schema }}.refunds_due IS
-'Money that is to be given back, by reason and currency.';
+'Refunds that are due, by reason and currency.';
 COMMENT ON COLUMN {{ monitoring_schema }}.refunds_due.reason IS
-'Why, as in refunds; none when nothing is due.';
+'Reason, as in refunds; none if nothing is due.';
 COMMENT ON COLUMN {{ monitoring_schema }}.refunds_due.currency IS
-'ISO 4217 code; none when nothing is due.';
-COMMENT ON COLUMN {{ monitoring_schema }}.refunds_due.refunds IS 'How many refunds are due.';
+'ISO 4217 code; none if nothing is due.';
+COMMENT ON COLUMN {{ monitoring_schema }}.refunds_due.refunds IS 'Number of refunds due.';
 COMMENT ON COLUMN {{ monitoring_schema }}.refunds_due.amount IS
-'How much together, in the major unit: euros of EUR, yen of JPY.';
+'Sum of the refunds due, in the major unit: euros of EUR, yen of JPY.';
 COMMENT ON COLUMN {{ monitoring_schema }}.refunds_due.oldest_age_seconds IS
-'For how many seconds the oldest has been due.';
+'Seconds for which the oldest has been due; 0 if nothing is due.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.refunds_due TO {{ monitor_role }};
 {% endif %}
 
--- object: monitoring/api_endpoint_health.sql sha256=a9100fff65fce69fc796888476f3bf28633edef7f40ad60b36e686dccb7d3024
--- Dashboard 3, how the endpoints of the shop answered in the last hour. Percentiles from
--- logarithmic buckets: what they say is within two percent of a request at that rank. The busiest
--- endpoints have their row, all others one together.
+-- object: monitoring/api_endpoint_health.sql sha256=831122aa90fdbc2d36e57adf335a9a37f2b1325bd1c18cfdeb9de60b61eeb425
+-- Dashboard 3 of the operations guide: requests to the endpoints of the shop. Percentiles come from
+-- logarithmic buckets, and are within two percent of the request at that rank. The busiest
+-- endpoints have a row each, and all others one together.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.api_endpoint_health AS
 WITH metrics AS MATERIALIZED (
     SELECT metric.*
@@ -1843,7 +1592,7 @@ labels AS MATERIALIZED (
 ranked AS (
     SELECT
         bucket.endpoint,
-        -- The middle of the bucket, in the sense of ratios.
+        -- The value in the bucket whose relative distance from both ends is the same.
         2 / (1 + growth.factor) * power(growth.factor, bucket.duration_bucket) AS milliseconds,
         sum(bucket.requests) OVER by_duration AS requests_up_to,
         sum(bucket.requests) OVER (PARTITION BY bucket.endpoint) AS requests_in_all
@@ -1916,30 +1665,31 @@ FROM listed
 LEFT JOIN percentiles ON percentiles.endpoint = listed.endpoint;
 
 COMMENT ON VIEW {{ monitoring_schema }}.api_endpoint_health IS
-'How the endpoints of the shop answered in the last hour: the busiest, and the rest together.';
+'Requests to the endpoints of the shop in the last hour: a row for each of the busiest, and one '
+'for all others.';
 COMMENT ON COLUMN {{ monitoring_schema }}.api_endpoint_health.endpoint IS
-'Route, as given to log_api_request(); other for those beyond the endpoint_limit() busiest; (none) '
-'when there was no request.';
-COMMENT ON COLUMN {{ monitoring_schema }}.api_endpoint_health.requests IS 'Requests.';
+'Route, as given to log_api_request(); other for those beyond the endpoint_limit() busiest; '
+'(none) if there was no request.';
+COMMENT ON COLUMN {{ monitoring_schema }}.api_endpoint_health.requests IS 'Number of requests.';
 COMMENT ON COLUMN {{ monitoring_schema }}.api_endpoint_health.errors IS
-'Those answered with a status of 500 or above.';
+'Number of requests answered with a status of 500 or above.';
 COMMENT ON COLUMN {{ monitoring_schema }}.api_endpoint_health.error_rate_pct IS
-'The same in percent; NULL without requests.';
+'Requests answered with a status of 500 or above, in percent; NULL without requests.';
 COMMENT ON COLUMN {{ monitoring_schema }}.api_endpoint_health.avg_milliseconds IS
 'Average duration in milliseconds; NULL without requests.';
 COMMENT ON COLUMN {{ monitoring_schema }}.api_endpoint_health.p50_milliseconds IS
-'Half of the requests took no longer, in milliseconds.';
+'Median of the durations in milliseconds; NULL without requests.';
 COMMENT ON COLUMN {{ monitoring_schema }}.api_endpoint_health.p95_milliseconds IS
-'95 of 100 requests took no longer, in milliseconds.';
+'95th percentile of the durations in milliseconds; NULL without requests.';
 COMMENT ON COLUMN {{ monitoring_schema }}.api_endpoint_health.p99_milliseconds IS
-'99 of 100 requests took no longer, in milliseconds.';
+'99th percentile of the durations in milliseconds; NULL without requests.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.api_endpoint_health TO {{ monitor_role }};
 {% endif %}
 
--- object: monitoring/system_health.sql sha256=f62bd1b7d68721cb92a84a5af0624999558d6b3539d967bf1b5e2eaeb28a18fd
--- Dashboard 3, the state of the machinery in one row.
+-- object: monitoring/system_health.sql sha256=31553f63d147a7b7351ff90d1fe5aed09b280e93bcfa21205d10f48174296d58
+-- Dashboard 3 of the operations guide.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.system_health AS
 WITH pool AS (
     SELECT
@@ -1983,40 +1733,42 @@ CROSS JOIN api
 CROSS JOIN rollup;
 
 COMMENT ON VIEW {{ monitoring_schema }}.system_health IS
-'State of the machinery: one row.';
+'State of the system: cleanup, connections, requests and rollup, in one row.';
 COMMENT ON COLUMN {{ monitoring_schema }}.system_health.last_cleanup_age_seconds IS
-'Seconds since the last run of the cleanup began; NULL if there was none.';
-COMMENT ON COLUMN {{ monitoring_schema }}.system_health.last_cleanup_failed IS '1 if it failed.';
+'Seconds since the last finished run of the cleanup began; NULL if it never ran.';
+COMMENT ON COLUMN {{ monitoring_schema }}.system_health.last_cleanup_failed IS
+'1 if the last finished run of the cleanup failed, or pg_cron could not start it, otherwise 0.';
 COMMENT ON COLUMN {{ monitoring_schema }}.system_health.last_cleanup_duration_seconds IS
-'How long it took, in seconds; NULL if there was none.';
+'Duration of the last finished run of the cleanup, in seconds; NULL if it never ran, or pg_cron '
+'could not start it.';
 COMMENT ON COLUMN {{ monitoring_schema }}.system_health.scheduler_alive IS
-'1 if whatever runs the cleanup is there.';
+'1 if whatever runs the cleanup is alive, as in cleanup_job_health; otherwise 0.';
 COMMENT ON COLUMN {{ monitoring_schema }}.system_health.overdue_holds IS
-'Holds that are over and not cleaned up.';
+'Overdue holds: their time is over, and nothing has ended them yet.';
 COMMENT ON COLUMN {{ monitoring_schema }}.system_health.connections IS
 'Connections of clients to the server.';
 COMMENT ON COLUMN {{ monitoring_schema }}.system_health.max_connections IS
-'How many connections the server accepts.';
+'Number of connections that the server accepts.';
 COMMENT ON COLUMN {{ monitoring_schema }}.system_health.connections_used_pct IS
-'The connections in percent of that.';
+'Connections of clients, in percent of max_connections.';
 COMMENT ON COLUMN {{ monitoring_schema }}.system_health.requests_last_hour IS
 'Requests to the endpoints of the shop in the last hour.';
 COMMENT ON COLUMN {{ monitoring_schema }}.system_health.error_rate_pct IS
-'Those answered with a status of 500 or above, in percent; NULL without requests.';
+'Requests answered with a status of 500 or above, in percent; NULL without requests.';
 COMMENT ON COLUMN {{ monitoring_schema }}.system_health.avg_milliseconds IS
-'Their average duration in milliseconds; NULL without requests.';
+'Average duration of requests in milliseconds; NULL without requests.';
 COMMENT ON COLUMN {{ monitoring_schema }}.system_health.rollup_age_seconds IS
-'Seconds since the logs were last rolled up.';
+'Seconds since the logs were last rolled up; the longest of all logs.';
 COMMENT ON COLUMN {{ monitoring_schema }}.system_health.cleanup_has_run IS
-'0 if the cleanup has never run.';
+'1 if the cleanup has ever run, otherwise 0.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.system_health TO {{ monitor_role }};
 {% endif %}
 
--- object: monitoring/alert_rules.sql sha256=6075f2066420ee586c28e14b0db11d4ff5525fa54378dc83a6bdbc3572e0ff9f
--- When to wake somebody. A DBA changes thresholds with UPDATE; the view alerts goes by them at
--- once. Which number a rule is about is its name: see the view.
+-- object: monitoring/alert_rules.sql sha256=5eaa006c9999bd94b9276a128d9e9d6085704b9a62e0a99bfe191948a646d029
+-- When an alert fires. A DBA changes thresholds with UPDATE, and the view alerts follows at once.
+-- That view also defines, by the name of a rule, which value is compared with the threshold.
 CREATE TABLE {{ monitoring_schema }}.alert_rules (
     alert_name text NOT NULL,
     severity text NOT NULL,
@@ -2032,11 +1784,12 @@ CREATE TABLE {{ monitoring_schema }}.alert_rules (
     CONSTRAINT alert_rules_pkey PRIMARY KEY (alert_name),
     CONSTRAINT alert_rules_severity_check CHECK (severity IN ('critical', 'warning', 'info')),
     CONSTRAINT alert_rules_comparison_check CHECK (comparison IN ('>', '<')),
-    -- As plugins of Nagios write it.
+    -- In the notation of Nagios plugins.
     CONSTRAINT alert_rules_unit_check CHECK (unit IN ('', 's', '%')),
     CONSTRAINT alert_rules_threshold_check
     CHECK (threshold > '-Infinity' AND threshold < 'Infinity'),
-    -- The rollups are read by the minute, and a week is the longest that any dashboard looks back.
+    -- Every minute of the window is read from the rollups, and no dashboard looks back further than
+    -- a week.
     CONSTRAINT alert_rules_time_window_seconds_check
     CHECK (time_window_seconds BETWEEN 0 AND 604800),
     CONSTRAINT alert_rules_minimum_events_check CHECK (minimum_events >= 0)
@@ -2055,38 +1808,38 @@ VALUES
 ),
 (
     'cleanup_job_failed', 'critical', '>', 900, 's', 0,
-    'The cleanup of expired reservations failed, or has not run for this many seconds.',
+    'The cleanup of overdue holds failed, or has not run for this many seconds.',
     'Check the log of the database; run the cleanup by hand if needed.',
     'docs/runbooks/cleanup-job-not-running.md'
 ),
 (
     'payment_processing_down', 'critical', '>', 20, '%', 900,
-    'Payments fail, in percent of the orders of the last minutes.',
-    'Check the status of the payment provider, verify API keys.',
+    'Orders whose payment failed, in percent of all orders of the last minutes.',
+    'Check the status of the payment provider and the API keys.',
     'docs/runbooks/payment-failures.md'
 ),
 (
     'high_expiration_rate', 'warning', '>', 70, '%', 3600,
-    'Reservations expire without a purchase, in percent of those created in the last hour.',
-    'Review the checkout, check for errors in it.',
+    'Reservations expired without a purchase, in percent of those created in the last hour.',
+    'Review the checkout, and check for errors in it.',
     'docs/runbooks/high-expiration-rate.md'
 ),
 (
     'low_success_rate', 'warning', '<', 90, '%', 3600,
-    'Attempts to reserve that succeed, in percent, legitimate conflicts left out.',
-    'Review the error messages, check for systematic issues.',
+    'Attempts to reserve that succeeded, in percent, not counting legitimate conflicts.',
+    'Review the error messages for systematic problems.',
     'docs/runbooks/high-reservation-failure-rate.md'
 ),
 (
     'double_booking_attempts', 'warning', '>', 0, '', 86400,
-    'A constraint of the database prevented double bookings within the last day.',
-    'Find out what tried: application logic should prevent this.',
+    'A constraint of the database prevented double bookings in the last day.',
+    'Find the cause: application logic should prevent this.',
     'docs/runbooks/double-booking.md'
 ),
 (
     'high_expiration_rate_24h', 'warning', '>', 80, '%', 86400,
-    'Reservations expire without a purchase, in percent of those created in the last day.',
-    'Review the flow of the checkout.',
+    'Reservations expired without a purchase, in percent of those created in the last day.',
+    'Review the checkout.',
     'docs/runbooks/high-expiration-rate.md'
 ),
 (
@@ -2097,117 +1850,117 @@ VALUES
 ),
 (
     'cleanup_job_silent', 'warning', '>', 600, 's', 0,
-    'The cleanup of expired reservations has not run for this many seconds.',
+    'The cleanup of overdue holds has not run for this many seconds.',
     'Check its scheduler.',
     'docs/runbooks/cleanup-job-not-running.md'
 ),
 (
     'cleanup_runs_failed', 'warning', '>', 0, '', 86400,
-    'Runs of the cleanup failed within the last day.',
-    'Read why in reservation_cleanup_job_status.',
+    'Number of runs of the cleanup that failed in the last day.',
+    'Read the error messages in reservation_cleanup_job_status.',
     'docs/runbooks/cleanup-job-not-running.md'
 ),
 (
     'cleanup_job_slow', 'warning', '>', 30, 's', 3600,
     'A run of the cleanup took this many seconds.',
-    'See what it waited for, and whether holds had piled up.',
+    'Check what it waited for, and whether many holds were overdue.',
     'docs/runbooks/cleanup-job-not-running.md'
 ),
 (
     'many_active_reservations', 'warning', '>', 1000, '', 0,
     'Seats are being held by this many customers at once.',
-    'Plan for the capacity that this takes.',
+    'Check that there is capacity for this load.',
     'docs/runbooks/many-active-reservations.md'
 ),
 (
     'payment_failure_rate_24h', 'warning', '>', 5, '%', 86400,
-    'Payments fail, in percent of the orders of the last day.',
+    'Orders whose payment failed, in percent of all orders of the last day.',
     'Review declined payments with the provider.',
     'docs/runbooks/payment-failures.md'
 ),
 (
     'extension_rate', 'info', '>', 50, '', 86400,
-    'Extensions for every hundred reservations created in the last day.',
+    'Extensions per hundred reservations created in the last day.',
     'Consider longer holds, or a shorter checkout.',
     'docs/runbooks/extension-rate.md'
 ),
 (
     'overdue_holds', 'critical', '>', 300, 's', 0,
-    'Holds have been over for this many seconds and are not cleaned up, whatever its runs say.',
-    'Run the cleanup by hand, and see what keeps it from these holds.',
+    'A hold has been overdue for this many seconds, even if runs of the cleanup succeed.',
+    'Run the cleanup by hand, and find out why it does not end these holds.',
     'docs/runbooks/cleanup-job-not-running.md'
 ),
 (
     'no_payments', 'critical', '>', 1800, 's', 3600,
-    'Orders were placed, and no payment of any kind has come for this many seconds.',
-    'See whether the events of the payment provider reach the application.',
+    'Orders were placed, but no payment, not even a failed one, for this many seconds.',
+    'Check whether events of the payment provider reach the application.',
     'docs/runbooks/payment-failures.md'
 ),
 (
     'refunds_overdue', 'warning', '>', 86400, 's', 0,
-    'Money that is to be given back has been due for this many seconds.',
-    'Give it back, and record that.',
+    'A refund has been due for this many seconds.',
+    'Pay the money back, and record that.',
     'docs/runbooks/refunds.md'
 ),
 (
     'lock_waits', 'warning', '>', 30, 's', 0,
     'A session has waited for a lock for this many seconds.',
-    'Find out who holds it, and end that transaction.',
+    'Find the session that holds the lock, and end its transaction.',
     'docs/runbooks/locks-and-transactions.md'
 ),
 (
     'long_transaction', 'warning', '>', 900, 's', 0,
     'A transaction has been open, or prepared, for this many seconds.',
-    'Have its owner end it, or end it.',
+    'Ask its owner to end it, or end it yourself.',
     'docs/runbooks/locks-and-transactions.md'
 ),
 (
     'rollup_late', 'warning', '>', 300, 's', 0,
-    'What the dashboards count from is this many seconds behind, or came from another server.',
-    'See whether the rollup runs, and which open transaction holds it back.',
+    'The rollup is this many seconds behind, or was restored from another server.',
+    'Check whether the rollup runs, and which open transaction holds it back.',
     'docs/runbooks/metrics-rollup.md'
 ),
 (
     'maintenance_behind', 'warning', '>', 172800, 's', 0,
-    'Partitions or purges of the logs have been due for this many seconds.',
-    'Run maintain_partitions() and purge_history(), and see what keeps them from it.',
+    'New partitions or a purge of the logs have been due for this many seconds.',
+    'Run maintain_partitions() and purge_history(), and find out what blocks them.',
     'docs/runbooks/partitions.md'
 );
 
 COMMENT ON TABLE {{ monitoring_schema }}.alert_rules IS
-'Thresholds of the alerts. UPDATE them: the view alerts goes by them at once.';
+'Alert rules: thresholds, and what to do. Change them with UPDATE; the view alerts follows at '
+'once.';
 COMMENT ON COLUMN {{ monitoring_schema }}.alert_rules.alert_name IS
-'Name of the alert, and what it is about.';
+'Name of the alert, which determines what is measured: see the view alerts.';
 COMMENT ON COLUMN {{ monitoring_schema }}.alert_rules.severity IS
 'critical: respond immediately; warning: within the hour; info: daily review.';
 COMMENT ON COLUMN {{ monitoring_schema }}.alert_rules.comparison IS
-'Whether it fires above the threshold (>) or below it (<).';
+'> if the alert fires above the threshold, < if below.';
 COMMENT ON COLUMN {{ monitoring_schema }}.alert_rules.threshold IS
-'The bound, in the unit given. A value that is exactly there does not fire.';
+'Threshold, in the unit of the rule. A value equal to it does not fire.';
 COMMENT ON COLUMN {{ monitoring_schema }}.alert_rules.unit IS
-'Of the value and the threshold: s (seconds), % (percent), or nothing for a number.';
+'Unit of the value and the threshold: s (seconds), % (percent), or empty for a number.';
 COMMENT ON COLUMN {{ monitoring_schema }}.alert_rules.time_window_seconds IS
-'How far back it looks, in seconds, rounded up to whole minutes; 0 for what is so right now.';
+'Length of the window up to now, in seconds, rounded up to whole minutes; 0 for a present state.';
 COMMENT ON COLUMN {{ monitoring_schema }}.alert_rules.minimum_events IS
-'For a rate or an average: of how many events there must be one, for it to mean anything.';
-COMMENT ON COLUMN {{ monitoring_schema }}.alert_rules.enabled IS 'Whether it may fire.';
-COMMENT ON COLUMN {{ monitoring_schema }}.alert_rules.summary IS 'What it means that it fires.';
+'For a rate or an average: the number of events below which the alert does not fire.';
+COMMENT ON COLUMN {{ monitoring_schema }}.alert_rules.enabled IS 'Whether the alert may fire.';
+COMMENT ON COLUMN {{ monitoring_schema }}.alert_rules.summary IS
+'What is measured, or what is wrong when the alert fires.';
 COMMENT ON COLUMN {{ monitoring_schema }}.alert_rules.action IS 'What to do first.';
 COMMENT ON COLUMN {{ monitoring_schema }}.alert_rules.runbook IS
-'Page that says more, as a path in the repository of ticketdb; put your own address here.';
-COMMENT ON CONSTRAINT alert_rules_pkey ON {{ monitoring_schema }}.alert_rules IS
-'One row an alert.';
+'Runbook: a path in the repository of ticketdb. May be changed to an address of your own.';
 COMMENT ON CONSTRAINT alert_rules_severity_check ON {{ monitoring_schema }}.alert_rules IS
-'The severities there are.';
+'critical, warning or info.';
 COMMENT ON CONSTRAINT alert_rules_comparison_check ON {{ monitoring_schema }}.alert_rules IS
-'Above or below.';
+'Above or below the threshold.';
 COMMENT ON CONSTRAINT alert_rules_unit_check ON {{ monitoring_schema }}.alert_rules IS
-'The units there are.';
+'Units that Nagios knows: none, seconds, percent.';
 COMMENT ON CONSTRAINT alert_rules_threshold_check ON {{ monitoring_schema }}.alert_rules IS
-'A finite number.';
+'Finite, as monitoring systems require.';
 COMMENT ON CONSTRAINT alert_rules_time_window_seconds_check
 ON {{ monitoring_schema }}.alert_rules IS
-'At most a week.';
+'At most a week, in seconds.';
 COMMENT ON CONSTRAINT alert_rules_minimum_events_check ON {{ monitoring_schema }}.alert_rules IS
 'Not negative.';
 
@@ -2215,8 +1968,8 @@ COMMENT ON CONSTRAINT alert_rules_minimum_events_check ON {{ monitoring_schema }
 GRANT SELECT ON TABLE {{ monitoring_schema }}.alert_rules TO {{ monitor_role }};
 {% endif %}
 
--- object: monitoring/alert_rules_change_log.sql sha256=f8d6c8035df311cc43073769e832b596c8b642685c34153a38aeb24b7e9dcd44
--- Few, and changed by hand only: every change has its line.
+-- object: monitoring/alert_rules_change_log.sql sha256=edeb9bc6030d48e0b13adbbb0dd5d065f13b5a8f1ea41635595ddb250d408632
+-- Rules are few and changed only by hand, so that every change is logged.
 CREATE OR REPLACE TRIGGER alert_rules_change_log_insert
 AFTER INSERT ON {{ monitoring_schema }}.alert_rules
 FOR EACH ROW EXECUTE FUNCTION {{ internal_schema }}.log_change('alert_name');
@@ -2235,15 +1988,15 @@ ENABLE ALWAYS TRIGGER alert_rules_change_log_update,
 ENABLE ALWAYS TRIGGER alert_rules_change_log_delete;
 
 COMMENT ON TRIGGER alert_rules_change_log_insert ON {{ monitoring_schema }}.alert_rules IS
-'Logs each rule that is added by hand.';
+'Logs each new rule in change_log.';
 COMMENT ON TRIGGER alert_rules_change_log_update ON {{ monitoring_schema }}.alert_rules IS
-'Logs each change of a rule.';
+'Logs each change of a rule in change_log.';
 COMMENT ON TRIGGER alert_rules_change_log_delete ON {{ monitoring_schema }}.alert_rules IS
-'Logs each rule that is deleted.';
+'Logs each deleted rule in change_log.';
 
--- object: monitoring/alerts.sql sha256=41afd20373e04004380da9c4b8791c07894d2e9f031a116d08d259dd7efe33a6
--- One row a rule, always. What each is about is said here, once; when it fires is said by
--- alert_rules. The minutes are read once, for the longest window.
+-- object: monitoring/alerts.sql sha256=3dc90ca6fe6e86c29fec19a102a60e7c0449b94726cba8d4f899fbaff57f9ceb
+-- Always one row for each rule. This view defines what each rule measures; alert_rules defines when
+-- it fires. The minutes are read once, for the longest window.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.alerts AS
 WITH rules AS MATERIALIZED (
     SELECT
@@ -2297,8 +2050,8 @@ last_payment AS (
     WHERE metric.payments > 0
 ),
 
--- Orders for which nobody has even tried to pay since: the last payment of any kind came before.
--- From minute to minute, as the rollups tell them apart.
+-- Orders placed after the last report of any payment: since then nobody has even tried to pay. By
+-- whole minutes, the resolution of the rollups.
 unpaid AS (
     SELECT
         COALESCE(sum(metric.orders), 0) AS orders,
@@ -2347,7 +2100,7 @@ maintenance AS (
 measured AS (
     SELECT
         rules.*,
-        -- Of rates and averages: of how many events.
+        -- For rates and averages: the number of events.
         CASE
             WHEN rules.alert_name LIKE 'high_expiration_rate%' THEN holds.created
             WHEN rules.alert_name = 'extension_rate' THEN holds.created
@@ -2372,7 +2125,7 @@ measured AS (
                 THEN job.last_run_age_seconds
             WHEN rules.alert_name = 'cleanup_runs_failed' THEN runs.failed_runs
             WHEN rules.alert_name = 'cleanup_job_slow' THEN runs.longest_run_seconds
-            -- Of the holds themselves, whatever the runs say.
+            -- Measured on the holds themselves, whatever the runs report.
             WHEN rules.alert_name = 'overdue_holds' THEN job.oldest_overdue_seconds
             WHEN rules.alert_name = 'many_active_reservations' THEN live.active_reservations
             WHEN rules.alert_name = 'no_payments' THEN GREATEST(unpaid.seconds, 0)
@@ -2384,7 +2137,7 @@ measured AS (
         END::double precision AS value,
         CASE
             WHEN rules.alert_name = 'cleanup_job_failed' AND job.last_run_failed = 1 THEN true
-            -- What never happened has no age: it is too long ago for every threshold.
+            -- A job that never ran has no age, and fires whatever the threshold is.
             WHEN rules.alert_name IN ('cleanup_job_failed', 'cleanup_job_silent')
                 THEN job.has_run = 0
             WHEN rules.alert_name = 'rollup_late' THEN rollup.is_restored
@@ -2423,32 +2176,32 @@ SELECT
     measured.unit
 FROM measured;
 
-COMMENT ON VIEW {{ monitoring_schema }}.alerts IS
-'The alerts: one row per rule, whether it fires or not.';
+COMMENT ON VIEW {{ monitoring_schema }}.alerts IS 'Alerts: one row for each rule, firing or not.';
 COMMENT ON COLUMN {{ monitoring_schema }}.alerts.alert_name IS 'Name of the rule in alert_rules.';
 COMMENT ON COLUMN {{ monitoring_schema }}.alerts.severity IS 'critical, warning or info.';
-COMMENT ON COLUMN {{ monitoring_schema }}.alerts.firing IS '1 while it fires.';
+COMMENT ON COLUMN {{ monitoring_schema }}.alerts.firing IS '1 while the alert fires, otherwise 0.';
 COMMENT ON COLUMN {{ monitoring_schema }}.alerts.value IS
-'What it is about, in the unit given; NULL where there is nothing to divide by, and for the age of '
-'what never happened.';
-COMMENT ON COLUMN {{ monitoring_schema }}.alerts.threshold IS 'The bound in alert_rules.';
+'Measured value, in the unit of the rule; NULL for a rate or an average of no events, and for the '
+'age of a job that never ran.';
+COMMENT ON COLUMN {{ monitoring_schema }}.alerts.threshold IS 'Threshold of the rule, in its unit.';
 COMMENT ON COLUMN {{ monitoring_schema }}.alerts.time_window_seconds IS
-'How far back it looks, in seconds; 0 for what is so right now.';
-COMMENT ON COLUMN {{ monitoring_schema }}.alerts.summary IS 'What it means that it fires.';
+'Length of the window up to now, in seconds; 0 for a present state.';
+COMMENT ON COLUMN {{ monitoring_schema }}.alerts.summary IS
+'What is measured, or what is wrong when the alert fires.';
 COMMENT ON COLUMN {{ monitoring_schema }}.alerts.action IS 'What to do first.';
-COMMENT ON COLUMN {{ monitoring_schema }}.alerts.runbook IS 'Page that says more.';
+COMMENT ON COLUMN {{ monitoring_schema }}.alerts.runbook IS 'Runbook of the alert.';
 COMMENT ON COLUMN {{ monitoring_schema }}.alerts.unit IS
-'Of value and threshold: s, %, or nothing for a number.';
+'Unit of the value and the threshold: s (seconds), % (percent), or empty for a number.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.alerts TO {{ monitor_role }};
 {% endif %}
 
--- object: monitoring/health.sql sha256=cf98c112cf30462300c9f626173d584fa1857d1cfd324af7fa40fa0c3e7b1b85
--- What somebody on call wants to know first: one row a check, always, the worst of its findings.
--- Thresholds are those of alert_rules, where there is a rule. A message is one of a few, and the
--- number that goes with it has a column of its own: a message with a number in it would be another
--- label every minute.
+-- object: monitoring/health.sql sha256=a350ee62b1992bc2f89f50ed80731823b315ae4bfe960c289067777815d6eee7
+-- For the person on call: always one row for each check, with its worst findings. Thresholds are
+-- those of alert_rules, where there is a rule. Messages are few and contain no numbers, because
+-- monitoring systems use them as labels: a number would make a new label every minute. It has a
+-- column of its own.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.health AS
 WITH alert AS MATERIALIZED (
     SELECT
@@ -2472,7 +2225,7 @@ mark AS MATERIALIZED (
     FROM {{ internal_schema }}.rollup_state() AS state
 ),
 
--- Of this database, or with a number that holds back the rollup of every database.
+-- Of the whole server: one with a transaction number holds back the rollup of every database.
 open_transaction AS MATERIALIZED (
     SELECT
         transaction.*,
@@ -2495,14 +2248,14 @@ findings (check_name, severity, message, value, unit) AS (
         alert.worth,
         CASE
             WHEN alert.alert_name = 'overdue_holds' AND alert.firing = 1
-                THEN 'holds that are over are not cleaned up'
+                THEN 'overdue holds are not being ended'
             WHEN job.has_run = 0
-                THEN format('scheduled with %s, and has not run yet', job.scheduler)
+                THEN format('scheduled with %s, but has not run yet', job.scheduler)
             WHEN job.last_run_failed = 1 THEN format('the last run, by %s, failed', job.scheduler)
             WHEN alert.alert_name = 'cleanup_job_slow' AND alert.firing = 1
                 THEN format('a run by %s took too long', job.scheduler)
             WHEN alert.alert_name = 'cleanup_runs_failed' AND alert.firing = 1
-                THEN 'runs have failed within a day'
+                THEN 'runs have failed in the last day'
             WHEN alert.firing = 1
                 THEN format('the last run, by %s, is too long ago', job.scheduler)
             ELSE format('the last run, by %s, succeeded', job.scheduler)
@@ -2528,8 +2281,8 @@ findings (check_name, severity, message, value, unit) AS (
         'cleanup' AS check_name,
         CASE WHEN job.is_scheduled = 1 THEN 2 ELSE 1 END,
         CASE
-            WHEN job.is_scheduled = 1 THEN 'the process of pg_cron is gone: restart the server'
-            ELSE format('nothing has run the cleanup since %s: start it again', job.scheduler)
+            WHEN job.is_scheduled = 1 THEN 'the process of pg_cron has ended: restart the server'
+            ELSE format('%s no longer runs the cleanup: start it again', job.scheduler)
         END,
         job.last_run_age_seconds,
         's' AS unit
@@ -2573,7 +2326,7 @@ findings (check_name, severity, message, value, unit) AS (
                             ORDER BY holder.xid_age DESC
                             LIMIT 1
                         ),
-                        'which only members of pg_read_all_stats may see'
+                        'which only members of pg_read_all_stats can see'
                     )
                 )
             WHEN mark.age_seconds > late.threshold
@@ -2602,8 +2355,8 @@ findings (check_name, severity, message, value, unit) AS (
                     'a transaction has been open for too long'
                 )
             WHEN hidden.connections > 0
-                THEN 'those of other roles are not visible: grant the owner pg_read_all_stats'
-            ELSE 'none has been open for long'
+                THEN 'transactions of other roles are hidden: grant the owner pg_read_all_stats'
+            ELSE 'no transaction has been open for long'
         END,
         alert.value,
         alert.unit
@@ -2617,8 +2370,8 @@ findings (check_name, severity, message, value, unit) AS (
         'locks' AS check_name,
         alert.worth,
         CASE
-            WHEN alert.firing = 1 THEN 'sessions wait for a lock: see who holds it'
-            ELSE 'nobody waits for long'
+            WHEN alert.firing = 1 THEN 'sessions wait too long for a lock: find out who holds it'
+            ELSE 'no session has waited long for a lock'
         END,
         alert.value,
         alert.unit
@@ -2629,8 +2382,8 @@ findings (check_name, severity, message, value, unit) AS (
         'refunds' AS check_name,
         alert.worth,
         CASE
-            WHEN alert.firing = 1 THEN 'money has been due for too long: give it back'
-            ELSE 'none has been due for long'
+            WHEN alert.firing = 1 THEN 'refunds have been due for too long: pay the money back'
+            ELSE 'no refund has been due for long'
         END,
         alert.value,
         alert.unit
@@ -2650,9 +2403,10 @@ findings (check_name, severity, message, value, unit) AS (
                 THEN format('%s runs out of partitions: run maintain_partitions()', partitions.log)
             WHEN partitions.has_strays
                 THEN format(
-                    '%s has rows outside its months: run maintain_partitions()', partitions.log
+                    '%s has rows in its default partition: run maintain_partitions()',
+                    partitions.log
                 )
-            ELSE 'partitions are there for the months to come'
+            ELSE 'there are partitions for the coming months'
         END,
         GREATEST(
             extract(EPOCH FROM min(partitions.ends_at) OVER () - now())::double precision, 0
@@ -2673,7 +2427,7 @@ findings (check_name, severity, message, value, unit) AS (
                     FROM {{ internal_schema }}.maintenance_backlog() AS backlog
                     WHERE backlog.behind_seconds > alert.threshold
                 )
-            ELSE 'partitions are there for the months to come'
+            ELSE 'there are partitions for the coming months'
         END,
         CASE WHEN alert.firing = 1 THEN alert.value END,
         's' AS unit
@@ -2691,17 +2445,17 @@ findings (check_name, severity, message, value, unit) AS (
             WHEN checked.violations > 0 THEN format('%s is broken', checked.invariant)
             WHEN checked.checked_at < now() - interval '1 hour'
                 THEN format(
-                    'not checked of late: run %I.check_invariants()',
+                    'not checked recently: run %I.check_invariants()',
                     {{ internal_schema | literal }}
                 )
-            ELSE 'all of them held'
+            ELSE 'no invariant is broken'
         END,
         CASE
             WHEN checked.violations > 0 THEN checked.violations
             ELSE GREATEST(extract(EPOCH FROM now() - checked.checked_at)::double precision, 0)
         END,
         CASE WHEN checked.violations > 0 THEN '' ELSE 's' END
-    FROM {{ internal_schema }}.invariant_checks AS checked
+    FROM {{ internal_schema }}.last_invariant_check AS checked
     UNION ALL
     SELECT
         'invariants' AS check_name,
@@ -2710,7 +2464,7 @@ findings (check_name, severity, message, value, unit) AS (
             AS message,
         NULL::double precision,
         's' AS unit
-    WHERE NOT EXISTS (SELECT FROM {{ internal_schema }}.invariant_checks)
+    WHERE NOT EXISTS (SELECT FROM {{ internal_schema }}.last_invariant_check)
     UNION ALL
     SELECT
         'connections' AS check_name,
@@ -2720,16 +2474,16 @@ findings (check_name, severity, message, value, unit) AS (
             ELSE 0
         END,
         CASE
-            WHEN pool.used_pct > 95 THEN 'hardly any connection is left'
+            WHEN pool.used_pct > 95 THEN 'almost no connections are left'
             WHEN pool.used_pct > 80 THEN 'few connections are left'
-            ELSE 'connections are left'
+            ELSE 'enough connections are left'
         END,
         pool.used_pct,
         '%' AS unit
     FROM (
         SELECT
             100.0::double precision * sum(by_state.connections)
-            -- The last ones are not for everybody.
+            -- Some connections are reserved for superusers and the like.
             / (
                 min(by_state.max_connections)
                 - current_setting('superuser_reserved_connections')::integer
@@ -2773,18 +2527,20 @@ LEFT JOIN LATERAL (
 ) AS worst ON TRUE;
 
 COMMENT ON VIEW {{ monitoring_schema }}.health IS
-'State of the installation: one row per check, always.';
+'State of the installation: always one row for each check.';
 COMMENT ON COLUMN {{ monitoring_schema }}.health.check_name IS
-'alerts, cleanup, rollup, partitions, invariants, connections, locks, transactions, refunds.';
+'Name of the check: alerts, cleanup, rollup, partitions, invariants, connections, locks, '
+'transactions or refunds.';
 COMMENT ON COLUMN {{ monitoring_schema }}.health.status IS 'OK, WARNING, CRITICAL or UNKNOWN.';
-COMMENT ON COLUMN {{ monitoring_schema }}.health.severity IS '0, 1, 2 or 3, as Nagios counts them.';
+COMMENT ON COLUMN {{ monitoring_schema }}.health.severity IS
+'The status as a number, as Nagios counts: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.';
 COMMENT ON COLUMN {{ monitoring_schema }}.health.message IS
 'What was found, and what to do: one of a few sentences, without numbers.';
 COMMENT ON COLUMN {{ monitoring_schema }}.health.value IS
-'The number that goes with the message, in the unit given: how old the last run is, how far '
-'behind, how many alerts fire or rows are wrong; NULL where it never happened, or nothing fires.';
+'The number that belongs to the message, such as the age of the last run, how far something is '
+'behind, or how many alerts fire; NULL if it never happened, or no alert fires.';
 COMMENT ON COLUMN {{ monitoring_schema }}.health.unit IS
-'Of the value: s, %, or nothing for a number.';
+'Unit of the value: s (seconds), % (percent), or empty for a number.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.health TO {{ monitor_role }};

@@ -2,6 +2,7 @@
 -- A template, frozen by `ticketdb revision`.
 
 -- drop: jobs/schedule.sql
+-- Removes the jobs from pg_cron before their functions are dropped.
 SELECT {{ internal_schema }}.unschedule_jobs();
 
 -- drop: jobs/unschedule_jobs.sql

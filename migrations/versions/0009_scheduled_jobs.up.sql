@@ -1,8 +1,8 @@
 -- 0009: Scheduled jobs.
 -- A template, frozen by `ticketdb revision`.
 
--- object: jobs/purge_rollups.sql sha256=0825a1a3842004109032a9c93ace1bb713b9cad6ee0282fe44ffd436d2eac588
--- For purge_history(): minutes that no view reads any more, and words that no minute uses.
+-- object: jobs/purge_rollups.sql sha256=b8ecb957b7b0f9feb8e35d934d911052f30ada4b1aac88e7506c7f34b6b4bacd
+-- For purge_history(): deletes minutes that no view reads any more.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.purge_rollups()
 RETURNS TABLE (object text, rows_removed bigint)
 LANGUAGE plpgsql
@@ -14,7 +14,7 @@ DECLARE
 BEGIN
     SELECT settings.* INTO v_settings FROM {{ schema }}.ticketing_settings AS settings;
 
-    -- Nobody may be adding to the rollups meanwhile: its words, say, to a message that goes.
+    -- The rollup job must not run at the same time: it may add to a row that is deleted here.
     PERFORM
     FROM {{ internal_schema }}.metric_watermarks AS mark
     ORDER BY mark.log
@@ -24,15 +24,19 @@ BEGIN
         SELECT rollups.*
         FROM (
             VALUES
-            -- As far back as get_reservation_statistics() looks, a window of minutes included.
-            ('reservation_minutes', 'minute', interval '8761 hours'),
-            -- As long as the months of the log, of which the last day counts.
+            -- As far back as get_reservation_statistics() looks, plus an hour.
+            ('reservation_minutes_all', 'minute', interval '8761 hours'),
+            -- As long as the months of the log: a month is kept until its last day is past
+            -- retention.
             (
-                'reservation_show_minutes', 'minute',
+                'reservation_minutes_by_show', 'minute',
                 make_interval(hours => 24 * (v_settings.audit_retention_days + 31))
             ),
-            ('order_minutes', 'minute', make_interval(hours => 24 * v_settings.audit_retention_days)),
-            -- Beyond the longest window in which a view reads them.
+            (
+                'order_minutes', 'minute',
+                make_interval(hours => 24 * v_settings.audit_retention_days)
+            ),
+            -- Longer than any window of the views that read them.
             ('error_minutes', 'minute', interval '48 hours'),
             ('api_request_minutes', 'minute', interval '48 hours'),
             ('api_duration_minutes', 'minute', interval '48 hours'),
@@ -51,27 +55,14 @@ BEGIN
             RETURN NEXT;
         END IF;
     END LOOP;
-    DELETE FROM {{ internal_schema }}.error_messages
-    WHERE
-        NOT EXISTS (
-            SELECT
-            FROM {{ internal_schema }}.error_minutes AS used
-            WHERE used.message_sha256 = error_messages.message_sha256
-        );
-    GET DIAGNOSTICS rows_removed = ROW_COUNT;
-    IF rows_removed > 0 THEN
-        object := 'error_messages';
-        RETURN NEXT;
-    END IF;
 END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.purge_rollups() IS
-'Deletes rollups that no view reads any more, and returns from which tables and how many rows. '
-'Internal.';
+'Deletes rollups that no view reads any more, and returns from which tables and how many rows.';
 
--- object: jobs/purge_run_history.sql sha256=5ba523c8fc1bc95fc47f34dea04d16ac5fe618aa52b77629955cde44aafae324
--- For purge_history(): runs of jobs, ours and those that pg_cron has on record.
+-- object: jobs/purge_run_history.sql sha256=2e64d7b6fcc6804b8b277041ad746d229e8b70ce59953e68da504280e83aad5a
+-- For purge_history(): deletes old runs of jobs, from our record and that of pg_cron.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.purge_run_history()
 RETURNS TABLE (object text, rows_removed bigint)
 LANGUAGE plpgsql
@@ -85,7 +76,7 @@ BEGIN
     INTO v_before
     FROM {{ schema }}.ticketing_settings AS settings;
 
-    -- The last one that was not skipped stays, or it would look as if there had never been any.
+    -- The last run that was not skipped stays, or it would seem that there never was one.
     SELECT max(run.finished_at)
     INTO v_last
     FROM {{ schema }}.reservation_cleanup_runs AS run
@@ -98,8 +89,8 @@ BEGIN
         RETURN NEXT;
     END IF;
 
-    -- pg_cron never purges its history. Only our jobs, those that are gone included: other people's
-    -- is theirs. Runs that never began have no time, and go with those that came before them.
+    -- pg_cron never purges its record. Only runs of our jobs are deleted, including jobs that no
+    -- longer exist. Runs that could not start have no time, and go with those before them.
     IF {{ internal_schema }}.can_use_pg_cron() THEN
         EXECUTE
         $query$
@@ -136,17 +127,16 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.purge_run_history() IS
-'Deletes runs of jobs past run_history_days, and returns from which tables and how many rows. '
-'Internal.';
+'Deletes runs of jobs past run_history_days, and returns from which tables and how many rows.';
 
--- object: jobs/purge_personal_data.sql sha256=674e48619501e4c948fcb44bab7112da6b96fb82719277dae930036ab0e453bc
--- For purge_history(). Rows that are emptied leave the index that they are found by, so that it
--- holds what there is to do and no day's work is done twice.
+-- object: jobs/purge_personal_data.sql sha256=1692c3a78503414814dac6ef255e8a38fda6d780b507724a630608a0afb89111
+-- For purge_history(). Rows without personal data are not in the index that this reads, so it
+-- contains only what is left to do.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.purge_personal_data(p_limit integer)
 RETURNS TABLE (object text, rows_removed bigint)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
--- Policy, and no change by hand: see log_change().
+-- A retention policy and not a change by hand, see log_change().
 SET commit_siblings = 997
 SET enable_seqscan = off
 AS $body$
@@ -164,7 +154,7 @@ BEGIN
         user_agent = NULL,
         ip_address = NULL
     WHERE
-        -- By their place: any join might be planned as one with the whole table.
+        -- By ctid: any join might be planned as one with the whole table.
         seat_reservations.ctid = ANY(
             ARRAY(
                 SELECT hold.ctid
@@ -189,7 +179,7 @@ BEGIN
         RETURN NEXT;
     END IF;
 
-    -- The provider's words may name people.
+    -- The message of a provider may contain names.
     UPDATE {{ schema }}.ticket_orders
     SET error_message = NULL
     WHERE
@@ -214,21 +204,21 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.purge_personal_data(integer) IS
-'Empties the personal columns of at most p_limit reservations and as many orders that are past '
-'personal_data_retention_days, the oldest first, and returns how many of each. Internal.';
+'Sets the personal columns of at most p_limit reservations and as many orders to NULL, if they '
+'are past personal_data_retention_days, oldest first, and returns how many of each.';
 
--- object: jobs/purge_history.sql sha256=9c7b520a8e4490e3aa913588877b980958d35b6e750e29f752a99435d85d7364
--- Scheduled hourly, for what was locked or too much the last time. What has passed its retention
--- goes: months of the logs as whole partitions, runs of jobs as rows, personal data as values.
--- What somebody has locked is left for the next time, and nothing else is.
+-- object: jobs/purge_history.sql sha256=208f58b0a1652efa893f3e22bdeebaa9bbd019af909e22ab508f82401e68e0d5
+-- Scheduled hourly, to retry what was locked or too much the last time. Removes what is past its
+-- retention: months of the logs as whole partitions, runs of jobs as rows, personal data as values.
+-- Only what is locked is left for the next time.
 CREATE OR REPLACE FUNCTION {{ schema }}.purge_history()
 RETURNS TABLE (object text, rows_removed bigint)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
--- The bounds of partitions are printed by these, and read back.
+-- The bounds of partitions are printed with these settings, and parsed again.
 SET datestyle = 'ISO'
 SET timezone = 'UTC'
--- For rows, which no seller waits for.
+-- For locks on rows that no sale waits for.
 SET lock_timeout = '3s'
 AS $body$
 DECLARE
@@ -255,13 +245,14 @@ BEGIN
             RAISE WARNING 'the history of runs is left for the next time: %', SQLERRM;
     END;
     BEGIN
-        RETURN QUERY SELECT purged.* FROM {{ internal_schema }}.purge_personal_data(50000) AS purged;
+        RETURN QUERY
+        SELECT purged.* FROM {{ internal_schema }}.purge_personal_data(50000) AS purged;
     EXCEPTION
         WHEN lock_not_available OR deadlock_detected THEN
             RAISE WARNING 'personal data is left for the next time: %', SQLERRM;
     END;
 
-    -- Months last: what is locked is locked until the end, and sellers wait for it.
+    -- Months last: their locks are kept until the end, and sales wait for them.
     FOR v_partition IN
         SELECT
             logs.name AS log,
@@ -280,7 +271,7 @@ BEGIN
         ORDER BY child.relname
     LOOP
         BEGIN
-            -- They are counted while nothing is locked.
+            -- Counted before anything is locked.
             EXECUTE format('SELECT count(*) FROM %I.%I', v_inner, v_partition.name)
             INTO rows_removed;
             v_partitions := v_partitions || v_partition.name;
@@ -294,14 +285,15 @@ BEGIN
     END LOOP;
     FOR v_number IN 1 .. cardinality(v_partitions) LOOP
         BEGIN
-            -- Behind a long query we give up at once: the sellers would queue behind us.
+            -- Give up soon behind a long query: sales would queue behind this request.
             PERFORM set_config('lock_timeout', '100ms', true);
-            -- As DROP would; and in its order, which is that of the writers, too.
+            -- The locks that DROP takes, in its order, which is that of the writers, too.
             EXECUTE format(
                 'LOCK TABLE ONLY %s, %I.%I IN ACCESS EXCLUSIVE MODE',
                 v_relations[v_number], v_inner, v_partitions[v_number]
             );
-            -- What is not rolled up yet would be lost to the dashboards: health says why it is not.
+            -- Dashboards would lose what is not rolled up yet. The view health reports why it is
+            -- not.
             EXECUTE format(
                 'SELECT EXISTS (SELECT FROM %I.%I AS event, %I.metric_watermarks AS mark '
                 'WHERE mark.log = $1 AND event.xact_id >= mark.watermark '
@@ -318,7 +310,7 @@ BEGIN
             rows_removed := v_rows[v_number];
             RETURN NEXT;
         EXCEPTION
-            -- The locks are given back, too.
+            -- This also releases the locks.
             WHEN lock_not_available OR deadlock_detected THEN
                 RAISE WARNING '% is left for the next time: %', v_partitions[v_number], SQLERRM;
         END;
@@ -327,19 +319,19 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.purge_history() IS
-'Drops partitions of the logs that are past audit_retention_days and rolled up, deletes rollups '
-'that no view reads any more, and runs of jobs past run_history_days, and empties personal columns '
-'past personal_data_retention_days. Leaves what somebody has locked for the next time, with a '
-'warning. Returns what was removed or emptied, and how many rows.';
+'Drops partitions of the logs that are past audit_retention_days and rolled up; deletes rollups '
+'that no view reads any more, and runs of jobs past run_history_days; sets personal columns past '
+'personal_data_retention_days to NULL. Skips what is locked, with a warning; the next call tries '
+'it again. Returns what was changed, and how many rows.';
 
--- object: jobs/scheduled_jobs.sql sha256=6d0a7732c4413a04563df39711fce2ca40fdcd2413e3ae580e63639088a3d72e
--- The jobs, once: for scheduling them, unscheduling them, and seeing that they are there.
+-- object: jobs/scheduled_jobs.sql sha256=a4f5d391d1c00960c6814c2caba66111100870b7906407227a55e88f8ce42a11
+-- The one list of the jobs: for scheduling and unscheduling them, and for checking that they exist.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.scheduled_jobs()
 RETURNS TABLE (job_name text, schedule text, command text, routine_schema text, routine text)
 LANGUAGE sql
 IMMUTABLE
 SET search_path = pg_catalog, pg_temp
--- Commands are compared: they are written the same whoever asks.
+-- Commands are compared as text: they must not depend on the settings of the caller.
 SET quote_all_identifiers = off
 ROWS 5
 AS $body$
@@ -375,13 +367,13 @@ FROM (
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.scheduled_jobs() IS
-'The jobs that keep ticketdb tidy: name, cron schedule, command, and the routine that it calls, '
-'with its schema.';
+'The jobs of ticketdb: name, cron schedule, command, and the routine that it calls, with its '
+'schema.';
 
--- object: jobs/schedule_jobs.sql sha256=bea0d304fce64cc57e5e0c7e37e56e40229715ea5747c190df491e99f70f72b4
--- Called by the migration that introduces the jobs and by every `ticketdb apply`, since pg_cron may
--- come later. Without pg_cron it changes nothing and says so: `ticketdb cleanup`, or any scheduler,
--- runs the same commands.
+-- object: jobs/schedule_jobs.sql sha256=5b72e8529ec0dd4a9eab073db82ba098ef529913736dd56a750a19a5a156503b
+-- Called by the revision that creates the jobs and by every `ticketdb apply`, since pg_cron may be
+-- installed later. Without pg_cron it changes nothing and reports that: `ticketdb cleanup`, or any
+-- scheduler, runs the same commands.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.schedule_jobs()
 RETURNS TABLE (job_name text, schedule text, command text, action text)
 LANGUAGE plpgsql
@@ -395,7 +387,7 @@ DECLARE
     v_job record;
     v_current record;
 BEGIN
-    -- Only who may read the setting, a superuser, could create the extension.
+    -- Only a role that may read the setting, a superuser, could create the extension.
     IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron') THEN
         IF pg_has_role('pg_read_all_settings', 'USAGE')
             AND current_setting('cron.database_name', true) = current_database()
@@ -415,8 +407,9 @@ BEGIN
             'unavailable: run GRANT USAGE ON SCHEMA cron TO %I first', current_user
         );
     ELSE
-        -- A dump carries along which server the jobs of the original run on. What this one writes
-        -- into a job is a setting that superusers read; others see it in a job of their own.
+        -- A restored dump has jobs for the server that was dumped. The host and port that this
+        -- server gives to a job are settings that only superusers can read; other roles read them
+        -- from a job of their own.
         EXECUTE 'SELECT cron.schedule($1, $2)'
         INTO v_probe
         USING '0 0 1 1 *'::text, 'SELECT 1'::text;
@@ -435,8 +428,9 @@ BEGIN
         action := v_unavailable;
         IF v_unavailable IS NULL THEN
             action := 'scheduled';
-            -- Ours by what it runs, or by its name, which is unique among the jobs of a role. One of
-            -- that name which runs the same in another schema belongs to another installation.
+            -- A job is ours by its command, or by its name, which is unique among the jobs of a
+            -- role. A job of that name with the same routine of another schema belongs to another
+            -- installation.
             FOR v_current IN EXECUTE
                 $query$
                 SELECT
@@ -445,7 +439,8 @@ BEGIN
                     job.schedule,
                     job.command,
                     job.database = current_database() AS is_here,
-                    -- Of the server that was dumped, of a database or a role that is no more.
+                    -- For the server that was dumped, or for a database or role that no longer
+                    -- exists.
                     (job.nodename, job.nodeport) <> ($3, $4)
                     OR known.datname IS NULL
                     OR NOT COALESCE(role.rolcanlogin, false) AS is_stale
@@ -488,7 +483,7 @@ BEGIN
                 THEN
                     action := 'unchanged';
                 ELSE
-                    -- Renamed, older, stale, or a second one.
+                    -- Renamed, changed, stale, or a duplicate.
                     EXECUTE 'SELECT cron.unschedule($1::bigint)' USING v_current.jobid;
                 END IF;
             END LOOP;
@@ -503,11 +498,11 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.schedule_jobs() IS
-'Schedules the jobs of scheduled_jobs() with pg_cron where it is there. Returns each job and what '
-'was done: scheduled, unchanged, or unavailable and why.';
+'Schedules the jobs of scheduled_jobs() with pg_cron if that is installed. Returns each job and '
+'what was done: scheduled, unchanged, or unavailable and why.';
 
--- object: jobs/unschedule_jobs.sql sha256=01ef088f9db07b99208e5df840fb70cdd492661dfa1e36036bb4246b3a49e194
--- For the downgrade, and for a DBA who hands the jobs to another scheduler.
+-- object: jobs/unschedule_jobs.sql sha256=2dfcc31e7f9c1b8b6358fe0837f17538c6699e583a668006268abc7539bf4a89
+-- For the downgrade, and for a DBA who moves the jobs to another scheduler.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.unschedule_jobs()
 RETURNS SETOF text
 LANGUAGE plpgsql
@@ -519,7 +514,7 @@ BEGIN
     IF NOT {{ internal_schema }}.can_use_pg_cron() THEN
         RETURN;
     END IF;
-    -- By what they run: a DBA may have renamed them.
+    -- By command: a DBA may have renamed them.
     FOR v_job IN EXECUTE
         $query$
         SELECT
@@ -539,7 +534,7 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.unschedule_jobs() IS
-'Takes the jobs of scheduled_jobs() out of pg_cron; returns their names. Nothing happens without '
+'Removes the jobs of scheduled_jobs() from pg_cron and returns their names. Does nothing without '
 'pg_cron.';
 
 -- object: jobs/schedule.sql sha256=ac9b0f89d1f1f9b297d7c55d199d16b3f3724f8f1d7ce5bad4c49e8bbccc2ea0

@@ -1,5 +1,5 @@
--- Trigger function: whoever changes a hold, by whatever statement, leaves a line; who may not write
--- the log may not change a hold. It runs as the caller.
+-- Trigger function: logs each change of a hold, by whatever statement. Runs as the caller: a role
+-- that may not write the log may not change a hold.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.audit_seat_reservation()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -14,19 +14,19 @@ BEGIN
         IF NEW.status = OLD.status THEN
             v_event_type := 'extended';
         ELSIF OLD.status = 'expired' AND NEW.status = 'completed' THEN
-            -- Sold after it was over: that hold ended, and was counted, when it expired.
+            -- A late payment: that hold ended, and was counted, when it expired.
             v_metadata := '{"late": true}'::jsonb;
         ELSIF NEW.ended_at IS NOT NULL THEN
-            -- Not negative, should the clock have been set back.
+            -- Not negative, in case the clock was set back.
             v_hold_seconds := GREATEST(
                 0, extract(EPOCH FROM NEW.ended_at - NEW.created_at)::double precision
             );
         END IF;
     END IF;
 
-    -- Claims are written before, and released after, the row that this is about: the live ones are
-    -- those it concerns. FILTER and not WHERE: they are to be found by their reservation, not by
-    -- the index of all live claims.
+    -- Claims are written before this row, and released after it: the live ones are those that the
+    -- event is about. FILTER instead of WHERE, so that they are found by their reservation and not
+    -- by the index of all live claims.
     INSERT INTO {{ schema }}.seat_reservation_audit_log (
         event_type, reservation_id, show_id, session_id, seat_count, seat_ids, user_agent,
         ip_address, metadata, hold_seconds
@@ -51,4 +51,4 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.audit_seat_reservation() IS
-'Trigger: writes what happened to a hold into seat_reservation_audit_log.';
+'Trigger function: logs an event of a hold in seat_reservation_audit_log.';

@@ -1,5 +1,5 @@
--- Trigger function: whoever changes an order, by whatever statement, leaves a line. Runs as the
--- caller: who may not write the log may not change an order.
+-- Trigger function: logs each change of an order, by whatever statement. Runs as the caller: a role
+-- that may not write the log may not change an order.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.audit_ticket_order()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -21,7 +21,7 @@ BEGIN
         cardinality(NEW.seat_ids),
         NEW.payment_provider,
         NEW.created_at,
-        -- The order keeps the words of its last failure; the line of a later success is none.
+        -- The order keeps the message of its last failure; a later success is not logged with it.
         CASE WHEN NEW.status = 'failed' THEN NEW.error_message END
     );
     RETURN NULL;
@@ -29,4 +29,4 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.audit_ticket_order() IS
-'Trigger: writes each change of status of an order into ticket_order_audit_log.';
+'Trigger function: logs each change of status of an order in ticket_order_audit_log.';

@@ -1,5 +1,5 @@
--- What was changed by hand: every change of a business row that none of our functions has made, and
--- that no other log tells. Written by triggers; for a DBA who asks who did what, and when.
+-- Changes by hand: every change of a business row that is not made by ticketdb's functions and that
+-- no other log records. Written by triggers, for a DBA who asks who changed what, and when.
 CREATE TABLE {{ internal_schema }}.change_log (
     id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
     table_name text NOT NULL,
@@ -9,8 +9,7 @@ CREATE TABLE {{ internal_schema }}.change_log (
     old_values jsonb,
     new_values jsonb,
     session_role text NOT NULL DEFAULT session_user,
-    -- The log is written by a function that runs as its owner, so that current_user would say
-    -- nothing.
+    -- Written by a function that runs as its owner: current_user would always be the owner.
     acting_role text NOT NULL
     DEFAULT COALESCE(NULLIF(current_setting('role'), 'none'), session_user),
     application_name text NOT NULL DEFAULT current_setting('application_name'),
@@ -23,14 +22,14 @@ CREATE TABLE {{ internal_schema }}.change_log (
 )
 PARTITION BY RANGE (created_at);
 
--- Rows are appended in the order of time: a summary per megabyte finds a window, at next to no cost
--- for those who write.
+-- Rows are appended in the order of time: BRIN finds a window by a summary of each megabyte, and
+-- costs writers almost nothing.
 CREATE INDEX change_log_created_at_idx
 ON {{ internal_schema }}.change_log USING brin (created_at) WITH (autosummarize = on);
 
--- Row triggers reach the partitions by themselves; TRUNCATE of one partition needs a trigger there,
--- which maintain_partitions() adds. ENABLE ALWAYS: session_replication_role = replica does not get
--- around them.
+-- Partitions inherit row triggers. TRUNCATE of one partition needs a trigger there, which
+-- maintain_partitions() adds. ENABLE ALWAYS, so that session_replication_role = replica does not
+-- disable them.
 CREATE TRIGGER change_log_append_only
 BEFORE UPDATE OR DELETE ON {{ internal_schema }}.change_log
 FOR EACH ROW EXECUTE FUNCTION {{ internal_schema }}.refuse_change(
@@ -47,36 +46,34 @@ ALTER TABLE {{ internal_schema }}.change_log ENABLE ALWAYS TRIGGER change_log_ap
 ALTER TABLE {{ internal_schema }}.change_log ENABLE ALWAYS TRIGGER change_log_no_truncate;
 
 COMMENT ON TABLE {{ internal_schema }}.change_log IS
-'Append-only log of changes by hand, one month a partition: who changed which row of shows, seats, '
-'holds, orders, tickets, settings or alert rules, from what to what. It outlives the erasure of '
-'personal data: such values are only said to have changed.';
+'Append-only log of changes by hand, with a partition for each month: who changed which row of '
+'shows, seats, holds, orders, tickets, settings or alert rules, from which values to which. It '
+'outlives the erasure of personal data, so it masks such values.';
 COMMENT ON COLUMN {{ internal_schema }}.change_log.id IS
 'Number of the row; gaps after a rollback are normal.';
 COMMENT ON COLUMN {{ internal_schema }}.change_log.table_name IS 'The table, without its schema.';
 COMMENT ON COLUMN {{ internal_schema }}.change_log.operation IS 'insert, update or delete.';
 COMMENT ON COLUMN {{ internal_schema }}.change_log.row_key IS
-'The key of the row, before an update: its columns by name. The show alone where seats were added.';
+'The key of the row, before an update: its columns by name. The show alone if seats were added.';
 COMMENT ON COLUMN {{ internal_schema }}.change_log.rows_changed IS
-'How many rows the line is about: 1, or how many seats one statement added to a show.';
+'How many rows were changed: 1, or the number of seats that one statement added to a show.';
 COMMENT ON COLUMN {{ internal_schema }}.change_log.old_values IS
-'What an update replaced or a delete removed, by column; *** for what is personal or secret.';
+'What an update replaced or a delete removed, by column; *** for a personal or secret value.';
 COMMENT ON COLUMN {{ internal_schema }}.change_log.new_values IS
-'What an update or an insert put there, by column; *** for what is personal or secret.';
-COMMENT ON COLUMN {{ internal_schema }}.change_log.session_role IS 'The role that logged in.';
+'What an update or an insert wrote, by column; *** for a personal or secret value.';
+COMMENT ON COLUMN {{ internal_schema }}.change_log.session_role IS 'The role that had logged in.';
 COMMENT ON COLUMN {{ internal_schema }}.change_log.acting_role IS
-'The role that it had taken with SET ROLE, or the same.';
+'The role of SET ROLE, or else the same.';
 COMMENT ON COLUMN {{ internal_schema }}.change_log.application_name IS
-'What the client called itself, such as psql.';
+'The application_name of the client, such as psql.';
 COMMENT ON COLUMN {{ internal_schema }}.change_log.xact_id IS
-'The transaction: changes made together bear the same number.';
+'The transaction: changes that were made together have the same number.';
 COMMENT ON COLUMN {{ internal_schema }}.change_log.created_at IS
 'Start of the transaction that made the change; the partition key.';
-COMMENT ON CONSTRAINT change_log_pkey ON {{ internal_schema }}.change_log IS 'Rows are told apart.';
 COMMENT ON CONSTRAINT change_log_operation_check ON {{ internal_schema }}.change_log IS
-'The operations there are; TRUNCATE is refused.';
+'Only known operations; TRUNCATE is refused.';
 COMMENT ON CONSTRAINT change_log_rows_changed_check ON {{ internal_schema }}.change_log IS
-'A line is about something.';
-COMMENT ON CONSTRAINT change_log_created_at_check ON {{ internal_schema }}.change_log IS 'Finite.';
+'At least one row.';
 COMMENT ON INDEX {{ internal_schema }}.change_log_created_at_idx IS 'Serves windows of time.';
 COMMENT ON TRIGGER change_log_append_only ON {{ internal_schema }}.change_log IS
 'Refuses UPDATE and DELETE.';

@@ -1,6 +1,6 @@
--- One partition of a log, for maintain_partitions(). Built beside the log and attached: the log
--- itself is locked no harder than SHARE UPDATE EXCLUSIVE, so that sales go on. The default
--- partition is locked for the moment it takes to see that it holds no row of the month.
+-- Called by maintain_partitions() for one partition of a log. It is created as a table and then
+-- attached: the log itself is locked no harder than SHARE UPDATE EXCLUSIVE, so that sales continue.
+-- The default partition is locked while PostgreSQL checks that it has no row of the month.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.create_log_partition(
     p_log regclass,
     p_month date DEFAULT NULL
@@ -19,8 +19,8 @@ BEGIN
     IF to_regclass(v_path) IS NOT NULL THEN
         RETURN NULL;
     END IF;
-    -- Not INCLUDING ALL: attaching makes the indexes, and an identity of its own would number rows
-    -- anew.
+    -- Not INCLUDING ALL: attaching creates the indexes, and an identity column of its own would
+    -- number rows again.
     EXECUTE format(
         'CREATE TABLE %s (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', v_path, p_log
     );
@@ -48,7 +48,7 @@ BEGIN
         CASE
             WHEN p_month IS NULL
                 THEN format(
-                    'Rows of %s that no month has a partition for: no event is ever lost.', v_name
+                    'Rows of %s whose month has no partition: no event is ever lost.', v_name
                 )
             ELSE format('Rows of %s of one month, UTC.', v_name)
         END
@@ -59,4 +59,4 @@ $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.create_log_partition(regclass, date) IS
 'Creates the partition of a log for the month that begins on this day (UTC), or its default '
-'partition. Returns its name, or NULL when it is there already.';
+'partition. Returns its name, or NULL if it exists already.';

@@ -1,4 +1,4 @@
--- Few, and changed by hand only: every change has its line.
+-- Few rows, only changed by hand: every change is logged.
 CREATE OR REPLACE TRIGGER currencies_change_log_insert
 AFTER INSERT ON {{ schema }}.currencies
 FOR EACH ROW EXECUTE FUNCTION {{ internal_schema }}.log_change('code');

@@ -1,1 +1,1 @@
--- Partitions go with their tables.
+-- Partitions are dropped with their tables.

@@ -1,2 +1,2 @@
--- Partitions of the logs from the day of installation on; the daily job goes on from there.
+-- Partitions of the logs, from the day of installation; the job creates those of later months.
 SELECT {{ schema }}.maintain_partitions();

@@ -1,5 +1,5 @@
--- The shop reports how its endpoints answer. Values that a log would refuse are bent, not refused:
--- monitoring must not break what it watches.
+-- Called by the shop for each request. Values that the log would refuse are adjusted: monitoring
+-- must not break what it watches.
 CREATE OR REPLACE FUNCTION {{ schema }}.log_api_request(
     p_endpoint text,
     p_method text,
@@ -23,8 +23,8 @@ VALUES (
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.log_api_request(text, text, integer, double precision) IS
-'Records a request: route with placeholders in place of ids, HTTP method, HTTP status, duration '
-'in milliseconds.';
+'Logs a request: route with placeholders in place of ids, HTTP method, HTTP status, duration in '
+'milliseconds.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ schema }}.log_api_request(text, text, integer, double precision)

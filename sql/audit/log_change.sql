@@ -1,17 +1,17 @@
--- Trigger function: a line in change_log. Its arguments are the columns of the table's key, and
--- those whose values are personal or secret, each list with commas. Runs as the owner: whoever was
--- given the right to change a show need not be able to write the log, and cannot avoid it.
+-- Trigger function: writes a row into change_log. Its arguments are two lists with commas: the
+-- columns of the table's key, and those whose values are personal or secret. Runs as the owner: a
+-- role that may change a show need not be able to write the log, and cannot avoid it.
 --
--- Our functions that change holds, seats and orders leave no line: other logs tell what they do.
--- They are known by SET commit_siblings = 997 in their heads, which lasts exactly as long as they
--- run and changes nothing else: the server looks at it when a transaction is committed. A setting
--- of our own would do, but only a superuser may give a function one.
+-- The triggers leave out what ticketdb's functions do to holds, seats and orders, since other logs
+-- record it. They recognise these functions by SET commit_siblings = 997 in their heads, which
+-- lasts exactly as long as they run and has no other effect: the server reads it only at commit. A
+-- custom setting would do, but only a superuser may give one to a function.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.log_change()
 RETURNS trigger
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
--- The line is the same whatever the session has set.
+-- The row must not depend on the settings of the session.
 SET timezone = 'UTC'
 SET extra_float_digits = 1
 AS $body$
@@ -20,7 +20,7 @@ DECLARE
     v_new constant jsonb := CASE WHEN TG_OP <> 'DELETE' THEN to_jsonb(NEW) END;
     v_key constant text[] := string_to_array(TG_ARGV[0], ',');
     v_masked constant text[] := string_to_array(TG_ARGV[1], ',');
-    -- What the trigger is for: another one tells the rest of the same change.
+    -- The columns that the trigger is for: other triggers log the rest of the same change.
     v_columns constant text[] := ARRAY(
         SELECT columns.attname::text
         FROM pg_trigger AS trigger
@@ -29,13 +29,18 @@ DECLARE
                 columns.attrelid = trigger.tgrelid
                 AND columns.attnum > 0
                 AND NOT columns.attisdropped
-                AND (columns.attnum = ANY(trigger.tgattr) OR cardinality(trigger.tgattr::smallint[]) = 0)
+                AND (
+                    columns.attnum = ANY(trigger.tgattr)
+                    OR cardinality(trigger.tgattr::smallint[]) = 0
+                )
         WHERE
             trigger.tgrelid = TG_RELID
             AND trigger.tgname = TG_NAME
     );
 BEGIN
-    INSERT INTO {{ internal_schema }}.change_log (table_name, operation, row_key, old_values, new_values)
+    INSERT INTO {{ internal_schema }}.change_log (
+        table_name, operation, row_key, old_values, new_values
+    )
     SELECT
         TG_TABLE_NAME,
         lower(TG_OP),
@@ -68,5 +73,5 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.log_change() IS
-'Trigger: writes a change of a row into change_log. Arguments: the columns of the key, and those '
-'whose values are masked.';
+'Trigger function: logs a change of a row in change_log. Arguments: the columns of the key, and '
+'those whose values are masked.';

@@ -1,5 +1,5 @@
--- How far ahead the logs are to have partitions, once: for making them, and for seeing that they
--- are missing.
+-- How far ahead the logs must have partitions, in one place: for creating them, and for checking
+-- that none is missing.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.log_horizon()
 RETURNS timestamptz
 LANGUAGE sql
@@ -10,4 +10,4 @@ SELECT (date_trunc('month', now() AT TIME ZONE 'UTC') + interval '4 months') AT 
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.log_horizon() IS
-'Up to when each log is to have a partition a month: this month (UTC) and three more.';
+'The end of the months for which each log must have a partition: this one (UTC) and three more.';

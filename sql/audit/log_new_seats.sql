@@ -1,5 +1,5 @@
--- Trigger function: a shop adds the 80,000 seats of a stadium in one statement, which is worth one
--- line.
+-- Trigger function: a shop may add the 80,000 seats of a stadium in one statement, which gets one
+-- row.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.log_new_seats()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -27,4 +27,4 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.log_new_seats() IS
-'Trigger: writes how many seats a statement has added to which show into change_log.';
+'Trigger function: logs in change_log how many seats a statement has added to which show.';

@@ -1,11 +1,11 @@
--- Scheduled hourly, for what was locked the last time. Also callable by hand; does nothing when
+-- Scheduled hourly, to retry what was locked the last time. May be called by hand; does nothing if
 -- there is nothing to do.
 CREATE OR REPLACE FUNCTION {{ schema }}.maintain_partitions()
 RETURNS TABLE (created_partition text)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
--- A query that reads a log for minutes must not make the sellers queue behind us: give up at once.
--- There are months left in which to try again, and maintenance_backlog() says that it is due.
+-- Give up soon behind a query that reads a log for minutes: sales would queue behind this request.
+-- There are months left to try again, and maintenance_backlog() reports that it is due.
 SET lock_timeout = '100ms'
 AS $body$
 DECLARE
@@ -22,8 +22,8 @@ BEGIN
         BEGIN
             v_created := v_created || {{ internal_schema }}.create_log_partition(v_log.relation);
 
-            -- Rows that came while their month had no partition. Those beyond the horizon stay: a
-            -- clock was wrong.
+            -- Months of rows in the default partition, which had no partition of their own. Rows
+            -- beyond the horizon stay: a clock was wrong.
             EXECUTE format(
                 'SELECT array_agg(DISTINCT date_trunc(''month'', created_at AT TIME ZONE '
                 '''UTC'')::date) '
@@ -31,8 +31,8 @@ BEGIN
                 v_inner, v_log.name || '_default', to_char(v_horizon, 'YYYY-MM-DD')
             ) INTO v_strays;
             IF v_strays IS NOT NULL THEN
-                -- They cannot be deleted from an append-only table, so the table goes and its rows
-                -- are routed anew.
+                -- Rows cannot be deleted from an append-only table: replace the default partition,
+                -- and insert its rows again.
                 EXECUTE format(
                     'ALTER TABLE %s DETACH PARTITION %I.%I', v_log.relation, v_inner,
                     v_log.name || '_default'
@@ -86,6 +86,6 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.maintain_partitions() IS
-'Makes the partitions of the logs for this month and three more, moves rows out of the default '
-'partitions where their month has one now, and returns the names of those created. Leaves a log '
-'that somebody has locked for the next time, with a warning.';
+'Creates the partitions of the logs for this month and three more, moves rows out of the default '
+'partition if their month has one now, and returns the names of those created. Skips a log that '
+'is locked, with a warning; the next call tries it again.';

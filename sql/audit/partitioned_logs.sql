@@ -1,4 +1,5 @@
--- The tables that are cut by month. One list for making partitions and for dropping them.
+-- The tables that are partitioned by month, in one place: for creating partitions, and for dropping
+-- them.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.partitioned_logs()
 RETURNS TABLE (name text, relation regclass)
 LANGUAGE sql
@@ -19,4 +20,4 @@ FROM (
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.partitioned_logs() IS
-'The tables that have a partition a month. Their partitions are in the internal schema.';
+'The tables that have a partition for each month. Their partitions are in the internal schema.';

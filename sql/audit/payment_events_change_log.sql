@@ -1,4 +1,5 @@
--- Our functions add rows, and there are other logs of that: see log_change(). Nobody changes one.
+-- The table is append-only, and rows that ticketdb's functions add are not logged here: see
+-- log_change().
 CREATE OR REPLACE TRIGGER payment_events_change_log_insert
 AFTER INSERT ON {{ schema }}.payment_events
 FOR EACH ROW

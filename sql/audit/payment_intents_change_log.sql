@@ -1,4 +1,4 @@
--- Our functions add rows, and there are other logs of that: see log_change(). Nobody changes one.
+-- Rows that ticketdb's functions add are not logged here, see log_change(). They never update one.
 CREATE OR REPLACE TRIGGER payment_intents_change_log_insert
 AFTER INSERT ON {{ internal_schema }}.payment_intents
 FOR EACH ROW

@@ -1,6 +1,6 @@
--- What our functions change has no line here while they are at work, since other logs tell it: see
--- log_change(). The rest has, whoever changes it. UPDATE OF is free for those who change other
--- columns, and a long WHEN is not: each statement parses it anew.
+-- Changes of state by ticketdb's functions are not logged here, since other logs record them: see
+-- log_change(). All other changes are. The division by UPDATE OF costs nothing for statements that
+-- change other columns; a longer WHEN would be parsed again by each statement.
 CREATE OR REPLACE TRIGGER refunds_change_log_insert
 AFTER INSERT ON {{ schema }}.refunds
 FOR EACH ROW
@@ -27,6 +27,6 @@ ENABLE ALWAYS TRIGGER refunds_change_log_update_by_hand;
 COMMENT ON TRIGGER refunds_change_log_insert ON {{ schema }}.refunds IS
 'Logs each refund that is added by hand.';
 COMMENT ON TRIGGER refunds_change_log_update ON {{ schema }}.refunds IS
-'Logs each change of what a refund was made of.';
+'Logs each change of the fixed columns of a refund.';
 COMMENT ON TRIGGER refunds_change_log_update_by_hand ON {{ schema }}.refunds IS
-'Logs each change of the state of a refund that none of our functions makes.';
+'Logs each change by hand of the state of a refund.';

@@ -1,6 +1,6 @@
--- What our functions change has no line here while they are at work, since other logs tell it: see
--- log_change(). The rest has, whoever changes it. UPDATE OF is free for those who change other
--- columns, and a long WHEN is not: each statement parses it anew.
+-- Changes of state by ticketdb's functions are not logged here, since other logs record them: see
+-- log_change(). All other changes are. The division by UPDATE OF costs nothing for statements that
+-- change other columns; a longer WHEN would be parsed again by each statement.
 CREATE OR REPLACE TRIGGER reservation_seats_change_log_insert
 AFTER INSERT ON {{ schema }}.reservation_seats
 FOR EACH ROW
@@ -28,6 +28,6 @@ ENABLE ALWAYS TRIGGER reservation_seats_change_log_update_by_hand;
 COMMENT ON TRIGGER reservation_seats_change_log_insert ON {{ schema }}.reservation_seats IS
 'Logs each claim that is added by hand.';
 COMMENT ON TRIGGER reservation_seats_change_log_update ON {{ schema }}.reservation_seats IS
-'Logs each change of what a claim was made of.';
+'Logs each change of the fixed columns of a claim.';
 COMMENT ON TRIGGER reservation_seats_change_log_update_by_hand ON {{ schema }}.reservation_seats IS
-'Logs each change of the state of a claim that none of our functions makes.';
+'Logs each change by hand of the state of a claim.';

@@ -1,5 +1,5 @@
--- What happened to holds, in order. Written by a trigger on seat_reservations, and by the functions
--- where they refuse.
+-- Events of holds, in order. Written by a trigger on seat_reservations, and by the functions that
+-- sell when they refuse.
 CREATE TABLE {{ schema }}.seat_reservation_audit_log (
     id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
     event_type text NOT NULL,
@@ -14,28 +14,29 @@ CREATE TABLE {{ schema }}.seat_reservation_audit_log (
     ip_address inet,
     metadata jsonb NOT NULL DEFAULT '{}',
     hold_seconds double precision,
-    -- Epochs of the rollup: rows below the xmin of a snapshot are final. See the decision on exact
-    -- rollups.
+    -- For the rollup: rows whose transaction is below the xmin of a snapshot are final. See the
+    -- decision on exact rollups.
     xact_id xid8 NOT NULL DEFAULT pg_current_xact_id(),
     created_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT seat_reservation_audit_log_pkey PRIMARY KEY (id, show_id, created_at),
     CONSTRAINT seat_reservation_audit_log_event_type_check
     CHECK (event_type IN ('created', 'extended', 'released', 'expired', 'completed', 'failed')),
+    CONSTRAINT seat_reservation_audit_log_error_message_check CHECK (length(error_message) <= 500),
     CONSTRAINT seat_reservation_audit_log_created_at_check CHECK (isfinite(created_at))
 )
 PARTITION BY RANGE (created_at);
 
--- Rows are appended in the order of time: a summary per megabyte finds a window, at next to no cost
--- for those who write.
+-- Rows are appended in the order of time: BRIN finds a window by a summary of each megabyte, and
+-- costs writers almost nothing.
 CREATE INDEX seat_reservation_audit_log_created_at_idx
 ON {{ schema }}.seat_reservation_audit_log USING brin (created_at) WITH (autosummarize = on);
 
 CREATE INDEX seat_reservation_audit_log_xact_id_idx
 ON {{ schema }}.seat_reservation_audit_log (xact_id);
 
--- Row triggers reach the partitions by themselves; TRUNCATE of one partition needs a trigger there,
--- which maintain_partitions() adds. ENABLE ALWAYS: session_replication_role = replica does not get
--- around them.
+-- Partitions inherit row triggers. TRUNCATE of one partition needs a trigger there, which
+-- maintain_partitions() adds. ENABLE ALWAYS, so that session_replication_role = replica does not
+-- disable them.
 CREATE TRIGGER seat_reservation_audit_log_append_only
 BEFORE UPDATE OR DELETE ON {{ schema }}.seat_reservation_audit_log
 FOR EACH ROW EXECUTE FUNCTION {{ internal_schema }}.refuse_change(
@@ -54,50 +55,49 @@ ALTER TABLE {{ schema }}.seat_reservation_audit_log
 ENABLE ALWAYS TRIGGER seat_reservation_audit_log_no_truncate;
 
 COMMENT ON TABLE {{ schema }}.seat_reservation_audit_log IS
-'Append-only log of holds, one month a partition. The source of every reservation metric.';
+'Append-only log of holds, with a partition for each month. The source of every reservation '
+'metric.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.id IS
 'Number of the row; gaps after a rollback are normal.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.event_type IS
 'created, extended, released, expired, completed, or failed: a call was refused.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.reservation_id IS
-'The reservation; NULL where none came about.';
+'The reservation; NULL if none was made.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.show_id IS
-'The show, or the nil UUID where the caller named none. No foreign key: nothing may delete from '
-'here.';
+'The show, or the nil UUID if the caller gave none. No foreign key, since nothing may delete rows '
+'from here.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.session_id IS
 'The session of the caller, cut to 200 characters.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.seat_count IS
-'How many seats it was about.';
+'How many seats the event is about.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.seat_ids IS
-'Which seats; the first 100 of a call that was refused.';
+'Which seats; of a refusal the first 100.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.error_code IS
-'Of failed: why, as returned to the caller.';
+'Of a failed call: the error code that was returned.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.error_message IS
-'Of failed: why, in words, as returned to the caller.';
+'Of a failed call: the message that was returned.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.user_agent IS
 'Browser of the buyer. Personal.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.ip_address IS
-'Address of the buyer. Personal.';
+'IP address of the buyer. Personal.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.metadata IS
-'Further facts: function (which call was refused), late, partial, sqlstate, detail.';
+'Details: function (which call was refused), late, partial, sqlstate, detail.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.hold_seconds IS
 'How long the hold lasted, in seconds, on the event that ended it.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.xact_id IS
 'The transaction that wrote the row, for the exact rollup.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.created_at IS
 'Start of the transaction that wrote the row; the partition key.';
-COMMENT ON CONSTRAINT seat_reservation_audit_log_pkey ON {{ schema }}.seat_reservation_audit_log IS
-'Rows are told apart.';
 COMMENT ON CONSTRAINT seat_reservation_audit_log_event_type_check
+ON {{ schema }}.seat_reservation_audit_log IS 'Only known events.';
+COMMENT ON CONSTRAINT seat_reservation_audit_log_error_message_check
 ON {{ schema }}.seat_reservation_audit_log IS
-'The events there are.';
-COMMENT ON CONSTRAINT seat_reservation_audit_log_created_at_check
-ON {{ schema }}.seat_reservation_audit_log IS
-'Finite.';
+'A fixed sentence of error_message(). A longer text might not fit into the index of error_minutes, '
+'and the rollup would stop.';
 COMMENT ON INDEX {{ schema }}.seat_reservation_audit_log_created_at_idx IS
 'Serves windows of time.';
 COMMENT ON INDEX {{ schema }}.seat_reservation_audit_log_xact_id_idx IS
-'Serves the rollup, and those who read what is not rolled up yet.';
+'Serves the rollup, and views that read what is not rolled up yet.';
 COMMENT ON TRIGGER seat_reservation_audit_log_append_only
 ON {{ schema }}.seat_reservation_audit_log IS
 'Refuses UPDATE and DELETE.';

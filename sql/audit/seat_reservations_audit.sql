@@ -1,5 +1,5 @@
--- Row-level: transition tables do not work on distributed tables. ENABLE ALWAYS:
--- session_replication_role = replica does not silence it.
+-- Logs holds, by whatever statement they change: see audit_seat_reservation(). ENABLE ALWAYS, so
+-- that session_replication_role = replica does not disable them.
 CREATE OR REPLACE TRIGGER seat_reservations_audit_insert
 AFTER INSERT ON {{ schema }}.seat_reservations
 FOR EACH ROW EXECUTE FUNCTION {{ internal_schema }}.audit_seat_reservation();

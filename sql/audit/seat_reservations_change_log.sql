@@ -1,7 +1,7 @@
--- What our functions change has no line here while they are at work, since other logs tell it: see
--- log_change(). The rest has, whoever changes it. UPDATE OF is free for those who change other
--- columns, and a long WHEN is not: each statement parses it anew. A new hold is in
--- seat_reservation_audit_log, whoever makes it: one trigger less where it counts.
+-- Changes of state by ticketdb's functions are not logged here, since other logs record them: see
+-- log_change(). All other changes are. The division by UPDATE OF costs nothing for statements that
+-- change other columns; a longer WHEN would be parsed again by each statement. Every new hold is in
+-- seat_reservation_audit_log already, which saves a trigger on the hot path.
 CREATE OR REPLACE TRIGGER seat_reservations_change_log_update
 AFTER UPDATE OF id, show_id, reservation_token, created_at ON {{ schema }}.seat_reservations
 FOR EACH ROW
@@ -26,6 +26,6 @@ ENABLE ALWAYS TRIGGER seat_reservations_change_log_update,
 ENABLE ALWAYS TRIGGER seat_reservations_change_log_update_by_hand;
 
 COMMENT ON TRIGGER seat_reservations_change_log_update ON {{ schema }}.seat_reservations IS
-'Logs each change of what a hold was made of.';
+'Logs each change of the fixed columns of a hold.';
 COMMENT ON TRIGGER seat_reservations_change_log_update_by_hand ON {{ schema }}.seat_reservations IS
-'Logs each change of the state of a hold that none of our functions makes.';
+'Logs each change by hand of the state of a hold.';

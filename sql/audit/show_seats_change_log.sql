@@ -1,6 +1,6 @@
--- What our functions change has no line here while they are at work, since other logs tell it: see
--- log_change(). The rest has, whoever changes it. UPDATE OF is free for those who change other
--- columns, and a long WHEN is not: each statement parses it anew.
+-- Changes of state by ticketdb's functions are not logged here, since other logs record them: see
+-- log_change(). All other changes are. The division by UPDATE OF costs nothing for statements that
+-- change other columns; a longer WHEN would be parsed again by each statement.
 CREATE OR REPLACE TRIGGER show_seats_change_log_insert
 AFTER INSERT ON {{ schema }}.show_seats
 REFERENCING NEW TABLE AS new_seats
@@ -28,10 +28,10 @@ ENABLE ALWAYS TRIGGER show_seats_change_log_update_by_hand,
 ENABLE ALWAYS TRIGGER show_seats_change_log_delete;
 
 COMMENT ON TRIGGER show_seats_change_log_insert ON {{ schema }}.show_seats IS
-'Logs seats that are added, a line for each statement and show.';
+'Logs seats that are added, a row for each statement and show.';
 COMMENT ON TRIGGER show_seats_change_log_update ON {{ schema }}.show_seats IS
 'Logs each change of the place or the price of a seat.';
 COMMENT ON TRIGGER show_seats_change_log_update_by_hand ON {{ schema }}.show_seats IS
-'Logs each change of the state of a seat that none of our functions makes.';
+'Logs each change by hand of the state of a seat.';
 COMMENT ON TRIGGER show_seats_change_log_delete ON {{ schema }}.show_seats IS
-'Logs each seat that is deleted; one that anything refers to cannot be.';
+'Logs each seat that is deleted, which is possible only while nothing refers to it.';

@@ -1,4 +1,4 @@
--- TRUNCATE would leave no line of what it took.
+-- TRUNCATE would not be logged.
 CREATE OR REPLACE TRIGGER show_seats_keep_rows
 BEFORE TRUNCATE ON {{ schema }}.show_seats
 FOR EACH STATEMENT EXECUTE FUNCTION {{ internal_schema }}.refuse_change(

@@ -1,4 +1,4 @@
--- Few, and changed by hand only: every change has its line.
+-- Few rows, only changed by hand: every change is logged.
 CREATE OR REPLACE TRIGGER shows_change_log_insert
 AFTER INSERT ON {{ schema }}.shows
 FOR EACH ROW EXECUTE FUNCTION {{ internal_schema }}.log_change('id');
@@ -21,4 +21,4 @@ COMMENT ON TRIGGER shows_change_log_insert ON {{ schema }}.shows IS
 COMMENT ON TRIGGER shows_change_log_update ON {{ schema }}.shows IS
 'Logs each change of a show.';
 COMMENT ON TRIGGER shows_change_log_delete ON {{ schema }}.shows IS
-'Logs each show that is deleted; one that anything refers to cannot be.';
+'Logs each show that is deleted, which is possible only while nothing refers to it.';

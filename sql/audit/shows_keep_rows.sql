@@ -1,4 +1,4 @@
--- TRUNCATE would leave no line of what it took.
+-- TRUNCATE would not be logged.
 CREATE OR REPLACE TRIGGER shows_keep_rows
 BEFORE TRUNCATE ON {{ schema }}.shows
 FOR EACH STATEMENT EXECUTE FUNCTION {{ internal_schema }}.refuse_change(

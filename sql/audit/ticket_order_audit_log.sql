@@ -1,5 +1,5 @@
--- What happened to orders, in order. Written by a trigger on ticket_orders, and by the functions
--- where they refuse.
+-- Events of orders, in order. Written by a trigger on ticket_orders, and by the functions that sell
+-- when they refuse.
 CREATE TABLE {{ schema }}.ticket_order_audit_log (
     id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
     order_id uuid,
@@ -16,8 +16,8 @@ CREATE TABLE {{ schema }}.ticket_order_audit_log (
     error_code text,
     error_message text,
     metadata jsonb NOT NULL DEFAULT '{}',
-    -- Epochs of the rollup: rows below the xmin of a snapshot are final. See the decision on exact
-    -- rollups.
+    -- For the rollup: rows whose transaction is below the xmin of a snapshot are final. See the
+    -- decision on exact rollups.
     xact_id xid8 NOT NULL DEFAULT pg_current_xact_id(),
     created_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT ticket_order_audit_log_pkey PRIMARY KEY (id, show_id, created_at),
@@ -26,16 +26,16 @@ CREATE TABLE {{ schema }}.ticket_order_audit_log (
 )
 PARTITION BY RANGE (created_at);
 
--- Rows are appended in the order of time: a summary per megabyte finds a window, at next to no cost
--- for those who write.
+-- Rows are appended in the order of time: BRIN finds a window by a summary of each megabyte, and
+-- costs writers almost nothing.
 CREATE INDEX ticket_order_audit_log_created_at_idx
 ON {{ schema }}.ticket_order_audit_log USING brin (created_at) WITH (autosummarize = on);
 
 CREATE INDEX ticket_order_audit_log_xact_id_idx ON {{ schema }}.ticket_order_audit_log (xact_id);
 
--- Row triggers reach the partitions by themselves; TRUNCATE of one partition needs a trigger there,
--- which maintain_partitions() adds. ENABLE ALWAYS: session_replication_role = replica does not get
--- around them.
+-- Partitions inherit row triggers. TRUNCATE of one partition needs a trigger there, which
+-- maintain_partitions() adds. ENABLE ALWAYS, so that session_replication_role = replica does not
+-- disable them.
 CREATE TRIGGER ticket_order_audit_log_append_only
 BEFORE UPDATE OR DELETE ON {{ schema }}.ticket_order_audit_log
 FOR EACH ROW EXECUTE FUNCTION {{ internal_schema }}.refuse_change(
@@ -54,52 +54,44 @@ ALTER TABLE {{ schema }}.ticket_order_audit_log
 ENABLE ALWAYS TRIGGER ticket_order_audit_log_no_truncate;
 
 COMMENT ON TABLE {{ schema }}.ticket_order_audit_log IS
-'Append-only log of orders, one month a partition: a row for each change of status and each '
-'refused call.';
+'Append-only log of orders, with a partition for each month: a row for each change of status and '
+'each refusal.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.id IS
 'Number of the row; gaps after a rollback are normal.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.order_id IS
-'The order; NULL where none came about.';
+'The order; NULL if none was made.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.reservation_id IS
 'The reservation that it pays for.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.show_id IS
-'The show, or the nil UUID where the caller named none. No foreign key: nothing may delete from '
-'here.';
+'The show, or the nil UUID if the caller gave none. No foreign key, since nothing may delete rows '
+'from here.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.session_id IS
-'The session of the caller, where one was given, cut to 200 characters.';
+'The session of the caller, if it gave one, cut to 200 characters.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.old_status IS
 'Status before; NULL for a new order.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.new_status IS
-'Status after; NULL where the call was refused.';
+'Status after; NULL for a refusal.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.amount_in_cents IS
 'The amount of the order, or the amount that was refused, in the minor unit of the currency.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.currency IS 'ISO 4217 code.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.seat_count IS
-'How many seats the order is about; NULL where a call was refused.';
+'How many seats the order has; NULL for a refusal.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.order_created_at IS
-'When the order was created; NULL where a call was refused.';
-COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.payment_provider IS 'Who takes the money.';
+'When the order was created; NULL for a refusal.';
+COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.payment_provider IS 'The payment provider.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.error_code IS
-'Why a call was refused, as returned to the caller.';
+'Of a refusal: the error code that was returned.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.error_message IS
-'Why a call was refused or a payment failed, in words.';
+'Why a call was refused or a payment failed.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.metadata IS
-'Further facts: function (which call was refused), event_id, sqlstate, detail.';
+'Details: function (which call was refused), event_id, sqlstate, detail.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.xact_id IS
 'The transaction that wrote the row, for the exact rollup.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.created_at IS
 'Start of the transaction that wrote the row; the partition key.';
-COMMENT ON CONSTRAINT ticket_order_audit_log_pkey ON {{ schema }}.ticket_order_audit_log IS
-'Rows are told apart.';
-COMMENT ON CONSTRAINT ticket_order_audit_log_created_at_check
-ON {{ schema }}.ticket_order_audit_log IS
-'Finite.';
-COMMENT ON CONSTRAINT ticket_order_audit_log_order_created_at_check
-ON {{ schema }}.ticket_order_audit_log IS
-'Finite.';
 COMMENT ON INDEX {{ schema }}.ticket_order_audit_log_created_at_idx IS 'Serves windows of time.';
 COMMENT ON INDEX {{ schema }}.ticket_order_audit_log_xact_id_idx IS
-'Serves the rollup, and those who read what is not rolled up yet.';
+'Serves the rollup, and views that read what is not rolled up yet.';
 COMMENT ON TRIGGER ticket_order_audit_log_append_only ON {{ schema }}.ticket_order_audit_log IS
 'Refuses UPDATE and DELETE.';
 COMMENT ON TRIGGER ticket_order_audit_log_no_truncate ON {{ schema }}.ticket_order_audit_log IS

@@ -1,4 +1,4 @@
--- Our functions add rows, and there are other logs of that: see log_change(). Nobody changes one.
+-- Rows that ticketdb's functions add are not logged here, see log_change(). They never update one.
 CREATE OR REPLACE TRIGGER ticket_order_keys_change_log_insert
 AFTER INSERT ON {{ internal_schema }}.ticket_order_keys
 FOR EACH ROW

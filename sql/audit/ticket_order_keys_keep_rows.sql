@@ -1,4 +1,4 @@
--- Money and seats were promised by these rows.
+-- These rows promise money or seats to buyers.
 CREATE OR REPLACE TRIGGER ticket_order_keys_keep_rows
 BEFORE DELETE OR TRUNCATE ON {{ internal_schema }}.ticket_order_keys
 FOR EACH STATEMENT EXECUTE FUNCTION {{ internal_schema }}.refuse_change(

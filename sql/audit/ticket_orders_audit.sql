@@ -1,3 +1,5 @@
+-- Logs orders, by whatever statement they change: see audit_ticket_order(). ENABLE ALWAYS, so that
+-- session_replication_role = replica does not disable them.
 CREATE OR REPLACE TRIGGER ticket_orders_audit_insert
 AFTER INSERT ON {{ schema }}.ticket_orders
 FOR EACH ROW EXECUTE FUNCTION {{ internal_schema }}.audit_ticket_order();

@@ -1,6 +1,6 @@
--- What our functions change has no line here while they are at work, since other logs tell it: see
--- log_change(). The rest has, whoever changes it. UPDATE OF is free for those who change other
--- columns, and a long WHEN is not: each statement parses it anew.
+-- Changes of state by ticketdb's functions are not logged here, since other logs record them: see
+-- log_change(). All other changes are. The division by UPDATE OF costs nothing for statements that
+-- change other columns; a longer WHEN would be parsed again by each statement.
 CREATE OR REPLACE TRIGGER ticket_orders_change_log_insert
 AFTER INSERT ON {{ schema }}.ticket_orders
 FOR EACH ROW
@@ -29,6 +29,6 @@ ENABLE ALWAYS TRIGGER ticket_orders_change_log_update_by_hand;
 COMMENT ON TRIGGER ticket_orders_change_log_insert ON {{ schema }}.ticket_orders IS
 'Logs each order that is added by hand.';
 COMMENT ON TRIGGER ticket_orders_change_log_update ON {{ schema }}.ticket_orders IS
-'Logs each change of what a order was made of.';
+'Logs each change of the fixed columns of an order.';
 COMMENT ON TRIGGER ticket_orders_change_log_update_by_hand ON {{ schema }}.ticket_orders IS
-'Logs each change of the state of a order that none of our functions makes.';
+'Logs each change by hand of the state of an order.';

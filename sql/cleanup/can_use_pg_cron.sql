@@ -1,4 +1,5 @@
--- to_regclass of a table of pg_cron would raise an error where its schema is closed to us.
+-- Called before pg_cron is used: to_regclass() of one of its tables would raise an error without
+-- USAGE on its schema.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.can_use_pg_cron()
 RETURNS boolean
 LANGUAGE sql
@@ -17,4 +18,4 @@ SELECT
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.can_use_pg_cron() IS
-'Whether pg_cron is installed in this database and its schema is open to the caller.';
+'Whether pg_cron is installed in this database and the caller may use its schema.';

@@ -1,13 +1,14 @@
--- The other step of the cleanup. An order waits for its payment as long as its hold, and
--- order_minutes longer; a payment that comes after that is still judged by confirm_payment().
+-- Called by run_reservation_cleanup() after the overdue holds. An order waits for its payment until
+-- its hold expires and order_minutes longer; confirm_payment() still handles a payment that arrives
+-- later.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.cancel_dead_orders(p_limit integer)
 RETURNS integer
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
--- The log of orders tells it: see log_change().
+-- Not a change by hand: ticket_order_audit_log records it, see log_change().
 SET commit_siblings = 997
 SET plan_cache_mode = 'force_generic_plan'
--- Few orders wait at any time: they come from the index of those, each with its hold.
+-- Few orders are pending at any time: read them from their index, and the hold of each.
 SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET enable_hashjoin = off
@@ -23,7 +24,7 @@ BEGIN
     INTO v_dead_before
     FROM {{ schema }}.ticketing_settings AS settings;
 
-    -- Whoever brings an expired hold back to life, for a payment that comes late, changes its order.
+    -- It is enough to lock the order: a late payment that revives the hold changes the order, too.
     SELECT
         array_agg(dead.id),
         array_agg(dead.show_id)
@@ -62,5 +63,5 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.cancel_dead_orders(integer) IS
-'Cancels at most p_limit orders that have been waiting for a payment for order_minutes since their '
-'hold expired, leaves out those that somebody has locked, and returns how many. Internal.';
+'Cancels at most p_limit orders that are still not paid order_minutes after their hold expired, '
+'skips locked ones, and returns how many it cancelled.';

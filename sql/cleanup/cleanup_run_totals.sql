@@ -1,5 +1,5 @@
--- For cleanup_job_health and the alerts. Of a window, and not of so many runs: those that are
--- skipped or queued behind a long one would push it out of sight.
+-- For cleanup_job_health and the alerts. Counts the runs of a window and not the last few, among
+-- which a run could be displaced by those that are skipped, or queued behind a long one.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.cleanup_run_totals(
     p_since timestamptz,
     OUT runs bigint,
@@ -12,7 +12,7 @@ LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
--- Its estimates are guesses: to compile takes longer than to run.
+-- The estimates are guesses: JIT compilation would take longer than the query.
 SET jit = off
 AS $body$
 BEGIN
@@ -39,9 +39,9 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.cleanup_run_totals(timestamptz) IS
-'How many runs of the cleanup ended at or after this time, how many of them failed, how many '
-'others were skipped, how many seconds the longest took, one that is at work included, and when '
-'the last of those that ended began. For the views.';
+'Totals of the cleanup runs that ended at or after p_since: those that were not skipped, those of '
+'them that failed, those that were skipped, the seconds of the longest (a run in progress '
+'included), and when the last of those that were not skipped began. For the views.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.cleanup_run_totals(

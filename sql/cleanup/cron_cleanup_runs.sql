@@ -1,6 +1,6 @@
--- For reservation_cleanup_job_runs(): what pg_cron has on record of the cleanup. Its only index is
--- on runid, so the record of all jobs is read from its end, and no further than need be. The
--- statements are dynamic because pg_cron may be missing, and may come later.
+-- For reservation_cleanup_job_runs(): the runs of the cleanup in the record of pg_cron. Its only
+-- index is on runid, so the record of all jobs is read from its end, no further than necessary. The
+-- statements are dynamic because pg_cron may be missing, and may be installed later.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.cron_cleanup_runs(
     p_limit integer, p_since timestamptz
 )
@@ -71,16 +71,16 @@ BEGIN
         FROM cron.job_run_details AS detail
         LEFT JOIN cron.job ON job.jobid = detail.jobid AND job.jobid = ANY($1)
         WHERE
-            -- A day of a job that runs each second, and then some.
+            -- More than a day of a job that runs each second.
             detail.runid > (SELECT runid_seq.last_value FROM cron.runid_seq) - 100000
         ORDER BY detail.runid DESC
         $query$
         USING v_job_ids
     LOOP
-        -- A run that never began has no time: it came before the next one that has.
+        -- A run that could not start has no time: it is older than the run read before it.
         seen_at := COALESCE(v_run.start_time, seen_at);
         IF v_run.start_time < p_since THEN
-            -- One old time proves nothing: a clock may have stepped.
+            -- One old time proves nothing, since a clock may have been set back.
             v_older := v_older + 1;
             EXIT WHEN v_older > 100;
         END IF;
@@ -104,6 +104,5 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.cron_cleanup_runs(integer, timestamptz) IS
-'The last p_limit runs of the cleanup that pg_cron has on record, newest first, as far as they '
-'ended at or after p_since; NULL for no bound. seen_at is the latest at which it can have begun. '
-'Internal.';
+'The last p_limit runs of the cleanup in the record of pg_cron, newest first, that ended at or '
+'after p_since; NULL for no limit. seen_at is the latest time at which the run can have started.';

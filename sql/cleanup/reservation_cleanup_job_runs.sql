@@ -1,10 +1,10 @@
--- For the view of nearly the same name, and for the totals. pg_cron shows each role only its own
--- rows, and its schema must stay closed to those who monitor, since cron.schedule is for everybody
--- there: so this runs as the owner of the job.
+-- For the view reservation_cleanup_job_status, and for the totals. Runs as the owner of the job:
+-- pg_cron shows each role only its own rows, and roles that monitor must not get USAGE on its
+-- schema, where PUBLIC may call cron.schedule().
 --
--- Our record has all runs that began, pg_cron's also those that it could not begin. Each is in the
--- order of its numbers, and the two are merged by time: a clock that steps back moves none of the
--- runs of one record before another.
+-- Our record has all runs that started, the record of pg_cron also those that could not. Each is in
+-- the order of its numbers, and the two are merged by time, so that a clock that is set back does
+-- not reorder the runs of one record.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.reservation_cleanup_job_runs(
     p_limit integer DEFAULT 10,
     p_since timestamptz DEFAULT NULL
@@ -24,7 +24,7 @@ LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
--- Its estimates are guesses: to compile takes longer than to run.
+-- The estimates are guesses: JIT compilation would take longer than the query.
 SET jit = off
 SET plan_cache_mode = 'force_custom_plan'
 SET enable_seqscan = off
@@ -36,7 +36,7 @@ DECLARE
     v_has_pg_cron constant boolean := {{ internal_schema }}.can_use_pg_cron();
 BEGIN
     IF p_since IS NULL THEN
-        -- What is older than as many of our own is not among the last.
+        -- Runs that are older than p_limit of our own are not among the last p_limit.
         SELECT min(newest.started_at)
         INTO v_since
         FROM (
@@ -83,7 +83,7 @@ BEGIN
         INNER JOIN cron ON cron.job_pid = own.backend_pid
         WHERE
             own.scheduler = 'pg_cron'
-            -- Numbers of processes come again, though not within the minute.
+            -- Process ids are reused, though not within a minute.
             AND own.started_at > cron.start_time - interval '1 minute'
             AND own.started_at < COALESCE(cron.end_time, 'infinity') + interval '1 minute'
     ),
@@ -99,7 +99,7 @@ BEGIN
             CASE
                 WHEN own.status <> 'running' THEN own.status
                 WHEN pair.end_time IS NOT NULL THEN pair.status
-                -- The next run will say so.
+                -- The next run will record it as failed.
                 WHEN activity.pid IS NULL AND NOT pg_is_in_recovery() THEN 'failed'
                 ELSE own.status
             END AS status,
@@ -136,7 +136,7 @@ BEGIN
             COALESCE(
                 CASE WHEN known.status = 'failed' THEN known.return_message END,
                 known.error_message,
-                -- What it did is no reason why it failed.
+                -- What it did does not explain why it failed.
                 CASE
                     WHEN known.status <> 'failed'
                         THEN format(
@@ -186,8 +186,8 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.reservation_cleanup_job_runs(integer, timestamptz) IS
-'The last p_limit runs of the cleanup, of pg_cron and of everybody else, newest first, as far as '
-'they ended at or after p_since or have not ended; NULL for no bound. For the views.';
+'The last p_limit runs of the cleanup, by pg_cron or any other scheduler, newest first, that '
+'ended at or after p_since or have not ended; NULL for no limit. For the views.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.reservation_cleanup_job_runs(integer, timestamptz)

@@ -20,15 +20,15 @@ COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.jobname IS 'Name o
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.schedule IS
 'When pg_cron runs it; NULL for another scheduler.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.active IS
-'Whether the job is switched on.';
+'Whether the job is enabled.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.command IS 'What it runs.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.status IS
-'running, succeeded, failed, or skipped: another run was at work; pg_cron also knows starting, '
-'connecting and sending.';
+'running, succeeded, failed, or skipped, because another run was in progress; pg_cron also has '
+'starting, connecting and sending.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.return_message IS
-'What it did, or why it failed; NULL where it failed without a word.';
+'What it did, or why it failed; NULL if it failed without a message.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.start_time IS
-'When it began; NULL while pg_cron has not started it, or where it could not.';
+'When it started; NULL if pg_cron has not started it yet, or could not.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.end_time IS
 'When it ended; NULL while it runs.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_job_status.duration_seconds IS

@@ -1,6 +1,5 @@
--- One cleanup at a time: a run has this row locked in each of its transactions, so that the lock
--- can never be left behind. Only the owner can lock it, unlike an advisory lock, which any login
--- can.
+-- One cleanup at a time: each transaction of a run locks this row, so that the lock cannot outlive
+-- the run. Only the owner can lock it, unlike an advisory lock, which any login can take.
 CREATE TABLE {{ internal_schema }}.reservation_cleanup_lock (
     singleton boolean NOT NULL DEFAULT true,
     CONSTRAINT reservation_cleanup_lock_pkey PRIMARY KEY (singleton),
@@ -9,7 +8,7 @@ CREATE TABLE {{ internal_schema }}.reservation_cleanup_lock (
 
 INSERT INTO {{ internal_schema }}.reservation_cleanup_lock DEFAULT VALUES;
 
--- A row that is not there looks like one that somebody else has locked.
+-- To SKIP LOCKED, a missing row looks like a locked one.
 CREATE TRIGGER reservation_cleanup_lock_keep_row
 BEFORE DELETE OR TRUNCATE ON {{ internal_schema }}.reservation_cleanup_lock
 FOR EACH STATEMENT EXECUTE FUNCTION {{ internal_schema }}.refuse_change(
@@ -17,15 +16,11 @@ FOR EACH STATEMENT EXECUTE FUNCTION {{ internal_schema }}.refuse_change(
 );
 
 COMMENT ON TABLE {{ internal_schema }}.reservation_cleanup_lock IS
-'One row, locked by the run of the cleanup that is at work. Nobody but the owner has any right on '
-'it.';
+'One row, locked by the cleanup that is running. Only the owner has a privilege on it.';
 COMMENT ON COLUMN {{ internal_schema }}.reservation_cleanup_lock.singleton IS
 'Always true: there is one row.';
-COMMENT ON CONSTRAINT reservation_cleanup_lock_pkey
-ON {{ internal_schema }}.reservation_cleanup_lock IS
-'One row only.';
 COMMENT ON CONSTRAINT reservation_cleanup_lock_singleton_check
-ON {{ internal_schema }}.reservation_cleanup_lock IS 'One row only.';
+ON {{ internal_schema }}.reservation_cleanup_lock IS 'There is one row only.';
 COMMENT ON TRIGGER reservation_cleanup_lock_keep_row
 ON {{ internal_schema }}.reservation_cleanup_lock IS
 'Refuses DELETE and TRUNCATE.';

@@ -1,5 +1,4 @@
--- Runs of the cleanup, whoever started them. pg_cron's own history also knows of runs that never
--- reached us.
+-- Runs of the cleanup, by any scheduler. pg_cron's own record also has runs that could not start.
 CREATE TABLE {{ schema }}.reservation_cleanup_runs (
     id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
     scheduler text NOT NULL,
@@ -28,7 +27,7 @@ CREATE TABLE {{ schema }}.reservation_cleanup_runs (
 CREATE INDEX reservation_cleanup_runs_finished_at_idx
 ON {{ schema }}.reservation_cleanup_runs (finished_at);
 
--- One run that is stuck makes others be skipped, once a minute and for days.
+-- A run that is stuck makes the others skip, once a minute and for days.
 CREATE INDEX reservation_cleanup_runs_id_idx
 ON {{ schema }}.reservation_cleanup_runs (id) WHERE status IN ('succeeded', 'failed');
 
@@ -38,33 +37,28 @@ COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.id IS 'Number of the run
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.scheduler IS
 'Who started it: pg_cron, ticketdb, or external.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.backend_pid IS
-'The server process of the run: one that is running without it has died.';
+'Server process of the run. If it is gone and the status is still running, the run has failed.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.started_at IS 'When it began.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.finished_at IS
 'When it ended; NULL while it runs.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.status IS
-'running, succeeded, failed, or skipped: another run was at work.';
+'running, succeeded, failed, or skipped, because another run was in progress.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.reservations_expired IS
 'How many holds it has ended so far.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.seats_released IS
 'How many seats it has freed so far.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.orders_cancelled IS
-'How many orders it has cancelled so far whose hold had expired.';
+'How many orders of expired holds it has cancelled so far.';
 COMMENT ON COLUMN {{ schema }}.reservation_cleanup_runs.error_message IS
 'Why it failed or was skipped.';
 COMMENT ON CONSTRAINT reservation_cleanup_runs_pkey ON {{ schema }}.reservation_cleanup_runs IS
-'Runs are told apart; the newest are found from its end.';
+'Serves the newest runs, from its end.';
 COMMENT ON CONSTRAINT reservation_cleanup_runs_scheduler_check
-ON {{ schema }}.reservation_cleanup_runs IS
-'Not empty, bounded.';
+ON {{ schema }}.reservation_cleanup_runs IS 'Not empty, at most 100 characters.';
 COMMENT ON CONSTRAINT reservation_cleanup_runs_status_check
-ON {{ schema }}.reservation_cleanup_runs IS
-'The statuses there are.';
+ON {{ schema }}.reservation_cleanup_runs IS 'Only known statuses.';
 COMMENT ON CONSTRAINT reservation_cleanup_runs_finished_at_check
-ON {{ schema }}.reservation_cleanup_runs IS
-'Set exactly when it has ended.';
-COMMENT ON CONSTRAINT reservation_cleanup_runs_started_at_check
-ON {{ schema }}.reservation_cleanup_runs IS 'Finite.';
+ON {{ schema }}.reservation_cleanup_runs IS 'Set exactly if it has ended.';
 COMMENT ON CONSTRAINT reservation_cleanup_runs_reservations_expired_check
 ON {{ schema }}.reservation_cleanup_runs IS
 'Not negative.';
@@ -77,7 +71,7 @@ ON {{ schema }}.reservation_cleanup_runs IS
 COMMENT ON INDEX {{ schema }}.reservation_cleanup_runs_finished_at_idx IS
 'Serves the runs of a window, those that have not ended, and the purge.';
 COMMENT ON INDEX {{ schema }}.reservation_cleanup_runs_id_idx IS
-'Serves the last run that did something, however many were skipped since.';
+'Serves the last run that was not skipped.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ schema }}.reservation_cleanup_runs TO {{ monitor_role }};

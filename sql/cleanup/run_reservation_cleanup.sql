@@ -1,6 +1,6 @@
--- The job. Ends a few holds, commits, and goes on: each commit waits for the disk, which leaves the
--- processor to buyers, and nobody waits long for a hold that is being ended. It commits, so it can
--- have neither a SET clause nor SECURITY DEFINER: each transaction begins with the path instead.
+-- The cleanup job. Ends a few holds, commits, and continues: each commit waits for the disk, which
+-- leaves the processor to buyers, and no lock on a hold lasts long. Since it commits, it can have
+-- neither a SET clause nor SECURITY DEFINER: each transaction sets the search path instead.
 CREATE OR REPLACE PROCEDURE {{ schema }}.run_reservation_cleanup(
     p_scheduler text DEFAULT 'external',
     p_batch_size integer DEFAULT 12,
@@ -14,11 +14,11 @@ LANGUAGE plpgsql
 AS $body$
 DECLARE
     v_orders_at_once constant integer := 100;
-    -- Portions of holds that are over, each of one show. Texts: there is no array of arrays of
+    -- Batches of overdue holds, each of one show. Texts, since an array cannot contain arrays of
     -- different lengths.
     v_show_ids pg_catalog.uuid[] := '{}'::pg_catalog.uuid[];
     v_reservation_ids pg_catalog.text[];
-    v_portion integer := 0;
+    v_batch integer := 0;
     v_after_expires_at pg_catalog.timestamptz := '-infinity'::pg_catalog.timestamptz;
     v_after_id pg_catalog.uuid
         := '00000000-0000-0000-0000-000000000000'::pg_catalog.uuid;
@@ -28,8 +28,8 @@ DECLARE
     v_error pg_catalog.text;
     v_sqlstate pg_catalog.text;
 BEGIN
-    -- Ends what the caller's settings have made of this transaction; within one of the caller's it
-    -- is an error, before anything is done.
+    -- Ends the transaction that the caller's settings apply to. Inside a transaction of the caller
+    -- it raises an error, before anything is done.
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
@@ -37,9 +37,10 @@ BEGIN
     seats_released := 0;
     orders_cancelled := 0;
 
-    -- One run at a time. Locked by each transaction of the run rather than by the session: it can
-    -- never be left behind. A restore without data comes without the row.
-    INSERT INTO {{ internal_schema }}.reservation_cleanup_lock DEFAULT VALUES ON CONFLICT DO NOTHING;
+    -- One run at a time. Each transaction of the run takes the lock, so that it cannot outlive the
+    -- run. The row is missing after a restore without data.
+    INSERT INTO {{ internal_schema }}.reservation_cleanup_lock DEFAULT VALUES
+    ON CONFLICT DO NOTHING;
     PERFORM FROM {{ internal_schema }}.reservation_cleanup_lock AS baton FOR UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
         status := 'skipped';
@@ -92,24 +93,24 @@ BEGIN
 
         BEGIN
             v_cancelled := 0;
-            IF v_portion = cardinality(v_show_ids) THEN
-                v_portion := 0;
+            IF v_batch = cardinality(v_show_ids) THEN
+                v_batch := 0;
                 SELECT
-                    COALESCE(array_agg(portion.show_id), '{}'),
-                    array_agg(portion.reservation_ids::text),
-                    COALESCE(max(portion.last_expires_at), v_after_expires_at),
-                    COALESCE((array_agg(portion.last_id))[1], v_after_id)
+                    COALESCE(array_agg(batch.show_id), '{}'),
+                    array_agg(batch.reservation_ids::text),
+                    COALESCE(max(batch.last_expires_at), v_after_expires_at),
+                    COALESCE((array_agg(batch.last_id))[1], v_after_id)
                 INTO
                     v_show_ids,
                     v_reservation_ids,
                     v_after_expires_at,
                     v_after_id
-                FROM {{ internal_schema }}.overdue_holds(
+                FROM {{ internal_schema }}.overdue_reservation_batches(
                     5000, p_batch_size, v_after_expires_at, v_after_id
-                ) AS portion;
+                ) AS batch;
             END IF;
             IF v_show_ids = '{}' THEN
-                -- Every hold that is over has had its turn.
+                -- All overdue holds have been tried.
                 v_cancelled := {{ internal_schema }}.cancel_dead_orders(v_orders_at_once);
                 v_is_done := v_cancelled < v_orders_at_once;
                 SELECT
@@ -119,18 +120,18 @@ BEGIN
                     NULL AS error_message
                 INTO v_ended;
             ELSE
-                v_portion := v_portion + 1;
-                v_ended := {{ internal_schema }}.end_overdue_holds(
-                    v_show_ids[v_portion], v_reservation_ids[v_portion]::uuid[]
+                v_batch := v_batch + 1;
+                v_ended := {{ internal_schema }}.expire_reservations_for_cleanup(
+                    v_show_ids[v_batch], v_reservation_ids[v_batch]::uuid[]
                 );
-                -- What stops one hold does not stop those after it.
+                -- An error in one hold does not stop those after it.
                 v_error := COALESCE(v_error, v_ended.error_message);
                 v_sqlstate := COALESCE(v_sqlstate, v_ended.error_code);
                 v_is_done := v_ended.error_code IS NOT DISTINCT FROM '57014';
             END IF;
 
-            -- How far it has come, for those who watch. Whoever has the row locked is not waited
-            -- for: in the end it is written whole.
+            -- Progress, for monitoring. Skipped if the row is locked: at the end, it is written as
+            -- a whole.
             UPDATE {{ schema }}.reservation_cleanup_runs
             SET
                 reservations_expired = reservation_cleanup_runs.reservations_expired
@@ -149,7 +150,7 @@ BEGIN
             seats_released := run_reservation_cleanup.seats_released + v_ended.seats_released;
             orders_cancelled := run_reservation_cleanup.orders_cancelled + v_cancelled;
         EXCEPTION
-            -- OTHERS leaves out a cancelled statement, a time-out included.
+            -- OTHERS does not include query_canceled: a cancelled statement, or its time-out.
             WHEN query_canceled OR OTHERS THEN
                 v_error := COALESCE(v_error, SQLERRM);
                 v_sqlstate := COALESCE(v_sqlstate, SQLSTATE);
@@ -170,7 +171,7 @@ BEGIN
     COMMIT;
 
     IF v_error IS NOT NULL THEN
-        -- After the row is safe, so that the scheduler sees it too.
+        -- After the commit of the row, so that the scheduler records the failure, too.
         RAISE EXCEPTION 'Reservation cleanup failed: %', v_error USING ERRCODE = v_sqlstate;
     END IF;
 END;
@@ -180,6 +181,7 @@ $body$;
 COMMENT ON PROCEDURE {{ schema }}.run_reservation_cleanup( -- noqa: LT01
     text, integer, bigint, text, integer, integer, integer
 ) IS
-'Ends all holds that are over, at most p_batch_size a transaction, and cancels orders of holds '
-'that expired; one run at a time. Goes on after a hold that cannot be ended, and fails in the end. '
-'Writes reservation_cleanup_runs; returns what this run did, or that it was skipped.';
+'Ends all overdue holds, at most p_batch_size in a transaction, and cancels orders of expired '
+'holds that are not paid; one run at a time. Continues after a hold that cannot be ended, and '
+'fails at the end. Writes reservation_cleanup_runs; returns what this run did, or that it was '
+'skipped.';

@@ -1,12 +1,13 @@
--- Where money or a hold is at stake, a caller may ask for less than the disk of this server, and
--- does not get it: what was acknowledged is there after a crash. Stricter settings stay.
+-- Called by the functions that create or settle orders: if the session has synchronous_commit off
+-- or local, this transaction gets on, so that what was acknowledged survives a crash. Stricter
+-- settings stay.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.commit_durably()
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $body$
 BEGIN
-    -- A SET clause would be undone when the function ends, which is before the commit.
+    -- Not a SET clause of the function: that would end with it, before the commit.
     IF current_setting('synchronous_commit') IN ('off', 'local') THEN
         PERFORM set_config('synchronous_commit', 'on', true);
     END IF;
@@ -14,5 +15,4 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.commit_durably() IS
-'Raises synchronous_commit to on until the end of the transaction, where it is off or local. '
-'Internal.';
+'Sets synchronous_commit to on until the end of the transaction, if it is off or local.';

@@ -1,6 +1,6 @@
--- What an amount means. Amounts are stored in the minor unit that payment providers charge in, and
--- how many of those make one unit differs: 100 cents a euro, no smaller unit of the yen, 1,000 fils
--- a dinar.
+-- The currencies that shows are sold in. Amounts are stored in the minor unit that payment
+-- providers charge in, and how many of those make one unit differs: 100 cents a euro, no smaller
+-- unit of the yen, 1,000 fils a dinar.
 CREATE TABLE {{ schema }}.currencies (
     code text NOT NULL,
     decimals smallint NOT NULL,
@@ -9,7 +9,7 @@ CREATE TABLE {{ schema }}.currencies (
     CONSTRAINT currencies_decimals_check CHECK (decimals IN (0, 2, 3))
 );
 
--- ISO 4217 without funds, metals and codes for testing. A DBA adds what is new.
+-- ISO 4217 without funds, metals and codes for testing. A DBA adds new ones.
 INSERT INTO {{ schema }}.currencies (code, decimals)
 SELECT
     listed.code,
@@ -36,15 +36,15 @@ CROSS JOIN LATERAL regexp_split_to_table(listing.codes, '[[:space:]]+') AS liste
 WHERE listed.code <> '';
 
 COMMENT ON TABLE {{ schema }}.currencies IS
-'Currencies that a show can be sold in (ISO 4217), and how to read amounts of them.';
+'Currencies that a show can be sold in (ISO 4217), with their number of decimals.';
 COMMENT ON COLUMN {{ schema }}.currencies.code IS 'ISO 4217 code.';
 COMMENT ON COLUMN {{ schema }}.currencies.decimals IS
-'Decimals of the currency: an amount is divided by ten to the power of this to show it to people. '
-'0: JPY; 2: EUR; 3: KWD.';
-COMMENT ON CONSTRAINT currencies_pkey ON {{ schema }}.currencies IS 'A currency is listed once.';
-COMMENT ON CONSTRAINT currencies_code_check ON {{ schema }}.currencies IS 'Three capital letters.';
+'Decimals of the currency: to print an amount, divide it by ten to the power of this. 0: JPY; 2: '
+'EUR; 3: KWD.';
+COMMENT ON CONSTRAINT currencies_code_check ON {{ schema }}.currencies IS
+'A currency code: three capital letters.';
 COMMENT ON CONSTRAINT currencies_decimals_check ON {{ schema }}.currencies IS
-'As many decimals as currencies have that providers charge in.';
+'The numbers of decimals that payment providers use.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ schema }}.currencies TO {{ app_role }}, {{ monitor_role }};

@@ -1,4 +1,5 @@
--- What the caller reads, written once. The guide's queries search for the words of the first two.
+-- The message for each error code, written once. The guide's queries search for the words of the
+-- first two.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.error_message(p_error_code text)
 RETURNS text
 LANGUAGE sql
@@ -25,10 +26,10 @@ CASE p_error_code
     WHEN 'ORDER_NOT_REFUNDABLE' THEN 'The order has not been paid or was refunded before'
     WHEN 'EVENT_MISMATCH' THEN 'The event came before with another amount'
     WHEN 'BUSY' THEN 'Somebody else is working on it at this moment, try again'
-    -- Not the words of the server: dashboards count errors that say constraint as prevented
-    -- double bookings.
+    -- Without the message of the server: dashboards count errors with the word constraint as
+    -- prevented double bookings.
     WHEN 'INTERNAL_ERROR' THEN 'Unexpected error, see metadata of the audit log'
 END;
 
 COMMENT ON FUNCTION {{ internal_schema }}.error_message(text) IS
-'The sentence that goes with an error code of the functions that sell.';
+'The message for an error code of the functions that sell.';

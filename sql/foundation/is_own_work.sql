@@ -1,6 +1,6 @@
--- For revoke_default_privileges(). A row that we see although its transaction is in progress can
--- only be ours; comparing xmin with the transaction's id would miss what was made within a
--- savepoint, such as those that psql sets with ON_ERROR_ROLLBACK.
+-- For revoke_default_privileges(). A row that is visible although its transaction is in progress
+-- can only be the caller's own. To compare xmin with the transaction's id would miss what was
+-- written within a savepoint, such as those that psql sets with ON_ERROR_ROLLBACK.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.is_own_work(p_xmin xid)
 RETURNS boolean
 LANGUAGE sql
@@ -9,7 +9,7 @@ SET search_path = pg_catalog, pg_temp
 AS $body$
 SELECT
     CASE
-        -- Savepoints get their ids after their transaction got its own.
+        -- A savepoint gets its id later than its transaction.
         WHEN age(p_xmin) <= age(pg_current_xact_id()::xid)
             THEN pg_xact_status(
                 (
@@ -23,4 +23,4 @@ SELECT
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.is_own_work(xid) IS
-'Whether the row with this xmin, visible to the caller, was written by its own transaction.';
+'Whether the caller''s own transaction wrote the row with this xmin, which the caller can see.';

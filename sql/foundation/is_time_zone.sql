@@ -1,6 +1,6 @@
--- For CHECK constraints. pg_timezone_names walks the whole zone directory (0.2 s), so ask by using
--- the zone. The pattern keeps POSIX specifications such as Foo/Bar+3 out, which PostgreSQL would
--- take for a zone of that offset.
+-- For CHECK constraints. Tries to use the zone, since pg_timezone_names reads the whole zone
+-- directory (0.2 s). The pattern excludes POSIX specifications such as Foo/Bar+3, which PostgreSQL
+-- would accept as a zone of that offset.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.is_time_zone(p_name text)
 RETURNS boolean
 LANGUAGE plpgsql
@@ -23,5 +23,5 @@ $body$;
 COMMENT ON FUNCTION {{ internal_schema }}.is_time_zone(text) IS
 'Whether the server knows this IANA time zone, such as Europe/Berlin.';
 
--- Whoever inserts into a table whose check it is calls it: see revoke_default_privileges().
+-- A check calls it with the privileges of the role that inserts: see revoke_default_privileges().
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.is_time_zone(text) TO PUBLIC;

@@ -1,5 +1,5 @@
--- The schema that Grafana, Datadog, Prometheus and Nagios read. Nothing in it is ever written by
--- the application.
+-- The schema that Grafana, Datadog, Prometheus and Nagios read. The application writes nothing
+-- here.
 CREATE SCHEMA {{ monitoring_schema }};
 
 COMMENT ON SCHEMA {{ monitoring_schema }} IS

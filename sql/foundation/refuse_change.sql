@@ -1,5 +1,5 @@
--- Trigger function of tables that may not be changed in some way; the trigger's argument says what
--- to do instead.
+-- Trigger function of tables that must not be changed in some way. The trigger's argument becomes
+-- the hint of the error: what to do instead.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.refuse_change()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -12,5 +12,5 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.refuse_change() IS
-'Trigger: raises restrict_violation (23001). Guards append-only tables and the one row of '
-'settings.';
+'Trigger function: raises restrict_violation (23001) with its argument as the hint. Guards '
+'append-only tables, rows that must not be deleted, and the one row of settings.';

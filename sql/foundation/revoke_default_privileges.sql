@@ -1,7 +1,7 @@
--- Called at the end of every revision and by maintain_partitions(): what the current transaction
--- has created in our schemas keeps the privileges that ticketdb grants, and none that ALTER DEFAULT
--- PRIVILEGES or PostgreSQL itself hands out. Without it every function would be executable by
--- PUBLIC, and Supabase's anon could read every table.
+-- Called at the end of every revision and by maintain_partitions(). Objects that the current
+-- transaction has created in ticketdb's schemas keep the privileges that ticketdb grants, and lose
+-- those that ALTER DEFAULT PRIVILEGES or PostgreSQL itself gives. Otherwise PUBLIC could execute
+-- every function, and Supabase's anon could read every table.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.revoke_default_privileges()
 RETURNS void
 LANGUAGE plpgsql
@@ -66,8 +66,8 @@ BEGIN
             privilege.grantee <> c.owner
             AND r.rolname IS DISTINCT FROM {{ app_role | literal }}
             AND r.rolname IS DISTINCT FROM {{ monitor_role | literal }}
-            -- A default and a check of tables call these: whoever may insert needs them, and can
-            -- call them in no other way, since nobody else has the use of their schema.
+            -- Called by a default and a check of tables: every role that inserts needs them, and
+            -- can call them in no other way, since only the owner has USAGE on their schema.
             AND NOT (
                 privilege.grantee = 0
                 AND c.identity IN (
@@ -82,5 +82,5 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.revoke_default_privileges() IS
-'Takes away what default privileges gave to strangers on objects created by the current '
-'transaction. For migrations.';
+'Revokes what default privileges gave to other roles on the objects that the current transaction '
+'has created. For migrations and new partitions.';

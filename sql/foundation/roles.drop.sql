@@ -1,3 +1,4 @@
+-- Revokes what the roles may do here, and drops those that ticketdb created and nothing else uses.
 {% if manage_roles %}
 REVOKE USAGE ON SCHEMA {{ schema }} FROM {{ app_role }}, {{ monitor_role }};
 REVOKE USAGE ON SCHEMA {{ monitoring_schema }} FROM {{ monitor_role }};
@@ -5,15 +6,16 @@ DO $body$
 DECLARE
     v_role record;
 BEGIN
-    -- Only roles that ticketdb created, and only when nothing on the server needs them: another database may use them by
-    -- nothing but a membership, which DROP ROLE would not mind.
+    -- Only roles that ticketdb created, and only if nothing on the server uses them. Another
+    -- database may use one by a mere membership, which would not stop DROP ROLE.
     FOR v_role IN
         WITH ours AS (
             SELECT
                 r.oid,
                 r.rolname,
                 r.rolname IN ({{ app_role | literal }}, {{ monitor_role | literal }}) AS is_group,
-                COALESCE(shobj_description(r.oid, 'pg_authid'), '') LIKE '% Created by ticketdb.' AS is_made_here
+                COALESCE(shobj_description(r.oid, 'pg_authid'), '')
+                LIKE '% Created by ticketdb.' AS is_made_here
             FROM pg_roles AS r
             WHERE
                 r.rolname IN (
@@ -25,10 +27,11 @@ BEGIN
         uses AS (
             SELECT
                 o.oid,
-                'it has objects or privileges in ' || COALESCE('database ' || quote_ident(d.datname), 'the server')
-                    AS use
+                'it has objects or privileges in '
+                || COALESCE('database ' || quote_ident(d.datname), 'the server') AS use
             FROM ours AS o
-            INNER JOIN pg_shdepend AS s ON s.refclassid = 'pg_authid'::regclass AND s.refobjid = o.oid
+            INNER JOIN pg_shdepend AS s
+                ON s.refclassid = 'pg_authid'::regclass AND s.refobjid = o.oid
             LEFT JOIN pg_database AS d ON d.oid = s.dbid
             WHERE s.classid <> 'pg_auth_members'::regclass
             UNION ALL
@@ -39,8 +42,12 @@ BEGIN
             INNER JOIN pg_auth_members AS m ON m.roleid = o.oid
             WHERE
                 m.member NOT IN (SELECT mine.oid FROM ours AS mine)
-                -- From PostgreSQL 16 on, who has made a role administers it, which is no use of it.
-                AND NOT (m.admin_option AND to_jsonb(m) ->> 'inherit_option' IS NOT DISTINCT FROM 'false')
+                -- From PostgreSQL 16 on, the role that created it is a member with ADMIN, which is
+                -- no use.
+                AND NOT (
+                    m.admin_option
+                    AND to_jsonb(m) ->> 'inherit_option' IS NOT DISTINCT FROM 'false'
+                )
             UNION ALL
             SELECT
                 o.oid,
@@ -68,9 +75,15 @@ BEGIN
             o.rolname AS role_name,
             COALESCE(
                 (SELECT min(u.use) FROM uses AS u WHERE u.oid = o.oid),
-                -- What its group can read somewhere else, it can.
+                -- A member can do what its group can: it is in use if the group is.
                 (
-                    SELECT min(format('it is a member of %s, which is kept: %s', m.roleid::regrole, u.use))
+                    SELECT
+                        min(
+                            format(
+                                'it is a member of %s, which is kept: %s',
+                                m.roleid::regrole, u.use
+                            )
+                        )
                     FROM pg_auth_members AS m
                     INNER JOIN uses AS u ON u.oid = m.roleid
                     WHERE m.member = o.oid

@@ -1,5 +1,5 @@
--- Roles are shared by all databases of a server: what is there already is used as it is, by a
--- migrator who need not be allowed to change it, and never given away again.
+-- Roles are shared by all databases of a server. A role that exists already is used as it is, since
+-- the migrator need not have ADMIN on it, and is never dropped.
 {% if manage_roles %}
 DO $body$
 DECLARE
@@ -17,7 +17,7 @@ BEGIN
             ),
             (
                 {{ monitor_role | literal }}, NULL,
-                'ticketdb: reads monitoring views and columns that say nothing about a person.'
+                'ticketdb: reads monitoring views and columns without personal data.'
             ),
             -- Several dashboards, each with a pool.
             (
@@ -33,8 +33,8 @@ BEGIN
         WHERE to_regrole(quote_ident(wanted.role_name)) IS NULL
     LOOP
         EXECUTE format('CREATE ROLE %I', v_role.role_name);
-        -- The last words are what revert and verify go by: a role that was here before ticketdb is
-        -- not ours to drop or to judge.
+        -- revert and verify recognise ticketdb's roles by the last words: a role that existed
+        -- before is neither dropped nor compared.
         EXECUTE format(
             'COMMENT ON ROLE %I IS %L',
             v_role.role_name,
@@ -45,15 +45,14 @@ BEGIN
         EXECUTE format(
             'ALTER ROLE %I LOGIN CONNECTION LIMIT %s', v_role.role_name, v_role.connection_limit
         );
-        -- A role's settings are not inherited by its members: each login needs its own. A login may
-        -- change them for itself, so they are a guard against accidents; the connection limit
-        -- holds.
+        -- Members do not inherit the settings of a role: each login needs its own. A login may
+        -- change them for itself, so they only prevent accidents; the connection limit is enforced.
         FOR v_setting IN
             SELECT *
             FROM (
                 VALUES
                 ('statement_timeout', '4s'),
-                -- An open transaction that has read a log keeps its partitions from being dropped.
+                -- An open transaction that has read a log blocks the drop of its partitions.
                 ('idle_in_transaction_session_timeout', '10s')
             ) AS wanted (setting_name, setting_value)
         LOOP
@@ -75,8 +74,8 @@ BEGIN
             member.rolname IN ({{ dashboard_role | literal }}, {{ datadog_role | literal }})
             AND NOT pg_has_role(member.oid, {{ monitor_role | literal }}, 'USAGE')
     LOOP
-        -- A membership gives nothing to a role that does not inherit, unless it says so, which it
-        -- can from PostgreSQL 16 on.
+        -- A role that does not inherit gets no privileges from a membership, except, from
+        -- PostgreSQL 16 on, from one WITH INHERIT TRUE.
         IF v_role.inherits THEN
             EXECUTE format('GRANT %I TO %I', {{ monitor_role | literal }}, v_role.role_name);
         ELSIF current_setting('server_version_num')::integer >= 160000 THEN

@@ -1,5 +1,5 @@
--- The ledger: written by ticketdb in the transaction of each revision, compared with the package by
--- verify and apply.
+-- The ledger. ticketdb writes it in the transaction of each revision; verify and apply compare it
+-- with the package.
 CREATE TABLE {{ internal_schema }}.ticketdb_migrations (
     revision text NOT NULL,
     source_sha256 text NOT NULL,
@@ -26,20 +26,14 @@ COMMENT ON COLUMN {{ internal_schema }}.ticketdb_migrations.rendered_sha256 IS
 COMMENT ON COLUMN {{ internal_schema }}.ticketdb_migrations.applied_at IS
 'Start of the transaction that applied it.';
 COMMENT ON COLUMN {{ internal_schema }}.ticketdb_migrations.applied_by IS
-'The role that was logged in.';
+'The role that had logged in.';
 COMMENT ON COLUMN {{ internal_schema }}.ticketdb_migrations.duration_seconds IS
 'How long its SQL ran, in seconds.';
 COMMENT ON COLUMN {{ internal_schema }}.ticketdb_migrations.package_version IS
 'Version of the ticketdb package that ran it.';
 COMMENT ON COLUMN {{ internal_schema }}.ticketdb_migrations.variables IS
-'Template variables it was rendered with: names of schemas, roles and jobs.';
-COMMENT ON CONSTRAINT ticketdb_migrations_pkey
-ON {{ internal_schema }}.ticketdb_migrations IS 'A revision is applied once.';
-COMMENT ON CONSTRAINT ticketdb_migrations_applied_at_check
-ON {{ internal_schema }}.ticketdb_migrations IS 'Finite.';
+'Template variables that it was rendered with: names of schemas, roles and jobs.';
 COMMENT ON CONSTRAINT ticketdb_migrations_source_sha256_check
-ON {{ internal_schema }}.ticketdb_migrations IS
-'64 hex digits.';
+ON {{ internal_schema }}.ticketdb_migrations IS 'A SHA-256 has 64 hexadecimal digits.';
 COMMENT ON CONSTRAINT ticketdb_migrations_rendered_sha256_check
-ON {{ internal_schema }}.ticketdb_migrations IS
-'64 hex digits.';
+ON {{ internal_schema }}.ticketdb_migrations IS 'A SHA-256 has 64 hexadecimal digits.';

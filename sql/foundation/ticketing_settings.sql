@@ -1,5 +1,5 @@
--- Policy that a DBA changes with UPDATE, in force from the next call on. Identifiers are template
--- variables instead.
+-- The policy of the shop. A DBA changes it with UPDATE, and the next call uses it. Identifiers are
+-- template variables instead.
 CREATE TABLE {{ schema }}.ticketing_settings (
     singleton boolean NOT NULL DEFAULT true,
     hold_minutes integer NOT NULL DEFAULT 10,
@@ -25,7 +25,7 @@ CREATE TABLE {{ schema }}.ticketing_settings (
     CHECK (order_minutes BETWEEN 1 AND 1440),
     CONSTRAINT ticketing_settings_max_seats_per_reservation_check
     CHECK (max_seats_per_reservation BETWEEN 1 AND 1000),
-    -- The longest window that a dashboard looks back on is a week.
+    -- The longest window of a dashboard is a week.
     CONSTRAINT ticketing_settings_audit_retention_days_check
     CHECK (audit_retention_days BETWEEN 8 AND 36500),
     CONSTRAINT ticketing_settings_run_history_days_check
@@ -38,7 +38,7 @@ CREATE TABLE {{ schema }}.ticketing_settings (
 
 INSERT INTO {{ schema }}.ticketing_settings DEFAULT VALUES;
 
--- Every function reads this row: without it nothing could be sold.
+-- The functions that sell read this row: without it nothing could be sold.
 CREATE TRIGGER ticketing_settings_keep_row
 BEFORE DELETE OR TRUNCATE ON {{ schema }}.ticketing_settings
 FOR EACH STATEMENT EXECUTE FUNCTION {{ internal_schema }}.refuse_change(
@@ -48,7 +48,8 @@ FOR EACH STATEMENT EXECUTE FUNCTION {{ internal_schema }}.refuse_change(
 ALTER TABLE {{ schema }}.ticketing_settings ENABLE ALWAYS TRIGGER ticketing_settings_keep_row;
 
 COMMENT ON TABLE {{ schema }}.ticketing_settings IS
-'The policy of the shop, in one row. UPDATE it: the next call goes by it. It cannot be deleted.';
+'The policy of the shop, in one row. An UPDATE takes effect with the next call. The row cannot be '
+'deleted.';
 COMMENT ON COLUMN {{ schema }}.ticketing_settings.singleton IS 'Always true: there is one row.';
 COMMENT ON COLUMN {{ schema }}.ticketing_settings.hold_minutes IS
 'How long a new hold lasts, in minutes.';
@@ -59,12 +60,12 @@ COMMENT ON COLUMN {{ schema }}.ticketing_settings.max_extensions IS
 COMMENT ON COLUMN {{ schema }}.ticketing_settings.max_hold_minutes IS
 'The longest that a hold may last from its creation, extensions included, in minutes.';
 COMMENT ON COLUMN {{ schema }}.ticketing_settings.order_minutes IS
-'How long a hold lasts at least from when it is ordered, in minutes: time to pay.';
+'How many minutes to pay a buyer has at least: an order extends its hold to that.';
 COMMENT ON COLUMN {{ schema }}.ticketing_settings.max_seats_per_reservation IS
 'The most seats that one call of reserve_seats may hold.';
 COMMENT ON COLUMN {{ schema }}.ticketing_settings.audit_retention_days IS
-'For how many days audit and request logs are kept; whole months past it are dropped by '
-'purge_history().';
+'For how many days audit and request logs are kept. purge_history() drops months that are older '
+'as a whole.';
 COMMENT ON COLUMN {{ schema }}.ticketing_settings.run_history_days IS
 'For how many days the history of scheduled jobs is kept.';
 COMMENT ON COLUMN {{ schema }}.ticketing_settings.personal_data_retention_days IS
@@ -72,11 +73,10 @@ COMMENT ON COLUMN {{ schema }}.ticketing_settings.personal_data_retention_days I
 COMMENT ON COLUMN {{ schema }}.ticketing_settings.business_time_zone IS
 'IANA time zone in which "today" begins on the dashboards.';
 COMMENT ON COLUMN {{ schema }}.ticketing_settings.async_conflict_log IS
-'Whether a call of reserve_seats that ends in SEATS_UNAVAILABLE commits without waiting for the '
-'disk. Only for shops that call it in a transaction of its own.';
-COMMENT ON CONSTRAINT ticketing_settings_pkey ON {{ schema }}.ticketing_settings IS 'One row only.';
+'Whether a call of reserve_seats() that is refused with SEATS_UNAVAILABLE commits without waiting '
+'for the disk. Only for shops that call it in a transaction of its own.';
 COMMENT ON CONSTRAINT ticketing_settings_singleton_check
-ON {{ schema }}.ticketing_settings IS 'One row only.';
+ON {{ schema }}.ticketing_settings IS 'There is one row only.';
 COMMENT ON CONSTRAINT ticketing_settings_hold_minutes_check ON {{ schema }}.ticketing_settings IS
 'From a minute to a day.';
 COMMENT ON CONSTRAINT ticketing_settings_extension_minutes_check
@@ -86,23 +86,18 @@ COMMENT ON CONSTRAINT ticketing_settings_max_extensions_check ON {{ schema }}.ti
 '0 forbids extensions.';
 COMMENT ON CONSTRAINT ticketing_settings_max_hold_minutes_check
 ON {{ schema }}.ticketing_settings IS
-'Not shorter than a hold without extensions, at most a week.';
+'At least the length of a hold without extensions, at most a week.';
 COMMENT ON CONSTRAINT ticketing_settings_order_minutes_check ON {{ schema }}.ticketing_settings IS
 'From a minute to a day.';
 COMMENT ON CONSTRAINT ticketing_settings_max_seats_per_reservation_check
-ON {{ schema }}.ticketing_settings IS
-'Bounds the work of one call.';
+ON {{ schema }}.ticketing_settings IS 'Limits the work of one call.';
 COMMENT ON CONSTRAINT ticketing_settings_audit_retention_days_check
-ON {{ schema }}.ticketing_settings IS
-'Not shorter than the longest window of a dashboard, a week.';
+ON {{ schema }}.ticketing_settings IS 'At least the longest window of a dashboard, a week.';
 COMMENT ON CONSTRAINT ticketing_settings_run_history_days_check
-ON {{ schema }}.ticketing_settings IS
-'Not shorter than the 24 hours that cleanup health looks back on.';
+ON {{ schema }}.ticketing_settings IS 'At least the 24 hours that cleanup_job_health looks back.';
 COMMENT ON CONSTRAINT ticketing_settings_personal_data_retention_days_check
-ON {{ schema }}.ticketing_settings IS
-'From a day to a century.';
+ON {{ schema }}.ticketing_settings IS 'From a day to a hundred years.';
 COMMENT ON CONSTRAINT ticketing_settings_business_time_zone_check
-ON {{ schema }}.ticketing_settings IS
-'A zone that the server knows.';
+ON {{ schema }}.ticketing_settings IS 'A time zone that the server knows.';
 COMMENT ON TRIGGER ticketing_settings_keep_row ON {{ schema }}.ticketing_settings IS
 'Refuses DELETE and TRUNCATE.';

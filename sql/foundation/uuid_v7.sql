@@ -1,5 +1,5 @@
--- Default of every id. Time-ordered keys fill B-tree pages from left to right: a twentieth of the
--- WAL of random ones.
+-- Default of every id. Time-ordered keys fill B-tree pages from left to right, with a twentieth of
+-- the WAL of random ones.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.uuid_v7()
 RETURNS uuid
 LANGUAGE sql
@@ -23,5 +23,5 @@ encode(
 COMMENT ON FUNCTION {{ internal_schema }}.uuid_v7() IS
 'A new time-ordered UUID, version 7: 48 bits of Unix milliseconds, 74 random bits.';
 
--- Whoever inserts into a table whose default it is calls it: see revoke_default_privileges().
+-- A default calls it with the privileges of the role that inserts: see revoke_default_privileges().
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.uuid_v7() TO PUBLIC;

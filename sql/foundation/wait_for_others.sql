@@ -1,9 +1,10 @@
--- For the functions that sell, when a wait for a lock of somebody else has come to its limit, and
--- to set that limit. One statement may wait many times, and lock_timeout bounds each wait, not
--- their sum. So each wait is short; the block with the exception clause gives back what was locked
--- so far, so that nobody is kept waiting for long by somebody who waits himself; and then all is
--- tried again, with fresh eyes, until the time is up. Short of deadlock_timeout, too: a DBA who
--- locks seats in another order than we do finds them free again before it counts as a deadlock.
+-- Called by the functions that sell when a wait for a lock has timed out: sets lock_timeout for the
+-- next attempt, and reports whether there is time for one. One statement may wait many times, and
+-- lock_timeout limits each wait, not their sum. So each wait is short; the block with the exception
+-- clause then releases what was locked so far, so that nobody waits long for a session that waits
+-- itself; and everything is tried again, with a new snapshot, until the time is up. A wait is also
+-- shorter than deadlock_timeout: a DBA who locks seats in another order gets them before PostgreSQL
+-- looks for a deadlock.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.wait_for_others(
     p_since timestamptz,
     p_rows integer DEFAULT 10
@@ -13,14 +14,14 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
-    -- In milliseconds. Two seconds are promised: some are for the last try, and its line in a log
-    -- that may be locked, too.
+    -- In milliseconds. Two seconds are promised: the rest is for the last attempt, and for its row
+    -- in a log that may be locked, too.
     v_left constant integer := (
         1700 - 1000 * extract(EPOCH FROM clock_timestamp() - p_since)
     )::integer;
 BEGIN
-    -- A row may cost two waits: for the turn among those who wait for it, and for who has it. No
-    -- limit at all is what 0 would mean.
+    -- A row may cost two waits: for the place at the head of its queue, and for the session that
+    -- has it. 0 would mean no limit.
     PERFORM set_config(
         'lock_timeout',
         CASE
@@ -34,6 +35,6 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.wait_for_others(timestamptz, integer) IS
-'Limits each further wait for a lock so that waiting for p_rows rows ends within two seconds of '
-'p_since, when the call began; the caller''s own SET lock_timeout takes that back. Returns whether '
-'it is worth trying once more. Internal.';
+'Sets lock_timeout so that waiting for p_rows rows ends within two seconds of p_since, when the '
+'call began. The caller''s SET lock_timeout restores it at the end. Returns whether there is time '
+'for another attempt.';

@@ -1,4 +1,4 @@
--- Gives a buyer who is still busy more time.
+-- Gives a session more time for its hold.
 CREATE OR REPLACE FUNCTION {{ schema }}.extend_reservation(
     p_reservation_token text,
     p_session_id text,
@@ -17,7 +17,7 @@ SECURITY DEFINER
 ROWS 1
 SET search_path = pg_catalog, pg_temp
 SET commit_siblings = 997
--- Of each wait, see wait_for_others(). The caller's own does not count.
+-- Limits each wait, see wait_for_others(). The caller's own setting does not apply.
 SET lock_timeout = '100ms'
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
@@ -25,7 +25,7 @@ AS $body$
 DECLARE
     v_since constant timestamptz := clock_timestamp();
     v_settings record;
-    -- A record: a row type would be looked up, and waited for, before the block begins.
+    -- A record: a row type would wait for a locked table before the block begins.
     v_hold record;
     v_show_id uuid;
     v_expires_at timestamptz;
@@ -50,8 +50,7 @@ BEGIN
                 v_hold.expires_at + make_interval(mins => v_settings.extension_minutes),
                 v_hold.created_at + make_interval(mins => v_settings.max_hold_minutes)
             );
-            -- Not to the microsecond: a JavaScript date has milliseconds, some clients print
-            -- seconds.
+            -- Within a second: a JavaScript date has milliseconds, and some clients print seconds.
             v_is_repeated := COALESCE(v_hold.expires_at - p_expires_at >= interval '1 s', false);
             error_code := CASE
                 WHEN v_hold.id IS NULL THEN 'NOT_FOUND'
@@ -111,11 +110,11 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.extend_reservation(text, text, timestamptz) IS
-'Extends a hold by ticketing_settings.extension_minutes, at most max_extensions times and '
-'max_hold_minutes in all. Safe to repeat for who gives p_expires_at, the end that the caller '
-'knows of: a hold that ends later by now is returned as it is. Error codes: NOT_FOUND, '
+'Extends a hold by ticketing_settings.extension_minutes, at most max_extensions times and to '
+'max_hold_minutes in all. To make the call safe to repeat, pass p_expires_at, the end that the '
+'caller knows: a hold that ends later than that is returned unchanged. Error codes: NOT_FOUND, '
 'PERMISSION_DENIED, RESERVATION_INACTIVE, RESERVATION_EXPIRED, SHOW_NOT_ON_SALE (cancelled), '
-'MAX_EXTENSIONS_REACHED, BUSY (somebody else had it locked for 2 s), INTERNAL_ERROR.';
+'MAX_EXTENSIONS_REACHED, BUSY (locked by another session for 2 s), INTERNAL_ERROR.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ schema }}.extend_reservation(text, text, timestamptz)

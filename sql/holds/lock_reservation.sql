@@ -1,5 +1,5 @@
--- The first step of every call that shows a token. Resolved without a lock, then locked by both
--- keys: a lock without an equality on the show could not be routed on a distributed table.
+-- The first step of every call that passes a token: finds the reservation without a lock, then
+-- locks it by its primary key.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.lock_reservation(p_reservation_token text)
 RETURNS {{ schema }}.seat_reservations
 LANGUAGE plpgsql
@@ -31,6 +31,6 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.lock_reservation(text) IS
-'Locks the reservation with this token and returns it as it is then; a row of NULLs when there is '
-'none. Who decides by what it returns changes the row, too: at REPEATABLE READ a lock alone makes '
-'nobody fail who decided otherwise. Internal.';
+'Locks the reservation with this token and returns its present state; a row of NULLs if there is '
+'none. A caller that decides by the result must also update the row: at REPEATABLE READ, a mere '
+'lock does not make concurrent transactions fail.';

@@ -1,4 +1,4 @@
--- For the functions that sell: a refused call is a row, since an exception would undo the line
+-- Called by the functions that sell: a refusal is a row, since an exception would roll back the row
 -- that records it.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.log_reservation_failure(
     p_function text,
@@ -15,7 +15,7 @@ CREATE OR REPLACE FUNCTION {{ internal_schema }}.log_reservation_failure(
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
--- Without its line in the log no call is answered. See wait_for_others(), which leaves time for it.
+-- No call is answered without its row in the log. wait_for_others() leaves time for this.
 SET lock_timeout = '250ms'
 AS $body$
 BEGIN
@@ -42,5 +42,5 @@ $body$;
 COMMENT ON FUNCTION {{ internal_schema }}.log_reservation_failure(
     text, text, text, uuid, uuid, text, uuid[], text, inet, jsonb
 ) IS
-'Writes a refused call about a hold into seat_reservation_audit_log. Raises lock_not_available '
-'where the log is locked. Internal.';
+'Records a refusal of a call about a hold in seat_reservation_audit_log. Raises '
+'lock_not_available if the log is locked.';

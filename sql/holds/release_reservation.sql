@@ -1,4 +1,4 @@
--- Gives seats back before the hold is over: all of them, or some.
+-- Gives seats back before their hold is over: all of them, or some.
 CREATE OR REPLACE FUNCTION {{ schema }}.release_reservation(
     p_reservation_token text,
     p_session_id text,
@@ -16,14 +16,14 @@ SECURITY DEFINER
 ROWS 1
 SET search_path = pg_catalog, pg_temp
 SET commit_siblings = 997
--- Of each wait, see wait_for_others(). The caller's own does not count.
+-- Limits each wait, see wait_for_others(). The caller's own setting does not apply.
 SET lock_timeout = '100ms'
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 AS $body$
 DECLARE
     v_since constant timestamptz := clock_timestamp();
-    -- A record: a row type would be looked up, and waited for, before the block begins.
+    -- A record: a row type would wait for a locked table before the block begins.
     v_hold record;
     v_show_id uuid;
     v_held_ids uuid[];
@@ -57,8 +57,8 @@ BEGIN
                     THEN 'SEATS_NOT_FOUND'
             END;
             IF error_code IS NULL THEN
-                -- What was ordered is no longer what is held. A payment that comes all the same
-                -- will be refund_due.
+                -- The order no longer matches the hold. A payment that arrives for it becomes
+                -- refund_due.
                 UPDATE {{ schema }}.ticket_orders
                 SET
                     status = 'cancelled',
@@ -69,7 +69,7 @@ BEGIN
                     AND ticket_orders.status IN ('pending', 'failed');
 
                 IF v_wanted_ids @> v_held_ids THEN
-                    seats_released := {{ internal_schema }}.end_holds(
+                    seats_released := {{ internal_schema }}.end_reservations(
                         v_hold.show_id, ARRAY[v_hold.id], 'released'
                     );
                 ELSE
@@ -81,8 +81,9 @@ BEGIN
                     ORDER BY seat.id
                     FOR UPDATE;
 
-                    -- The hold goes on with fewer seats, and who has decided by the seats that it
-                    -- had (an order, at REPEATABLE READ) is to fail: a change of nothing does that.
+                    -- The hold continues with fewer seats. A concurrent transaction that has read
+                    -- the old seats (an order, at REPEATABLE READ) must fail: an update that
+                    -- changes nothing achieves this.
                     UPDATE {{ schema }}.seat_reservations
                     SET extension_count = seat_reservations.extension_count
                     WHERE
@@ -106,7 +107,7 @@ BEGIN
                         AND show_seats.id = ANY(v_wanted_ids)
                         AND show_seats.reserved_by = v_hold.id;
 
-                    -- The reservation goes on, so its trigger sees nothing.
+                    -- The status of the reservation stays, so the audit trigger does not fire.
                     INSERT INTO {{ schema }}.seat_reservation_audit_log (
                         event_type, reservation_id, show_id, session_id, seat_count, seat_ids,
                         metadata
@@ -149,9 +150,9 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.release_reservation(text, text, uuid[]) IS
-'Gives back seats of a hold; NULL seat ids: all, which ends it. Cancels an order that is not '
-'paid. Error codes: NOT_FOUND, PERMISSION_DENIED, RESERVATION_INACTIVE, SEATS_NOT_FOUND, BUSY '
-'(somebody else had it locked for 2 s), INTERNAL_ERROR.';
+'Gives back seats of a hold; NULL seat ids: all, which ends the hold. Cancels an order that is '
+'not paid. Error codes: NOT_FOUND, PERMISSION_DENIED, RESERVATION_INACTIVE, SEATS_NOT_FOUND, BUSY '
+'(locked by another session for 2 s), INTERNAL_ERROR.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ schema }}.release_reservation(text, text, uuid[]) TO {{ app_role }};

@@ -1,7 +1,7 @@
--- Holds seats for a session: all of them or none. The hot path. Three statements and no more: a
--- look that locks nothing, so that losing is cheap; (seldom) ending holds that are over; and one
--- that locks the seats in id order and writes. Where somebody else has locked what they need, all
--- of it again, see wait_for_others().
+-- Holds seats for a session: all of them or none. The hot path, with three statements at most: a
+-- look without locks, so that losing is cheap; rarely, the end of overdue holds; and one that locks
+-- the seats in the order of id and writes. If another session has locked what they need, all of it
+-- is repeated, see wait_for_others().
 CREATE OR REPLACE FUNCTION {{ schema }}.reserve_seats(
     p_show_id uuid,
     p_seat_ids uuid[],
@@ -27,13 +27,13 @@ SECURITY DEFINER
 ROWS 1
 SET search_path = pg_catalog, pg_temp
 SET commit_siblings = 997
--- Of each wait, see wait_for_others(). The caller's own does not count.
+-- Limits each wait, see wait_for_others(). The caller's own setting does not apply.
 SET lock_timeout = '100ms'
--- A custom plan for = ANY(p_seat_ids) always looks cheaper, and making it anew costs more than the
--- statement.
+-- The planner always finds a custom plan for = ANY(p_seat_ids) cheaper, but to make one costs more
+-- than the statement.
 SET plan_cache_mode = 'force_generic_plan'
--- A plan made while the tables are still empty is kept until they are analysed: it must not be a
--- scan.
+-- A plan that is made while the tables are empty is kept until they are analysed: it must not be a
+-- sequential scan.
 SET enable_seqscan = off
 AS $body$
 DECLARE
@@ -61,7 +61,7 @@ BEGIN
     END IF;
 
     IF v_wanted > 10 THEN
-        -- The limit that is set above does for ten.
+        -- The lock_timeout above is short enough for ten seats.
         PERFORM {{ internal_schema }}.wait_for_others(v_since, v_wanted);
     END IF;
 
@@ -80,8 +80,8 @@ BEGIN
                 seats.over_ids || CASE WHEN own.expires_at <= v_now THEN own.id END AS over_ids
             INTO v_look
             FROM (
-                -- The limit tells the planner what it cannot know of a boolean key: one row. It
-                -- would take the rest for costly enough to be compiled.
+                -- LIMIT shows the planner that a boolean key means one row. Otherwise it would
+                -- expect so much work that it compiles the rest.
                 SELECT
                     policy.max_seats_per_reservation,
                     policy.hold_minutes,
@@ -109,12 +109,12 @@ BEGIN
                 WHERE
                     seat.show_id = p_show_id
                     AND seat.id = ANY(p_seat_ids)
-                    -- Thousands of seats are not looked up to be refused.
+                    -- Too many seats are refused without looking them up.
                     AND v_wanted <= settings.max_seats_per_reservation
             ) AS seats;
 
             IF v_look.found < v_wanted THEN
-                -- Asked only where seats are missing. A NULL does not count as a seat, either.
+                -- Looked for only if seats are missing: duplicates and NULLs.
                 SELECT CASE WHEN count(DISTINCT wanted.id) < v_wanted THEN 'INVALID_INPUT' END
                 INTO error_code
                 FROM unnest(p_seat_ids) AS wanted (id);
@@ -122,9 +122,9 @@ BEGIN
             END IF;
 
             IF v_look.hold_id IS NOT NULL AND v_look.status <> 'cancelled' THEN
-                -- Asked for before, and the answer got lost, or clicked twice? A hold of the very
-                -- same seats is returned as it is. Locked, so that a snapshot of long ago does not
-                -- show one that is gone.
+                -- The answer of an earlier call may have been lost, or the buyer clicked twice: a
+                -- hold of exactly the same seats is returned. It is locked, so that an old snapshot
+                -- does not show a hold that has ended.
                 SELECT
                     hold.reservation_token,
                     hold.expires_at
@@ -137,7 +137,7 @@ BEGIN
                     AND hold.id = v_look.hold_id
                     AND hold.ended_at IS NULL
                 FOR UPDATE;
-                -- Ended by somebody who was waited for: there may be nothing in the way any more.
+                -- It was ended while this call waited for its lock: the seats may be free now.
                 CONTINUE WHEN NOT FOUND;
 
                 SELECT
@@ -169,11 +169,13 @@ BEGIN
             EXIT WHEN error_code IS NOT NULL;
 
             IF cardinality(array_remove(v_look.over_ids, NULL)) > 0 THEN
-                -- They may have more seats than we want, and each somebody who has locked it.
+                -- These holds may have more seats than are wanted, each locked by another session.
                 PERFORM {{ internal_schema }}.wait_for_others(
                     v_since, v_wanted * v_look.max_seats_per_reservation
                 );
-                PERFORM {{ internal_schema }}.expire_holds(p_show_id, v_look.over_ids, p_seat_ids);
+                PERFORM {{ internal_schema }}.expire_reservations_for_buyer(
+                    p_show_id, v_look.over_ids, p_seat_ids
+                );
             END IF;
 
             WITH locked AS (
@@ -251,13 +253,13 @@ BEGIN
             currency := v_look.currency;
             EXIT WHEN reservation_id IS NOT NULL;
 
-            -- Somebody was faster between the look and the lock, perhaps this very session: a
-            -- second look tells. Nothing has been written.
+            -- Another call, perhaps of this session, was faster between the look and the lock: look
+            -- again to find out. Nothing has been written.
             error_code := CASE WHEN v_was_beaten THEN 'SEATS_UNAVAILABLE' END;
             v_was_beaten := true;
         EXCEPTION
             WHEN serialization_failure THEN
-                -- Only in REPEATABLE READ and above, whose callers retry on this SQLSTATE.
+                -- Only at REPEATABLE READ and above, where callers retry on this SQLSTATE.
                 RAISE;
             WHEN lock_not_available OR deadlock_detected THEN
                 v_has_waited := true;
@@ -274,7 +276,8 @@ BEGIN
                 IF error_code = 'INTERNAL_ERROR' THEN
                     v_detail := jsonb_build_object('sqlstate', SQLSTATE, 'detail', SQLERRM);
                 ELSIF error_code = 'DUPLICATE_RESERVATION' THEN
-                    -- This session was faster elsewhere, and its hold may be the one asked for.
+                    -- Another call of this session was faster, and its hold may be the one that is
+                    -- wanted.
                     IF current_setting('transaction_isolation') IN (
                         'repeatable read', 'serializable'
                     ) THEN
@@ -291,14 +294,14 @@ BEGIN
     IF success THEN
         seat_count := v_wanted;
     ELSE
-        -- What an attempt that failed has found is no answer.
+        -- Values of a failed attempt are not part of the answer.
         reservation_id := NULL;
         reservation_token := NULL;
         expires_at := NULL;
         total_amount_in_cents := NULL;
         currency := NULL;
-        -- Where nothing has been written so far and the shop says that nothing will be, the commit
-        -- is about one line of a log, and thousands need not wait for the disk.
+        -- If nothing has been written yet, and by the setting the shop writes nothing else, the
+        -- commit is about one row of a log, and thousands of refusals need not wait for the disk.
         IF error_code = 'SEATS_UNAVAILABLE' AND NOT v_has_waited THEN
             IF v_look.async_conflict_log AND pg_current_xact_id_if_assigned() IS NULL THEN
                 PERFORM set_config('synchronous_commit', 'off', true);
@@ -316,13 +319,13 @@ $body$;
 
 COMMENT ON FUNCTION {{ schema }}.reserve_seats(uuid, uuid[], text, text, text, text, inet) IS
 'Holds seats of a show for a session, all or none, for ticketing_settings.hold_minutes. Repeated '
-'with the same session and seats while that hold lives, returns that hold again. Waits at most 2 s '
-'for locks of others, then SEATS_UNAVAILABLE. Error codes: INVALID_INPUT, SHOW_NOT_ON_SALE, '
-'TOO_MANY_SEATS, DUPLICATE_RESERVATION, SEATS_NOT_FOUND, SEATS_UNAVAILABLE, '
-'DOUBLE_BOOKING_PREVENTED, INTERNAL_ERROR. Amounts in the minor unit of the currency. Raises '
-'serialization_failure where a transaction at REPEATABLE READ or above has to be tried again, '
-'lock_not_available where even the log is locked, and, where the transaction is read-only or the '
-'caller has no right, the error of the server: nothing has been written then.';
+'with the same session and seats while that hold is live, returns that hold. Waits at most 2 s '
+'for locks of other sessions, then refuses with SEATS_UNAVAILABLE. Error codes: INVALID_INPUT, '
+'SHOW_NOT_ON_SALE, TOO_MANY_SEATS, DUPLICATE_RESERVATION, SEATS_NOT_FOUND, SEATS_UNAVAILABLE, '
+'DOUBLE_BOOKING_PREVENTED, INTERNAL_ERROR. Amounts are in the minor unit of the currency. Raises '
+'serialization_failure if a transaction at REPEATABLE READ or above has to be retried, '
+'lock_not_available if even the log is locked, and the error of the server if the transaction is '
+'read-only or the caller lacks a privilege: nothing has been written then.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ schema }}.reserve_seats(uuid, uuid[], text, text, text, text, inet)

@@ -1,14 +1,14 @@
--- Holds. A hold lives from reserve_seats until it is completed, released, or over.
+-- Holds, from reserve_seats() until they are completed, released or expired.
 CREATE TABLE {{ schema }}.seat_reservations (
     id uuid NOT NULL DEFAULT {{ internal_schema }}.uuid_v7(),
     show_id uuid NOT NULL,
-    -- The first half is time-ordered for the sake of the index, the second is 122 random bits.
+    -- The first half is time-ordered for the index, the second half is 122 random bits.
     reservation_token text NOT NULL
     DEFAULT encode(
         uuid_send({{ internal_schema }}.uuid_v7()) || uuid_send(gen_random_uuid()), 'hex'
     ),
-    -- Bounded by type: every statement that writes parses each CHECK of the table anew, 2 us
-    -- apiece, and this one is hot.
+    -- The types limit the lengths: every statement that writes parses each CHECK of the table
+    -- again, 2 us each, and this table is on the hot path.
     session_id varchar(200) NOT NULL,
     user_id varchar(200),
     email varchar(320),
@@ -34,14 +34,14 @@ CREATE TABLE {{ schema }}.seat_reservations (
     CHECK ((status = 'active') = (ended_at IS NULL) AND isfinite(ended_at))
 );
 
--- The two predicates mean the same and are written differently on purpose. Either index is empty
--- while nothing is held, so that scanning it whole looks free to a planner with the statistics of a
--- quiet night; on the day of the sale it is not. A statement that asks for status = 'active' can
--- only mean this one, with both of its columns:
+-- The predicates of the next two indexes mean the same, and are written differently on purpose.
+-- Both indexes are empty while nothing is held, so that with the statistics of a quiet night a full
+-- scan of either seems to cost nothing; on the day of the sale it does. A statement with
+-- status = 'active' can only use this one, by both of its columns:
 CREATE UNIQUE INDEX seat_reservations_one_active_per_session
 ON {{ schema }}.seat_reservations (show_id, session_id) WHERE status = 'active';
 
--- and one that asks for is_active, as monitoring and cleanup do, only this one.
+-- and a statement with is_active, as in monitoring and cleanup, only this one.
 CREATE INDEX seat_reservations_expires_at_id_idx
 ON {{ schema }}.seat_reservations (expires_at, id) WHERE is_active;
 
@@ -57,59 +57,57 @@ AND (
 );
 
 COMMENT ON TABLE {{ schema }}.seat_reservations IS
-'Holds on seats, past and present. A hold is over when expires_at has come, whether or not '
+'Holds on seats, past and present. A hold is over when expires_at has come, whether or not the '
 'cleanup has run.';
-COMMENT ON COLUMN {{ schema }}.seat_reservations.id IS 'Key, together with the show.';
-COMMENT ON COLUMN {{ schema }}.seat_reservations.show_id IS 'The show; distribution column.';
+COMMENT ON COLUMN {{ schema }}.seat_reservations.id IS 'Key, together with show_id.';
+COMMENT ON COLUMN {{ schema }}.seat_reservations.show_id IS 'The show; part of every key.';
 COMMENT ON COLUMN {{ schema }}.seat_reservations.reservation_token IS
-'Secret that the buyer shows, together with the session, to extend, release or order.';
+'Secret that the shop passes, together with the session, to extend, release or order.';
 COMMENT ON COLUMN {{ schema }}.seat_reservations.session_id IS
 'The session of the shop that holds the seats.';
 COMMENT ON COLUMN {{ schema }}.seat_reservations.user_id IS
-'The account of the shop, where the buyer is logged in.';
+'The account in the shop, if the buyer is logged in. Personal.';
 COMMENT ON COLUMN {{ schema }}.seat_reservations.email IS
-'Address of the buyer, where known. Personal.';
+'E-mail address of the buyer, if known. Personal.';
 COMMENT ON COLUMN {{ schema }}.seat_reservations.user_agent IS
-'Browser of the buyer, where known. Personal.';
+'Browser of the buyer, if known. Personal.';
 COMMENT ON COLUMN {{ schema }}.seat_reservations.ip_address IS
-'Address of the buyer, where known. Personal.';
+'IP address of the buyer, if known. Personal.';
 COMMENT ON COLUMN {{ schema }}.seat_reservations.status IS
-'active, or how it ended: completed (sold), released (given back), expired (ran out).';
+'active, or how it ended: completed (sold), released (given back), expired (its time was over).';
 COMMENT ON COLUMN {{ schema }}.seat_reservations.is_active IS
-'Whether it has not been ended. One that is over stays active until somebody ends it: ask for '
-'expires_at > now() too.';
+'Whether nothing has ended it yet. An overdue hold is still active: live ones also have '
+'expires_at > now().';
 COMMENT ON COLUMN {{ schema }}.seat_reservations.expires_at IS
-'When the hold is over. This column decides; it may be moved by hand.';
+'When the hold is over: this column decides, not the cleanup. May be changed by hand.';
 COMMENT ON COLUMN {{ schema }}.seat_reservations.extension_count IS
 'How often it has been extended.';
 COMMENT ON COLUMN {{ schema }}.seat_reservations.created_at IS 'When the seats were held.';
 COMMENT ON COLUMN {{ schema }}.seat_reservations.ended_at IS
-'When it was completed, released or found expired.';
+'When it was completed, released or expired.';
 COMMENT ON CONSTRAINT seat_reservations_pkey ON {{ schema }}.seat_reservations IS
-'The id leads and serves look-ups by id alone; the show makes references across shows impossible.';
+'Starts with id, which serves look-ups by id alone; show_id excludes references across shows.';
 COMMENT ON CONSTRAINT seat_reservations_reservation_token_show_id_key
 ON {{ schema }}.seat_reservations IS
-'Tokens are unique; serves the look-up by token.';
+'A token identifies one reservation. Serves the look-up by token.';
 COMMENT ON CONSTRAINT seat_reservations_show_id_fkey
 ON {{ schema }}.seat_reservations IS 'The show exists.';
 COMMENT ON CONSTRAINT seat_reservations_session_id_check ON {{ schema }}.seat_reservations IS
 'Not blank.';
 COMMENT ON CONSTRAINT seat_reservations_status_check
-ON {{ schema }}.seat_reservations IS 'The statuses there are.';
+ON {{ schema }}.seat_reservations IS 'Only known statuses.';
 COMMENT ON CONSTRAINT seat_reservations_expires_at_check ON {{ schema }}.seat_reservations IS
-'Finite: a hold for ever would never be cleaned up.';
+'Finite: an infinite hold would never be over.';
 COMMENT ON CONSTRAINT seat_reservations_extension_count_check
 ON {{ schema }}.seat_reservations IS 'Not negative.';
-COMMENT ON CONSTRAINT seat_reservations_created_at_check
-ON {{ schema }}.seat_reservations IS 'Finite.';
 COMMENT ON CONSTRAINT seat_reservations_ended_at_check ON {{ schema }}.seat_reservations IS
-'Set exactly when it has ended.';
+'Set exactly if it has ended.';
 COMMENT ON INDEX {{ schema }}.seat_reservations_one_active_per_session IS
 'At most one active hold per show and session.';
 COMMENT ON INDEX {{ schema }}.seat_reservations_expires_at_id_idx IS
-'Serves cleanup and the count of active holds; as large as there are active holds.';
+'Serves the cleanup and the count of active holds. Contains active holds only.';
 COMMENT ON INDEX {{ schema }}.seat_reservations_ended_at_idx IS
-'Serves the purge of personal data: holds that have ended and still have any.';
+'Serves the purge of personal data. Contains ended holds that still have some.';
 
 {% if manage_roles %}
 GRANT SELECT (id, show_id, status, is_active, expires_at, extension_count, created_at, ended_at)

@@ -1,3 +1,4 @@
+-- Fires only if the value changes: by an extension, an order, or by hand.
 CREATE OR REPLACE TRIGGER seat_reservations_sync_reserved_until
 AFTER UPDATE OF expires_at ON {{ schema }}.seat_reservations
 FOR EACH ROW

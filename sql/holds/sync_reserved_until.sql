@@ -1,5 +1,5 @@
--- Trigger function: seat_reservations.expires_at decides, and a DBA may move it by hand; a copy on
--- the seats spares each buyer the look at the reservations behind them.
+-- Trigger function. seat_reservations.expires_at decides, and a DBA may change it by hand; the copy
+-- on the seats saves each buyer a look at the reservations.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.sync_reserved_until()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -18,7 +18,7 @@ BEGIN
     WHERE
         claim.reservation_id = NEW.id
         AND claim.show_id = NEW.show_id;
-    -- Everybody locks seats in id order.
+    -- All functions lock seats in the order of id.
     PERFORM
     FROM {{ schema }}.show_seats AS seat
     WHERE
@@ -38,4 +38,5 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.sync_reserved_until() IS
-'Trigger: copies a moved seat_reservations.expires_at to the seats that the reservation holds.';
+'Trigger function: copies a changed seat_reservations.expires_at to the seats that the '
+'reservation holds.';

@@ -1,14 +1,14 @@
--- Scheduled hourly, for what was locked or too much the last time. What has passed its retention
--- goes: months of the logs as whole partitions, runs of jobs as rows, personal data as values.
--- What somebody has locked is left for the next time, and nothing else is.
+-- Scheduled hourly, to retry what was locked or too much the last time. Removes what is past its
+-- retention: months of the logs as whole partitions, runs of jobs as rows, personal data as values.
+-- Only what is locked is left for the next time.
 CREATE OR REPLACE FUNCTION {{ schema }}.purge_history()
 RETURNS TABLE (object text, rows_removed bigint)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
--- The bounds of partitions are printed by these, and read back.
+-- The bounds of partitions are printed with these settings, and parsed again.
 SET datestyle = 'ISO'
 SET timezone = 'UTC'
--- For rows, which no seller waits for.
+-- For locks on rows that no sale waits for.
 SET lock_timeout = '3s'
 AS $body$
 DECLARE
@@ -35,13 +35,14 @@ BEGIN
             RAISE WARNING 'the history of runs is left for the next time: %', SQLERRM;
     END;
     BEGIN
-        RETURN QUERY SELECT purged.* FROM {{ internal_schema }}.purge_personal_data(50000) AS purged;
+        RETURN QUERY
+        SELECT purged.* FROM {{ internal_schema }}.purge_personal_data(50000) AS purged;
     EXCEPTION
         WHEN lock_not_available OR deadlock_detected THEN
             RAISE WARNING 'personal data is left for the next time: %', SQLERRM;
     END;
 
-    -- Months last: what is locked is locked until the end, and sellers wait for it.
+    -- Months last: their locks are kept until the end, and sales wait for them.
     FOR v_partition IN
         SELECT
             logs.name AS log,
@@ -60,7 +61,7 @@ BEGIN
         ORDER BY child.relname
     LOOP
         BEGIN
-            -- They are counted while nothing is locked.
+            -- Counted before anything is locked.
             EXECUTE format('SELECT count(*) FROM %I.%I', v_inner, v_partition.name)
             INTO rows_removed;
             v_partitions := v_partitions || v_partition.name;
@@ -74,14 +75,15 @@ BEGIN
     END LOOP;
     FOR v_number IN 1 .. cardinality(v_partitions) LOOP
         BEGIN
-            -- Behind a long query we give up at once: the sellers would queue behind us.
+            -- Give up soon behind a long query: sales would queue behind this request.
             PERFORM set_config('lock_timeout', '100ms', true);
-            -- As DROP would; and in its order, which is that of the writers, too.
+            -- The locks that DROP takes, in its order, which is that of the writers, too.
             EXECUTE format(
                 'LOCK TABLE ONLY %s, %I.%I IN ACCESS EXCLUSIVE MODE',
                 v_relations[v_number], v_inner, v_partitions[v_number]
             );
-            -- What is not rolled up yet would be lost to the dashboards: health says why it is not.
+            -- Dashboards would lose what is not rolled up yet. The view health reports why it is
+            -- not.
             EXECUTE format(
                 'SELECT EXISTS (SELECT FROM %I.%I AS event, %I.metric_watermarks AS mark '
                 'WHERE mark.log = $1 AND event.xact_id >= mark.watermark '
@@ -98,7 +100,7 @@ BEGIN
             rows_removed := v_rows[v_number];
             RETURN NEXT;
         EXCEPTION
-            -- The locks are given back, too.
+            -- This also releases the locks.
             WHEN lock_not_available OR deadlock_detected THEN
                 RAISE WARNING '% is left for the next time: %', v_partitions[v_number], SQLERRM;
         END;
@@ -107,7 +109,7 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.purge_history() IS
-'Drops partitions of the logs that are past audit_retention_days and rolled up, deletes rollups '
-'that no view reads any more, and runs of jobs past run_history_days, and empties personal columns '
-'past personal_data_retention_days. Leaves what somebody has locked for the next time, with a '
-'warning. Returns what was removed or emptied, and how many rows.';
+'Drops partitions of the logs that are past audit_retention_days and rolled up; deletes rollups '
+'that no view reads any more, and runs of jobs past run_history_days; sets personal columns past '
+'personal_data_retention_days to NULL. Skips what is locked, with a warning; the next call tries '
+'it again. Returns what was changed, and how many rows.';

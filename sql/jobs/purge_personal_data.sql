@@ -1,10 +1,10 @@
--- For purge_history(). Rows that are emptied leave the index that they are found by, so that it
--- holds what there is to do and no day's work is done twice.
+-- For purge_history(). Rows without personal data are not in the index that this reads, so it
+-- contains only what is left to do.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.purge_personal_data(p_limit integer)
 RETURNS TABLE (object text, rows_removed bigint)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
--- Policy, and no change by hand: see log_change().
+-- A retention policy and not a change by hand, see log_change().
 SET commit_siblings = 997
 SET enable_seqscan = off
 AS $body$
@@ -22,7 +22,7 @@ BEGIN
         user_agent = NULL,
         ip_address = NULL
     WHERE
-        -- By their place: any join might be planned as one with the whole table.
+        -- By ctid: any join might be planned as one with the whole table.
         seat_reservations.ctid = ANY(
             ARRAY(
                 SELECT hold.ctid
@@ -47,7 +47,7 @@ BEGIN
         RETURN NEXT;
     END IF;
 
-    -- The provider's words may name people.
+    -- The message of a provider may contain names.
     UPDATE {{ schema }}.ticket_orders
     SET error_message = NULL
     WHERE
@@ -72,5 +72,5 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.purge_personal_data(integer) IS
-'Empties the personal columns of at most p_limit reservations and as many orders that are past '
-'personal_data_retention_days, the oldest first, and returns how many of each. Internal.';
+'Sets the personal columns of at most p_limit reservations and as many orders to NULL, if they '
+'are past personal_data_retention_days, oldest first, and returns how many of each.';

@@ -1,4 +1,4 @@
--- For purge_history(): minutes that no view reads any more, and words that no minute uses.
+-- For purge_history(): deletes minutes that no view reads any more.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.purge_rollups()
 RETURNS TABLE (object text, rows_removed bigint)
 LANGUAGE plpgsql
@@ -10,7 +10,7 @@ DECLARE
 BEGIN
     SELECT settings.* INTO v_settings FROM {{ schema }}.ticketing_settings AS settings;
 
-    -- Nobody may be adding to the rollups meanwhile: its words, say, to a message that goes.
+    -- The rollup job must not run at the same time: it may add to a row that is deleted here.
     PERFORM
     FROM {{ internal_schema }}.metric_watermarks AS mark
     ORDER BY mark.log
@@ -20,15 +20,19 @@ BEGIN
         SELECT rollups.*
         FROM (
             VALUES
-            -- As far back as get_reservation_statistics() looks, a window of minutes included.
-            ('reservation_minutes', 'minute', interval '8761 hours'),
-            -- As long as the months of the log, of which the last day counts.
+            -- As far back as get_reservation_statistics() looks, plus an hour.
+            ('reservation_minutes_all', 'minute', interval '8761 hours'),
+            -- As long as the months of the log: a month is kept until its last day is past
+            -- retention.
             (
-                'reservation_show_minutes', 'minute',
+                'reservation_minutes_by_show', 'minute',
                 make_interval(hours => 24 * (v_settings.audit_retention_days + 31))
             ),
-            ('order_minutes', 'minute', make_interval(hours => 24 * v_settings.audit_retention_days)),
-            -- Beyond the longest window in which a view reads them.
+            (
+                'order_minutes', 'minute',
+                make_interval(hours => 24 * v_settings.audit_retention_days)
+            ),
+            -- Longer than any window of the views that read them.
             ('error_minutes', 'minute', interval '48 hours'),
             ('api_request_minutes', 'minute', interval '48 hours'),
             ('api_duration_minutes', 'minute', interval '48 hours'),
@@ -47,21 +51,8 @@ BEGIN
             RETURN NEXT;
         END IF;
     END LOOP;
-    DELETE FROM {{ internal_schema }}.error_messages
-    WHERE
-        NOT EXISTS (
-            SELECT
-            FROM {{ internal_schema }}.error_minutes AS used
-            WHERE used.message_sha256 = error_messages.message_sha256
-        );
-    GET DIAGNOSTICS rows_removed = ROW_COUNT;
-    IF rows_removed > 0 THEN
-        object := 'error_messages';
-        RETURN NEXT;
-    END IF;
 END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.purge_rollups() IS
-'Deletes rollups that no view reads any more, and returns from which tables and how many rows. '
-'Internal.';
+'Deletes rollups that no view reads any more, and returns from which tables and how many rows.';

@@ -1,4 +1,4 @@
--- For purge_history(): runs of jobs, ours and those that pg_cron has on record.
+-- For purge_history(): deletes old runs of jobs, from our record and that of pg_cron.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.purge_run_history()
 RETURNS TABLE (object text, rows_removed bigint)
 LANGUAGE plpgsql
@@ -12,7 +12,7 @@ BEGIN
     INTO v_before
     FROM {{ schema }}.ticketing_settings AS settings;
 
-    -- The last one that was not skipped stays, or it would look as if there had never been any.
+    -- The last run that was not skipped stays, or it would seem that there never was one.
     SELECT max(run.finished_at)
     INTO v_last
     FROM {{ schema }}.reservation_cleanup_runs AS run
@@ -25,8 +25,8 @@ BEGIN
         RETURN NEXT;
     END IF;
 
-    -- pg_cron never purges its history. Only our jobs, those that are gone included: other people's
-    -- is theirs. Runs that never began have no time, and go with those that came before them.
+    -- pg_cron never purges its record. Only runs of our jobs are deleted, including jobs that no
+    -- longer exist. Runs that could not start have no time, and go with those before them.
     IF {{ internal_schema }}.can_use_pg_cron() THEN
         EXECUTE
         $query$
@@ -63,5 +63,4 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.purge_run_history() IS
-'Deletes runs of jobs past run_history_days, and returns from which tables and how many rows. '
-'Internal.';
+'Deletes runs of jobs past run_history_days, and returns from which tables and how many rows.';

@@ -1,6 +1,6 @@
--- Called by the migration that introduces the jobs and by every `ticketdb apply`, since pg_cron may
--- come later. Without pg_cron it changes nothing and says so: `ticketdb cleanup`, or any scheduler,
--- runs the same commands.
+-- Called by the revision that creates the jobs and by every `ticketdb apply`, since pg_cron may be
+-- installed later. Without pg_cron it changes nothing and reports that: `ticketdb cleanup`, or any
+-- scheduler, runs the same commands.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.schedule_jobs()
 RETURNS TABLE (job_name text, schedule text, command text, action text)
 LANGUAGE plpgsql
@@ -14,7 +14,7 @@ DECLARE
     v_job record;
     v_current record;
 BEGIN
-    -- Only who may read the setting, a superuser, could create the extension.
+    -- Only a role that may read the setting, a superuser, could create the extension.
     IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron') THEN
         IF pg_has_role('pg_read_all_settings', 'USAGE')
             AND current_setting('cron.database_name', true) = current_database()
@@ -34,8 +34,9 @@ BEGIN
             'unavailable: run GRANT USAGE ON SCHEMA cron TO %I first', current_user
         );
     ELSE
-        -- A dump carries along which server the jobs of the original run on. What this one writes
-        -- into a job is a setting that superusers read; others see it in a job of their own.
+        -- A restored dump has jobs for the server that was dumped. The host and port that this
+        -- server gives to a job are settings that only superusers can read; other roles read them
+        -- from a job of their own.
         EXECUTE 'SELECT cron.schedule($1, $2)'
         INTO v_probe
         USING '0 0 1 1 *'::text, 'SELECT 1'::text;
@@ -54,8 +55,9 @@ BEGIN
         action := v_unavailable;
         IF v_unavailable IS NULL THEN
             action := 'scheduled';
-            -- Ours by what it runs, or by its name, which is unique among the jobs of a role. One of
-            -- that name which runs the same in another schema belongs to another installation.
+            -- A job is ours by its command, or by its name, which is unique among the jobs of a
+            -- role. A job of that name with the same routine of another schema belongs to another
+            -- installation.
             FOR v_current IN EXECUTE
                 $query$
                 SELECT
@@ -64,7 +66,8 @@ BEGIN
                     job.schedule,
                     job.command,
                     job.database = current_database() AS is_here,
-                    -- Of the server that was dumped, of a database or a role that is no more.
+                    -- For the server that was dumped, or for a database or role that no longer
+                    -- exists.
                     (job.nodename, job.nodeport) <> ($3, $4)
                     OR known.datname IS NULL
                     OR NOT COALESCE(role.rolcanlogin, false) AS is_stale
@@ -107,7 +110,7 @@ BEGIN
                 THEN
                     action := 'unchanged';
                 ELSE
-                    -- Renamed, older, stale, or a second one.
+                    -- Renamed, changed, stale, or a duplicate.
                     EXECUTE 'SELECT cron.unschedule($1::bigint)' USING v_current.jobid;
                 END IF;
             END LOOP;
@@ -122,5 +125,5 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.schedule_jobs() IS
-'Schedules the jobs of scheduled_jobs() with pg_cron where it is there. Returns each job and what '
-'was done: scheduled, unchanged, or unavailable and why.';
+'Schedules the jobs of scheduled_jobs() with pg_cron if that is installed. Returns each job and '
+'what was done: scheduled, unchanged, or unavailable and why.';

@@ -1,10 +1,10 @@
--- The jobs, once: for scheduling them, unscheduling them, and seeing that they are there.
+-- The one list of the jobs: for scheduling and unscheduling them, and for checking that they exist.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.scheduled_jobs()
 RETURNS TABLE (job_name text, schedule text, command text, routine_schema text, routine text)
 LANGUAGE sql
 IMMUTABLE
 SET search_path = pg_catalog, pg_temp
--- Commands are compared: they are written the same whoever asks.
+-- Commands are compared as text: they must not depend on the settings of the caller.
 SET quote_all_identifiers = off
 ROWS 5
 AS $body$
@@ -40,5 +40,5 @@ FROM (
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.scheduled_jobs() IS
-'The jobs that keep ticketdb tidy: name, cron schedule, command, and the routine that it calls, '
-'with its schema.';
+'The jobs of ticketdb: name, cron schedule, command, and the routine that it calls, with its '
+'schema.';

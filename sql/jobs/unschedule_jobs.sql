@@ -1,4 +1,4 @@
--- For the downgrade, and for a DBA who hands the jobs to another scheduler.
+-- For the downgrade, and for a DBA who moves the jobs to another scheduler.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.unschedule_jobs()
 RETURNS SETOF text
 LANGUAGE plpgsql
@@ -10,7 +10,7 @@ BEGIN
     IF NOT {{ internal_schema }}.can_use_pg_cron() THEN
         RETURN;
     END IF;
-    -- By what they run: a DBA may have renamed them.
+    -- By command: a DBA may have renamed them.
     FOR v_job IN EXECUTE
         $query$
         SELECT
@@ -30,5 +30,5 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.unschedule_jobs() IS
-'Takes the jobs of scheduled_jobs() out of pg_cron; returns their names. Nothing happens without '
+'Removes the jobs of scheduled_jobs() from pg_cron and returns their names. Does nothing without '
 'pg_cron.';

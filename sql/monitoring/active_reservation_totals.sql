@@ -1,5 +1,6 @@
--- For the view active_reservations and the dashboards. A function, because the plan must not depend
--- on statistics of a quiet night: live holds are few, the tables are not.
+-- Used by active_reservations and realtime_dashboard. A function, so that it has planner settings
+-- of its own: live holds are few in a large table, and statistics gathered on a quiet night lead to
+-- slow plans.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.active_reservation_totals(
     OUT active_reservations bigint,
     OUT expiring_soon bigint,
@@ -24,8 +25,8 @@ BEGIN
         total_seats_held
     FROM {{ schema }}.seat_reservations AS hold
     CROSS JOIN LATERAL (
-        -- FILTER and not WHERE: claims are to be found by their reservation, not by the index of
-        -- all live ones.
+        -- FILTER, not WHERE, so that claims are found by reservation, and not by the index of all
+        -- live claims.
         SELECT count(*) FILTER (WHERE claim.released_at IS NULL) AS seats
         FROM {{ schema }}.reservation_seats AS claim
         WHERE
@@ -39,8 +40,8 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.active_reservation_totals() IS
-'Holds that are not over, those of them that will be in two minutes, and the seats they hold. For '
-'the views.';
+'Number of live holds, of those that will be overdue within two minutes, and of the seats they '
+'hold. Used by the monitoring views.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.active_reservation_totals() TO {{ monitor_role }};

@@ -1,4 +1,5 @@
--- Metric 6. A hold that is over is none, cleaned up or not.
+-- Metric 6 of the operations guide. Overdue holds do not count, whether or not the cleanup has
+-- ended them.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.active_reservations AS
 SELECT
     totals.active_reservations,
@@ -6,14 +7,13 @@ SELECT
     totals.total_seats_held
 FROM {{ internal_schema }}.active_reservation_totals() AS totals;
 
-COMMENT ON VIEW {{ monitoring_schema }}.active_reservations IS
-'Holds on seats right now: one row.';
+COMMENT ON VIEW {{ monitoring_schema }}.active_reservations IS 'Live holds on seats: one row.';
 COMMENT ON COLUMN {{ monitoring_schema }}.active_reservations.active_reservations IS
-'Holds that are not over.';
+'Live holds: active, and not overdue.';
 COMMENT ON COLUMN {{ monitoring_schema }}.active_reservations.expiring_soon IS
-'Those that will be over within 2 minutes.';
+'Live holds that will be overdue within 2 minutes.';
 COMMENT ON COLUMN {{ monitoring_schema }}.active_reservations.total_seats_held IS
-'Seats that they hold.';
+'Seats with a claim of a live hold.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.active_reservations TO {{ monitor_role }};

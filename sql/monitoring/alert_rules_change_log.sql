@@ -1,4 +1,4 @@
--- Few, and changed by hand only: every change has its line.
+-- Rules are few and changed only by hand, so that every change is logged.
 CREATE OR REPLACE TRIGGER alert_rules_change_log_insert
 AFTER INSERT ON {{ monitoring_schema }}.alert_rules
 FOR EACH ROW EXECUTE FUNCTION {{ internal_schema }}.log_change('alert_name');
@@ -17,8 +17,8 @@ ENABLE ALWAYS TRIGGER alert_rules_change_log_update,
 ENABLE ALWAYS TRIGGER alert_rules_change_log_delete;
 
 COMMENT ON TRIGGER alert_rules_change_log_insert ON {{ monitoring_schema }}.alert_rules IS
-'Logs each rule that is added by hand.';
+'Logs each new rule in change_log.';
 COMMENT ON TRIGGER alert_rules_change_log_update ON {{ monitoring_schema }}.alert_rules IS
-'Logs each change of a rule.';
+'Logs each change of a rule in change_log.';
 COMMENT ON TRIGGER alert_rules_change_log_delete ON {{ monitoring_schema }}.alert_rules IS
-'Logs each rule that is deleted.';
+'Logs each deleted rule in change_log.';

@@ -1,5 +1,5 @@
--- One row a rule, always. What each is about is said here, once; when it fires is said by
--- alert_rules. The minutes are read once, for the longest window.
+-- Always one row for each rule. This view defines what each rule measures; alert_rules defines when
+-- it fires. The minutes are read once, for the longest window.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.alerts AS
 WITH rules AS MATERIALIZED (
     SELECT
@@ -53,8 +53,8 @@ last_payment AS (
     WHERE metric.payments > 0
 ),
 
--- Orders for which nobody has even tried to pay since: the last payment of any kind came before.
--- From minute to minute, as the rollups tell them apart.
+-- Orders placed after the last report of any payment: since then nobody has even tried to pay. By
+-- whole minutes, the resolution of the rollups.
 unpaid AS (
     SELECT
         COALESCE(sum(metric.orders), 0) AS orders,
@@ -103,7 +103,7 @@ maintenance AS (
 measured AS (
     SELECT
         rules.*,
-        -- Of rates and averages: of how many events.
+        -- For rates and averages: the number of events.
         CASE
             WHEN rules.alert_name LIKE 'high_expiration_rate%' THEN holds.created
             WHEN rules.alert_name = 'extension_rate' THEN holds.created
@@ -128,7 +128,7 @@ measured AS (
                 THEN job.last_run_age_seconds
             WHEN rules.alert_name = 'cleanup_runs_failed' THEN runs.failed_runs
             WHEN rules.alert_name = 'cleanup_job_slow' THEN runs.longest_run_seconds
-            -- Of the holds themselves, whatever the runs say.
+            -- Measured on the holds themselves, whatever the runs report.
             WHEN rules.alert_name = 'overdue_holds' THEN job.oldest_overdue_seconds
             WHEN rules.alert_name = 'many_active_reservations' THEN live.active_reservations
             WHEN rules.alert_name = 'no_payments' THEN GREATEST(unpaid.seconds, 0)
@@ -140,7 +140,7 @@ measured AS (
         END::double precision AS value,
         CASE
             WHEN rules.alert_name = 'cleanup_job_failed' AND job.last_run_failed = 1 THEN true
-            -- What never happened has no age: it is too long ago for every threshold.
+            -- A job that never ran has no age, and fires whatever the threshold is.
             WHEN rules.alert_name IN ('cleanup_job_failed', 'cleanup_job_silent')
                 THEN job.has_run = 0
             WHEN rules.alert_name = 'rollup_late' THEN rollup.is_restored
@@ -179,22 +179,22 @@ SELECT
     measured.unit
 FROM measured;
 
-COMMENT ON VIEW {{ monitoring_schema }}.alerts IS
-'The alerts: one row per rule, whether it fires or not.';
+COMMENT ON VIEW {{ monitoring_schema }}.alerts IS 'Alerts: one row for each rule, firing or not.';
 COMMENT ON COLUMN {{ monitoring_schema }}.alerts.alert_name IS 'Name of the rule in alert_rules.';
 COMMENT ON COLUMN {{ monitoring_schema }}.alerts.severity IS 'critical, warning or info.';
-COMMENT ON COLUMN {{ monitoring_schema }}.alerts.firing IS '1 while it fires.';
+COMMENT ON COLUMN {{ monitoring_schema }}.alerts.firing IS '1 while the alert fires, otherwise 0.';
 COMMENT ON COLUMN {{ monitoring_schema }}.alerts.value IS
-'What it is about, in the unit given; NULL where there is nothing to divide by, and for the age of '
-'what never happened.';
-COMMENT ON COLUMN {{ monitoring_schema }}.alerts.threshold IS 'The bound in alert_rules.';
+'Measured value, in the unit of the rule; NULL for a rate or an average of no events, and for the '
+'age of a job that never ran.';
+COMMENT ON COLUMN {{ monitoring_schema }}.alerts.threshold IS 'Threshold of the rule, in its unit.';
 COMMENT ON COLUMN {{ monitoring_schema }}.alerts.time_window_seconds IS
-'How far back it looks, in seconds; 0 for what is so right now.';
-COMMENT ON COLUMN {{ monitoring_schema }}.alerts.summary IS 'What it means that it fires.';
+'Length of the window up to now, in seconds; 0 for a present state.';
+COMMENT ON COLUMN {{ monitoring_schema }}.alerts.summary IS
+'What is measured, or what is wrong when the alert fires.';
 COMMENT ON COLUMN {{ monitoring_schema }}.alerts.action IS 'What to do first.';
-COMMENT ON COLUMN {{ monitoring_schema }}.alerts.runbook IS 'Page that says more.';
+COMMENT ON COLUMN {{ monitoring_schema }}.alerts.runbook IS 'Runbook of the alert.';
 COMMENT ON COLUMN {{ monitoring_schema }}.alerts.unit IS
-'Of value and threshold: s, %, or nothing for a number.';
+'Unit of the value and the threshold: s (seconds), % (percent), or empty for a number.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.alerts TO {{ monitor_role }};

@@ -1,6 +1,6 @@
--- Dashboard 3, how the endpoints of the shop answered in the last hour. Percentiles from
--- logarithmic buckets: what they say is within two percent of a request at that rank. The busiest
--- endpoints have their row, all others one together.
+-- Dashboard 3 of the operations guide: requests to the endpoints of the shop. Percentiles come from
+-- logarithmic buckets, and are within two percent of the request at that rank. The busiest
+-- endpoints have a row each, and all others one together.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.api_endpoint_health AS
 WITH metrics AS MATERIALIZED (
     SELECT metric.*
@@ -30,7 +30,7 @@ labels AS MATERIALIZED (
 ranked AS (
     SELECT
         bucket.endpoint,
-        -- The middle of the bucket, in the sense of ratios.
+        -- The value in the bucket whose relative distance from both ends is the same.
         2 / (1 + growth.factor) * power(growth.factor, bucket.duration_bucket) AS milliseconds,
         sum(bucket.requests) OVER by_duration AS requests_up_to,
         sum(bucket.requests) OVER (PARTITION BY bucket.endpoint) AS requests_in_all
@@ -103,23 +103,24 @@ FROM listed
 LEFT JOIN percentiles ON percentiles.endpoint = listed.endpoint;
 
 COMMENT ON VIEW {{ monitoring_schema }}.api_endpoint_health IS
-'How the endpoints of the shop answered in the last hour: the busiest, and the rest together.';
+'Requests to the endpoints of the shop in the last hour: a row for each of the busiest, and one '
+'for all others.';
 COMMENT ON COLUMN {{ monitoring_schema }}.api_endpoint_health.endpoint IS
-'Route, as given to log_api_request(); other for those beyond the endpoint_limit() busiest; (none) '
-'when there was no request.';
-COMMENT ON COLUMN {{ monitoring_schema }}.api_endpoint_health.requests IS 'Requests.';
+'Route, as given to log_api_request(); other for those beyond the endpoint_limit() busiest; '
+'(none) if there was no request.';
+COMMENT ON COLUMN {{ monitoring_schema }}.api_endpoint_health.requests IS 'Number of requests.';
 COMMENT ON COLUMN {{ monitoring_schema }}.api_endpoint_health.errors IS
-'Those answered with a status of 500 or above.';
+'Number of requests answered with a status of 500 or above.';
 COMMENT ON COLUMN {{ monitoring_schema }}.api_endpoint_health.error_rate_pct IS
-'The same in percent; NULL without requests.';
+'Requests answered with a status of 500 or above, in percent; NULL without requests.';
 COMMENT ON COLUMN {{ monitoring_schema }}.api_endpoint_health.avg_milliseconds IS
 'Average duration in milliseconds; NULL without requests.';
 COMMENT ON COLUMN {{ monitoring_schema }}.api_endpoint_health.p50_milliseconds IS
-'Half of the requests took no longer, in milliseconds.';
+'Median of the durations in milliseconds; NULL without requests.';
 COMMENT ON COLUMN {{ monitoring_schema }}.api_endpoint_health.p95_milliseconds IS
-'95 of 100 requests took no longer, in milliseconds.';
+'95th percentile of the durations in milliseconds; NULL without requests.';
 COMMENT ON COLUMN {{ monitoring_schema }}.api_endpoint_health.p99_milliseconds IS
-'99 of 100 requests took no longer, in milliseconds.';
+'99th percentile of the durations in milliseconds; NULL without requests.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.api_endpoint_health TO {{ monitor_role }};

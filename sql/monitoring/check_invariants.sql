@@ -1,4 +1,4 @@
--- Scheduled. Also callable by hand, after something was mended.
+-- Scheduled every ten minutes, and called by hand after a repair.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.check_invariants()
 RETURNS TABLE (broken_invariant text, found_violations bigint)
 LANGUAGE plpgsql
@@ -10,16 +10,18 @@ BEGIN
             now_found.invariant,
             now_found.violations,
             now_found.description
-        FROM {{ internal_schema }}.count_violations() AS now_found
+        FROM {{ internal_schema }}.current_violations() AS now_found
     ),
 
-    -- Those that an older release knew.
+    -- Invariants of an older release.
     forgotten AS (
-        DELETE FROM {{ internal_schema }}.invariant_checks
-        WHERE invariant_checks.invariant NOT IN (SELECT found.invariant FROM found)
+        DELETE FROM {{ internal_schema }}.last_invariant_check
+        WHERE last_invariant_check.invariant NOT IN (SELECT found.invariant FROM found)
     )
 
-    INSERT INTO {{ internal_schema }}.invariant_checks (invariant, violations, description, checked_at)
+    INSERT INTO {{ internal_schema }}.last_invariant_check (
+        invariant, violations, description, checked_at
+    )
     SELECT
         found.invariant,
         found.violations,
@@ -35,12 +37,12 @@ BEGIN
     SELECT
         broken.invariant,
         broken.violations
-    FROM {{ internal_schema }}.invariant_checks AS broken
+    FROM {{ internal_schema }}.last_invariant_check AS broken
     WHERE broken.violations > 0
     ORDER BY broken.invariant;
 END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.check_invariants() IS
-'Runs count_violations() and keeps what it says for the views invariant_violations and health; '
-'returns the invariants that are broken.';
+'Counts the violations of each invariant with current_violations(), and stores the result for the '
+'views invariant_violations and health. Returns the invariants that are broken.';

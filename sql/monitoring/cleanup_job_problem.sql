@@ -1,5 +1,6 @@
--- For the view health: pg_cron says that a connection failed, and not why. What follows a renamed
--- database, a dropped role or a new port can be seen from here. Few values: no ages, no numbers.
+-- Used by the view health. pg_cron reports that a connection failed, but not why. Three causes can
+-- be seen from here: a renamed database, a dropped role, a new port. The result is part of a label,
+-- so it contains no ages and no other numbers that change.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.cleanup_job_problem()
 RETURNS text
 LANGUAGE plpgsql
@@ -43,34 +44,34 @@ BEGIN
         LOOP
             IF v_job.has_no_database THEN
                 RETURN format(
-                    'pg_cron runs the cleanup in database %s, which is not there: run ticketdb '
-                    'apply', v_job.database
+                    'pg_cron runs the cleanup in database %s, which does not exist: run '
+                    'ticketdb apply', v_job.database
                 );
             ELSIF v_job.has_no_role THEN
                 RETURN format(
-                    'pg_cron runs the cleanup as role %s, which is not there or may not log in: '
-                    'run ticketdb apply', v_job.username
+                    'pg_cron runs the cleanup as role %s, which does not exist or may not log '
+                    'in: run ticketdb apply', v_job.username
                 );
             ELSIF v_last.status = 'failed'
                 AND v_last.start_time IS NULL
                 AND v_job.nodeport <> current_setting('port')::integer
             THEN
                 RETURN format(
-                    'pg_cron looks for this server on port %s, and it listens on port %s: run '
+                    'pg_cron connects to port %s, but this server listens on port %s: run '
                     'ticketdb apply', v_job.nodeport, current_setting('port')
                 );
             END IF;
         END LOOP;
     END IF;
 
-    IF v_last.status = 'failed' THEN
+    IF v_last.status = 'failed' AND (v_last.start_time IS NULL OR v_last.return_message <> '') THEN
         RETURN concat_ws(
             ': ',
             CASE
-                WHEN v_last.start_time IS NULL THEN 'the last run could not be begun'
+                WHEN v_last.start_time IS NULL THEN 'the last run could not be started'
                 ELSE 'the last run failed'
             END,
-            -- Numbers and ids are other ones with every run, and say nothing here.
+            -- Numbers and ids differ from run to run, and would make each message a new label.
             left(
                 regexp_replace(
                     split_part(v_last.return_message, chr(10), 1),
@@ -85,8 +86,8 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.cleanup_job_problem() IS
-'Why the cleanup does not run or failed when it last ran, in one sentence; NULL where nothing is '
-'wrong. For the view health.';
+'Why the cleanup does not run, or why its last run failed, in one sentence; NULL if nothing is '
+'wrong. Used by the view health.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.cleanup_job_problem() TO {{ monitor_role }};

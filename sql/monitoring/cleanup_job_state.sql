@@ -1,4 +1,5 @@
--- For cleanup_job_health. What never happened is NULL, and has_run says so.
+-- Used by cleanup_job_health and the dashboards. Ages and durations are NULL if the cleanup never
+-- ran.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.cleanup_job_state(
     OUT scheduler text,
     OUT last_run_age_seconds double precision,
@@ -16,7 +17,8 @@ LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
--- Its estimates are guesses: to compile takes longer than to run.
+-- Since the planner's estimates are guesses, JIT compilation would take longer than the query
+-- itself.
 SET jit = off
 SET enable_seqscan = off
 AS $body$
@@ -36,10 +38,12 @@ BEGIN
         skipped_runs_24h,
         longest_run_seconds,
         v_last_start_time
-    FROM {{ internal_schema }}.cleanup_run_totals({{ internal_schema }}.window_start('24 hours')) AS totals;
+    FROM
+        {{ internal_schema }}.cleanup_run_totals({{ internal_schema }}.window_start('24 hours'))
+            AS totals;
 
-    -- One that is running has not succeeded yet, and has not failed. Where the last ten are all
-    -- running, queued or skipped, our own record has the one before.
+    -- A run in progress has neither succeeded nor failed. If the last ten are all running, queued
+    -- or skipped, the last finished one is in reservation_cleanup_runs.
     FOR v_last IN
         SELECT
             run.status,
@@ -73,7 +77,7 @@ BEGIN
                 );
             END IF;
         END IF;
-        -- One that pg_cron could not begin has failed, and has no time.
+        -- A run that pg_cron could not start has failed, and has no times.
         v_last_start_time := COALESCE(v_last_start_time, v_last.start_time);
         EXIT WHEN v_last_start_time IS NOT NULL;
     END LOOP;
@@ -102,14 +106,14 @@ BEGIN
     END IF;
     IF is_scheduled THEN
         scheduler := 'pg_cron';
-        -- Its name is seen by everybody; what kind of process it is, is not.
+        -- Every role sees application_name, but not backend_type.
         scheduler_alive := pg_is_in_recovery() OR EXISTS (
             SELECT
             FROM pg_stat_activity AS activity
             WHERE activity.application_name LIKE 'pg_cron%'
         );
     ELSE
-        -- Nothing else can be seen of a scheduler elsewhere than that it is not silent.
+        -- All that can be seen of a scheduler elsewhere is when it last ran the cleanup.
         SELECT last_run_age_seconds <= rule.threshold
         INTO scheduler_alive
         FROM {{ monitoring_schema }}.alert_rules AS rule
@@ -120,7 +124,8 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.cleanup_job_state() IS
-'When the cleanup last ran and how it went, and whether anything will run it again. For the views.';
+'When the cleanup last ran and with what result, and whether a scheduler will run it again. Used '
+'by the monitoring views.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.cleanup_job_state() TO {{ monitor_role }};

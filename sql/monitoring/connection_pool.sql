@@ -1,4 +1,5 @@
--- Dashboard 3, connections of clients to the server. Every state has its row.
+-- Dashboard 3 of the operations guide: connections of clients to the server, with a row for every
+-- state.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.connection_pool AS
 WITH server AS (
     SELECT current_setting('max_connections')::bigint AS max_connections
@@ -13,16 +14,16 @@ FROM {{ internal_schema }}.connections_by_state() AS pool
 CROSS JOIN server;
 
 COMMENT ON VIEW {{ monitoring_schema }}.connection_pool IS
-'Connections to the server by state.';
+'Connections of clients to the server, by state.';
 COMMENT ON COLUMN {{ monitoring_schema }}.connection_pool.state IS
-'active, idle, idle in transaction, idle in transaction (aborted), other, or not visible: the '
-'owner of ticketdb needs pg_read_all_stats for those.';
+'active, idle, idle in transaction, idle in transaction (aborted), other, or not visible, if the '
+'owner of ticketdb lacks pg_read_all_stats.';
 COMMENT ON COLUMN {{ monitoring_schema }}.connection_pool.connections IS
-'Connections of clients in this state.';
+'Number of connections in this state.';
 COMMENT ON COLUMN {{ monitoring_schema }}.connection_pool.max_connections IS
-'How many connections the server accepts.';
+'Number of connections that the server accepts.';
 COMMENT ON COLUMN {{ monitoring_schema }}.connection_pool.used_pct IS
-'The connections in percent of that.';
+'Connections in this state, in percent of max_connections.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.connection_pool TO {{ monitor_role }};

@@ -1,5 +1,5 @@
--- For connection_pool. Other people's connections tell their state only to members of
--- pg_read_all_stats: to the owner of this function, where it is one, and not to those who monitor.
+-- Used by connection_pool. Only members of pg_read_all_stats see the state of other roles'
+-- connections: the owner of this function may be one, roles that monitor are not.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.connections_by_state()
 RETURNS TABLE (state text, connections bigint)
 LANGUAGE sql
@@ -26,7 +26,7 @@ LEFT JOIN (
         END AS state
     FROM pg_stat_activity AS backend
     WHERE
-        -- Background processes have no user, or are none of the clients.
+        -- Background processes have no user, or are not client backends.
         backend.usesysid IS NOT NULL
         AND COALESCE(backend.backend_type, 'client backend') = 'client backend'
 ) AS activity ON activity.state = states.state
@@ -34,8 +34,8 @@ GROUP BY states.state;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.connections_by_state() IS
-'Connections of clients to this server, by state; "not visible" where the owner of the function '
-'may not see it. For the views.';
+'Connections of clients to this server by state; not visible where the owner of the function may '
+'not see it. Used by the monitoring views.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.connections_by_state() TO {{ monitor_role }};

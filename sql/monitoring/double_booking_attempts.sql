@@ -1,4 +1,5 @@
--- Metric 2. The constraints of the database should never have to step in.
+-- Metric 2 of the operations guide. The functions check first, so that the constraint should never
+-- be violated.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.double_booking_attempts AS
 SELECT
     windows.time_window,
@@ -20,11 +21,11 @@ LEFT JOIN
 GROUP BY windows.time_window;
 
 COMMENT ON VIEW {{ monitoring_schema }}.double_booking_attempts IS
-'How often a constraint of the database prevented a double booking.';
+'Double bookings that a constraint of the database prevented.';
 COMMENT ON COLUMN {{ monitoring_schema }}.double_booking_attempts.time_window IS
-'How far back: 5m, 15m, 1h or 24h.';
+'Length of the window up to now: 5m or 24h.';
 COMMENT ON COLUMN {{ monitoring_schema }}.double_booking_attempts.attempts IS
-'Calls that a constraint stopped; should be 0.';
+'Calls that violated a constraint of the database; should be 0.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.double_booking_attempts TO {{ monitor_role }};

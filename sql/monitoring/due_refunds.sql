@@ -1,4 +1,5 @@
--- For refunds_due. A function, because what is due is found by its index, whatever the statistics.
+-- Used by refunds_due. A function, so that due refunds are found by their index, whatever the
+-- statistics.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.due_refunds()
 RETURNS TABLE (
     reason text,
@@ -31,8 +32,8 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.due_refunds() IS
-'Money that is to be given back, by reason and currency: how many refunds, how much in the minor '
-'unit, and for how many seconds the oldest has been due. For the views.';
+'Refunds that are due, by reason and currency: their number, their sum in the minor unit, and the '
+'seconds for which the oldest has been due. Used by the monitoring views.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.due_refunds() TO {{ monitor_role }};

@@ -1,7 +1,7 @@
--- For the daily review: whole days of the house, today and six before.
+-- For the daily review: whole days in business_time_zone, today and the six before.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.extension_trends AS
 SELECT
-    -- Where the clock is put back at midnight, midnight is there twice: the first is meant.
+    -- Where the clock is put back at midnight, midnight occurs twice: the first one counts.
     CASE
         WHEN ((midnight.at - interval '1 hour') AT TIME ZONE midnight.zone)::date = midnight.day
             THEN midnight.at - interval '1 hour'
@@ -20,12 +20,12 @@ FROM (
 ORDER BY midnight.at;
 
 COMMENT ON VIEW {{ monitoring_schema }}.extension_trends IS
-'How often holds are extended, by the day, for 7 days: always 7 rows, oldest first.';
+'Extensions of holds by day, for 7 days: always 7 rows, oldest first.';
 COMMENT ON COLUMN {{ monitoring_schema }}.extension_trends.time IS
-'Beginning of the day in business_time_zone.';
-COMMENT ON COLUMN {{ monitoring_schema }}.extension_trends.extensions IS 'Extensions.';
+'Start of the day in business_time_zone.';
+COMMENT ON COLUMN {{ monitoring_schema }}.extension_trends.extensions IS 'Number of extensions.';
 COMMENT ON COLUMN {{ monitoring_schema }}.extension_trends.unique_reservations IS
-'Different reservations that were extended.';
+'Number of different reservations extended.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.extension_trends TO {{ monitor_role }};

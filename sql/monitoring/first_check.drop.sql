@@ -1,1 +1,1 @@
--- Its rows go with their table.
+-- Nothing to do: the rows are dropped with their table.

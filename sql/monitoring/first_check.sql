@@ -1,3 +1,3 @@
--- The view invariant_violations has a row for each invariant from the day of installation on; the
--- job goes on from there.
+-- Gives invariant_violations a row for each invariant from the installation on, before the job
+-- first runs.
 SELECT {{ internal_schema }}.check_invariants();

@@ -1,7 +1,7 @@
--- What somebody on call wants to know first: one row a check, always, the worst of its findings.
--- Thresholds are those of alert_rules, where there is a rule. A message is one of a few, and the
--- number that goes with it has a column of its own: a message with a number in it would be another
--- label every minute.
+-- For the person on call: always one row for each check, with its worst findings. Thresholds are
+-- those of alert_rules, where there is a rule. Messages are few and contain no numbers, because
+-- monitoring systems use them as labels: a number would make a new label every minute. It has a
+-- column of its own.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.health AS
 WITH alert AS MATERIALIZED (
     SELECT
@@ -25,7 +25,7 @@ mark AS MATERIALIZED (
     FROM {{ internal_schema }}.rollup_state() AS state
 ),
 
--- Of this database, or with a number that holds back the rollup of every database.
+-- Of the whole server: one with a transaction number holds back the rollup of every database.
 open_transaction AS MATERIALIZED (
     SELECT
         transaction.*,
@@ -48,14 +48,14 @@ findings (check_name, severity, message, value, unit) AS (
         alert.worth,
         CASE
             WHEN alert.alert_name = 'overdue_holds' AND alert.firing = 1
-                THEN 'holds that are over are not cleaned up'
+                THEN 'overdue holds are not being ended'
             WHEN job.has_run = 0
-                THEN format('scheduled with %s, and has not run yet', job.scheduler)
+                THEN format('scheduled with %s, but has not run yet', job.scheduler)
             WHEN job.last_run_failed = 1 THEN format('the last run, by %s, failed', job.scheduler)
             WHEN alert.alert_name = 'cleanup_job_slow' AND alert.firing = 1
                 THEN format('a run by %s took too long', job.scheduler)
             WHEN alert.alert_name = 'cleanup_runs_failed' AND alert.firing = 1
-                THEN 'runs have failed within a day'
+                THEN 'runs have failed in the last day'
             WHEN alert.firing = 1
                 THEN format('the last run, by %s, is too long ago', job.scheduler)
             ELSE format('the last run, by %s, succeeded', job.scheduler)
@@ -81,8 +81,8 @@ findings (check_name, severity, message, value, unit) AS (
         'cleanup' AS check_name,
         CASE WHEN job.is_scheduled = 1 THEN 2 ELSE 1 END,
         CASE
-            WHEN job.is_scheduled = 1 THEN 'the process of pg_cron is gone: restart the server'
-            ELSE format('nothing has run the cleanup since %s: start it again', job.scheduler)
+            WHEN job.is_scheduled = 1 THEN 'the process of pg_cron has ended: restart the server'
+            ELSE format('%s no longer runs the cleanup: start it again', job.scheduler)
         END,
         job.last_run_age_seconds,
         's' AS unit
@@ -126,7 +126,7 @@ findings (check_name, severity, message, value, unit) AS (
                             ORDER BY holder.xid_age DESC
                             LIMIT 1
                         ),
-                        'which only members of pg_read_all_stats may see'
+                        'which only members of pg_read_all_stats can see'
                     )
                 )
             WHEN mark.age_seconds > late.threshold
@@ -155,8 +155,8 @@ findings (check_name, severity, message, value, unit) AS (
                     'a transaction has been open for too long'
                 )
             WHEN hidden.connections > 0
-                THEN 'those of other roles are not visible: grant the owner pg_read_all_stats'
-            ELSE 'none has been open for long'
+                THEN 'transactions of other roles are hidden: grant the owner pg_read_all_stats'
+            ELSE 'no transaction has been open for long'
         END,
         alert.value,
         alert.unit
@@ -170,8 +170,8 @@ findings (check_name, severity, message, value, unit) AS (
         'locks' AS check_name,
         alert.worth,
         CASE
-            WHEN alert.firing = 1 THEN 'sessions wait for a lock: see who holds it'
-            ELSE 'nobody waits for long'
+            WHEN alert.firing = 1 THEN 'sessions wait too long for a lock: find out who holds it'
+            ELSE 'no session has waited long for a lock'
         END,
         alert.value,
         alert.unit
@@ -182,8 +182,8 @@ findings (check_name, severity, message, value, unit) AS (
         'refunds' AS check_name,
         alert.worth,
         CASE
-            WHEN alert.firing = 1 THEN 'money has been due for too long: give it back'
-            ELSE 'none has been due for long'
+            WHEN alert.firing = 1 THEN 'refunds have been due for too long: pay the money back'
+            ELSE 'no refund has been due for long'
         END,
         alert.value,
         alert.unit
@@ -203,9 +203,10 @@ findings (check_name, severity, message, value, unit) AS (
                 THEN format('%s runs out of partitions: run maintain_partitions()', partitions.log)
             WHEN partitions.has_strays
                 THEN format(
-                    '%s has rows outside its months: run maintain_partitions()', partitions.log
+                    '%s has rows in its default partition: run maintain_partitions()',
+                    partitions.log
                 )
-            ELSE 'partitions are there for the months to come'
+            ELSE 'there are partitions for the coming months'
         END,
         GREATEST(
             extract(EPOCH FROM min(partitions.ends_at) OVER () - now())::double precision, 0
@@ -226,7 +227,7 @@ findings (check_name, severity, message, value, unit) AS (
                     FROM {{ internal_schema }}.maintenance_backlog() AS backlog
                     WHERE backlog.behind_seconds > alert.threshold
                 )
-            ELSE 'partitions are there for the months to come'
+            ELSE 'there are partitions for the coming months'
         END,
         CASE WHEN alert.firing = 1 THEN alert.value END,
         's' AS unit
@@ -244,17 +245,17 @@ findings (check_name, severity, message, value, unit) AS (
             WHEN checked.violations > 0 THEN format('%s is broken', checked.invariant)
             WHEN checked.checked_at < now() - interval '1 hour'
                 THEN format(
-                    'not checked of late: run %I.check_invariants()',
+                    'not checked recently: run %I.check_invariants()',
                     {{ internal_schema | literal }}
                 )
-            ELSE 'all of them held'
+            ELSE 'no invariant is broken'
         END,
         CASE
             WHEN checked.violations > 0 THEN checked.violations
             ELSE GREATEST(extract(EPOCH FROM now() - checked.checked_at)::double precision, 0)
         END,
         CASE WHEN checked.violations > 0 THEN '' ELSE 's' END
-    FROM {{ internal_schema }}.invariant_checks AS checked
+    FROM {{ internal_schema }}.last_invariant_check AS checked
     UNION ALL
     SELECT
         'invariants' AS check_name,
@@ -263,7 +264,7 @@ findings (check_name, severity, message, value, unit) AS (
             AS message,
         NULL::double precision,
         's' AS unit
-    WHERE NOT EXISTS (SELECT FROM {{ internal_schema }}.invariant_checks)
+    WHERE NOT EXISTS (SELECT FROM {{ internal_schema }}.last_invariant_check)
     UNION ALL
     SELECT
         'connections' AS check_name,
@@ -273,16 +274,16 @@ findings (check_name, severity, message, value, unit) AS (
             ELSE 0
         END,
         CASE
-            WHEN pool.used_pct > 95 THEN 'hardly any connection is left'
+            WHEN pool.used_pct > 95 THEN 'almost no connections are left'
             WHEN pool.used_pct > 80 THEN 'few connections are left'
-            ELSE 'connections are left'
+            ELSE 'enough connections are left'
         END,
         pool.used_pct,
         '%' AS unit
     FROM (
         SELECT
             100.0::double precision * sum(by_state.connections)
-            -- The last ones are not for everybody.
+            -- Some connections are reserved for superusers and the like.
             / (
                 min(by_state.max_connections)
                 - current_setting('superuser_reserved_connections')::integer
@@ -326,18 +327,20 @@ LEFT JOIN LATERAL (
 ) AS worst ON TRUE;
 
 COMMENT ON VIEW {{ monitoring_schema }}.health IS
-'State of the installation: one row per check, always.';
+'State of the installation: always one row for each check.';
 COMMENT ON COLUMN {{ monitoring_schema }}.health.check_name IS
-'alerts, cleanup, rollup, partitions, invariants, connections, locks, transactions, refunds.';
+'Name of the check: alerts, cleanup, rollup, partitions, invariants, connections, locks, '
+'transactions or refunds.';
 COMMENT ON COLUMN {{ monitoring_schema }}.health.status IS 'OK, WARNING, CRITICAL or UNKNOWN.';
-COMMENT ON COLUMN {{ monitoring_schema }}.health.severity IS '0, 1, 2 or 3, as Nagios counts them.';
+COMMENT ON COLUMN {{ monitoring_schema }}.health.severity IS
+'The status as a number, as Nagios counts: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.';
 COMMENT ON COLUMN {{ monitoring_schema }}.health.message IS
 'What was found, and what to do: one of a few sentences, without numbers.';
 COMMENT ON COLUMN {{ monitoring_schema }}.health.value IS
-'The number that goes with the message, in the unit given: how old the last run is, how far '
-'behind, how many alerts fire or rows are wrong; NULL where it never happened, or nothing fires.';
+'The number that belongs to the message, such as the age of the last run, how far something is '
+'behind, or how many alerts fire; NULL if it never happened, or no alert fires.';
 COMMENT ON COLUMN {{ monitoring_schema }}.health.unit IS
-'Of the value: s, %, or nothing for a number.';
+'Unit of the value: s (seconds), % (percent), or empty for a number.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.health TO {{ monitor_role }};

@@ -1,5 +1,6 @@
--- The last 24 hours by the clock of the house, the present one included; hours without events are
--- rows of zeros. max() tells the planner what it cannot know of a young table: there is one row.
+-- The last 24 hours in business_time_zone, including the present one; hours without events are rows
+-- of zeros. max() shows the planner that there is one row of settings, which it cannot know of a
+-- table without statistics.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.hourly_metrics AS
 WITH settings AS (
     SELECT max(setting.business_time_zone) AS business_time_zone
@@ -40,15 +41,15 @@ FROM totals
 ORDER BY totals.start;
 
 COMMENT ON VIEW {{ monitoring_schema }}.hourly_metrics IS
-'What happened to holds, by the hour, for 24 hours: always 24 rows, oldest first.';
-COMMENT ON COLUMN {{ monitoring_schema }}.hourly_metrics.time IS 'Beginning of the hour.';
+'Events of holds by hour, for 24 hours: always 24 rows, oldest first.';
+COMMENT ON COLUMN {{ monitoring_schema }}.hourly_metrics.time IS 'Start of the hour.';
 COMMENT ON COLUMN {{ monitoring_schema }}.hourly_metrics.reservations_created IS 'Holds created.';
 COMMENT ON COLUMN {{ monitoring_schema }}.hourly_metrics.reservations_completed IS
 'Holds completed.';
 COMMENT ON COLUMN {{ monitoring_schema }}.hourly_metrics.reservations_expired IS 'Holds expired.';
-COMMENT ON COLUMN {{ monitoring_schema }}.hourly_metrics.reservations_failed IS 'Calls refused.';
+COMMENT ON COLUMN {{ monitoring_schema }}.hourly_metrics.reservations_failed IS 'Refused calls.';
 COMMENT ON COLUMN {{ monitoring_schema }}.hourly_metrics.completion_rate_pct IS
-'Holds completed, in percent of those created; NULL when none was.';
+'Holds completed, in percent of those created; NULL if none was created.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.hourly_metrics TO {{ monitor_role }};

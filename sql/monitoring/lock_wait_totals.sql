@@ -1,5 +1,5 @@
--- For lock_waits. Who waits for a lock and since when is seen by everybody in pg_locks, whatever
--- the owner of this function may see of sessions.
+-- Used by lock_waits. pg_locks shows to every role which sessions wait for a lock and since when,
+-- also where pg_stat_activity does not.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.lock_wait_totals(
     OUT waiting_sessions bigint,
     OUT longest_wait_seconds double precision
@@ -11,12 +11,13 @@ SET search_path = pg_catalog, pg_temp
 AS $body$
 SELECT
     count(DISTINCT wanted.pid),
-    -- When it began to wait is noted a moment after it did.
+    -- waitstart is NULL for a moment after the wait has begun.
     COALESCE(
         max(GREATEST(extract(EPOCH FROM now() - wanted.waitstart)::double precision, 0)), 0
     )
 FROM pg_locks AS wanted
--- A row that is locked is waited for as a transaction, which belongs to no database.
+-- The database is that of the session: waiting for a locked row is waiting for a transaction, which
+-- belongs to no database.
 INNER JOIN pg_stat_activity AS activity ON activity.pid = wanted.pid
 WHERE
     NOT wanted.granted
@@ -24,8 +25,8 @@ WHERE
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.lock_wait_totals() IS
-'Sessions of this database that wait for a lock, and for how many seconds the longest has. For the '
-'views.';
+'Sessions of this database that wait for a lock: their number, and the longest wait in seconds. '
+'Used by the monitoring views.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.lock_wait_totals() TO {{ monitor_role }};

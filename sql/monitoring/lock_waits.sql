@@ -1,5 +1,5 @@
--- Who stands in whose way, in one row: sessions that wait, and transactions that others may come to
--- wait for. Of this database.
+-- Sessions that wait for locks, and transactions that others may have to wait for, in this
+-- database.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.lock_waits AS
 WITH transactions AS (
     SELECT
@@ -28,24 +28,25 @@ FROM {{ internal_schema }}.lock_wait_totals() AS locks
 CROSS JOIN transactions;
 
 COMMENT ON VIEW {{ monitoring_schema }}.lock_waits IS
-'Sessions of this database that wait for a lock, and transactions that are open: one row.';
+'Lock waits and open transactions of this database: one row.';
 COMMENT ON COLUMN {{ monitoring_schema }}.lock_waits.waiting_sessions IS
 'Sessions that wait for a lock.';
 COMMENT ON COLUMN {{ monitoring_schema }}.lock_waits.longest_wait_seconds IS
-'For how many seconds the longest of them has waited; 0 without any.';
+'Longest of these waits in seconds; 0 without any.';
 COMMENT ON COLUMN {{ monitoring_schema }}.lock_waits.open_transactions IS
-'Transactions that are open, prepared ones included, ours and those of autovacuum left out. Of '
-'other roles only where the owner of ticketdb has pg_read_all_stats.';
+'Open transactions, including prepared ones, without those of this session and of autovacuum. '
+'Those of other roles are included only if the owner of ticketdb has pg_read_all_stats.';
 COMMENT ON COLUMN {{ monitoring_schema }}.lock_waits.oldest_transaction_seconds IS
-'For how many seconds the oldest of them has been open; 0 without any.';
+'Age of the oldest open transaction in seconds; 0 without any.';
 COMMENT ON COLUMN {{ monitoring_schema }}.lock_waits.idle_in_transaction IS
-'Those of them whose session does nothing.';
+'Open transactions whose session is idle.';
 COMMENT ON COLUMN {{ monitoring_schema }}.lock_waits.longest_idle_seconds IS
-'For how many seconds the longest of those has done nothing; 0 without any.';
+'Longest time for which one of these has been idle, in seconds; 0 without any.';
 COMMENT ON COLUMN {{ monitoring_schema }}.lock_waits.prepared_transactions IS
-'Those that are prepared and wait for COMMIT PREPARED, with no session that would end them.';
+'Prepared transactions, which stay open until COMMIT PREPARED or ROLLBACK PREPARED: no session '
+'will end them.';
 COMMENT ON COLUMN {{ monitoring_schema }}.lock_waits.oldest_prepared_seconds IS
-'For how many seconds the oldest of those has been prepared; 0 without any.';
+'Age of the oldest prepared transaction in seconds; 0 without any.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.lock_waits TO {{ monitor_role }};

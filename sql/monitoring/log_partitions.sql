@@ -1,4 +1,4 @@
--- For the view health, whose readers may not look into the partitions.
+-- Used by the view health, whose readers have no access to the partitions.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.log_partitions()
 RETURNS TABLE (
     log text,
@@ -10,7 +10,7 @@ LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
--- The bounds of partitions are printed by these, and read back.
+-- Bounds of partitions are printed and parsed with these settings.
 SET datestyle = 'ISO'
 SET timezone = 'UTC'
 ROWS 4
@@ -33,7 +33,8 @@ BEGIN
         ) AS upper_bound (value)
         WHERE link.inhparent = v_log.relation;
 
-        -- Not those from a clock that is wrong: no month is made for them.
+        -- Without rows beyond the horizon, which come from a wrong clock: no partition is made for
+        -- them.
         EXECUTE format(
             'SELECT EXISTS (SELECT FROM %I.%I AS event WHERE event.created_at < $1)',
             {{ internal_schema | literal }}, log || '_default'
@@ -46,8 +47,8 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.log_partitions() IS
-'Up to when each log has partitions, whether its default partition has rows that '
-'maintain_partitions() would move, and up to when its oldest month goes. For the view health.';
+'For each log: the end of its last partition, whether its default partition has rows that '
+'maintain_partitions() would move, and the end of its oldest partition. Used by the view health.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.log_partitions() TO {{ monitor_role }};

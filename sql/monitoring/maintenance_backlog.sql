@@ -1,11 +1,12 @@
--- For the view health and an alert: what the jobs gave up behind somebody's lock, or never came to.
+-- Used by the view health and the alert maintenance_behind: work that the jobs gave up because of a
+-- lock, or did not begin.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.maintenance_backlog()
 RETURNS TABLE (task text, behind_seconds double precision)
 LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
--- The bounds of partitions are printed by these, and read back. Months are counted in UTC.
+-- Bounds of partitions are printed and parsed with these settings. Months are counted in UTC.
 SET datestyle = 'ISO'
 SET timezone = 'UTC'
 SET enable_seqscan = off
@@ -25,7 +26,7 @@ BEGIN
         due.task,
         GREATEST(extract(EPOCH FROM now() - due.since), 0)::double precision
     FROM (
-        -- The month that is missing was due when the one came that is as many months before it.
+        -- The first missing month has been due since it came within the horizon.
         SELECT
             'partitions of ' || log.log AS task,
             log.ends_at - age({{ internal_schema }}.log_horizon(), date_trunc('month', now()))
@@ -34,7 +35,8 @@ BEGIN
         UNION ALL
         SELECT
             'purge of ' || log.log AS task,
-            log.oldest_ends_at + make_interval(hours => 24 * v_settings.audit_retention_days) AS since
+            log.oldest_ends_at
+            + make_interval(hours => 24 * v_settings.audit_retention_days) AS since
         FROM logs AS log
         UNION ALL
         SELECT
@@ -63,8 +65,8 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.maintenance_backlog() IS
-'What maintain_partitions() and purge_history() have to do, and for how many seconds it has been '
-'due; 0 where there is nothing to do. For the view health.';
+'Tasks of maintain_partitions() and purge_history(), and the seconds for which each has been due; '
+'0 if nothing is due. Used by the view health.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.maintenance_backlog() TO {{ monitor_role }};

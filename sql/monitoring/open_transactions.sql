@@ -1,6 +1,6 @@
--- For health and lock_waits: who has a transaction open, and since when. No text of any statement:
--- that may name people. What other people's sessions do is told only to members of
--- pg_read_all_stats: to the owner of this function, where it is one.
+-- Used by health and lock_waits. Shows no text of any statement, since that may contain personal
+-- data. Only members of pg_read_all_stats see what sessions of other roles do: the owner of this
+-- function may be one.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.open_transactions()
 RETURNS TABLE (
     role_name text,
@@ -32,9 +32,9 @@ FROM pg_stat_activity AS activity
 WHERE
     activity.xact_start IS NOT NULL
     AND activity.pid <> pg_backend_pid()
-    -- The transaction of a parallel worker is its leader's.
+    -- A parallel worker is part of its leader's transaction.
     AND activity.leader_pid IS NULL
-    -- It gives way to everybody, and takes as long as a large table takes.
+    -- Autovacuum gives way to other sessions, and may take long on a large table.
     AND activity.backend_type IS DISTINCT FROM 'autovacuum worker'
 UNION ALL
 SELECT
@@ -48,9 +48,9 @@ FROM pg_prepared_xacts AS prepared;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.open_transactions() IS
-'Transactions that are open on this server, prepared ones included: role, state, whether in this '
-'database, how many transactions have begun since it got its number (NULL while it has none), and '
-'for how many seconds it has been open and idle. For the views.';
+'Open transactions of this server, including prepared ones: role, state, whether in this '
+'database, the number of transactions begun since it got its own number (NULL if it has none), '
+'and its age and idle time in seconds. Used by the monitoring views.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.open_transactions() TO {{ monitor_role }};

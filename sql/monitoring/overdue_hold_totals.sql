@@ -1,4 +1,4 @@
--- For cleanup_job_health: what the cleanup has left undone.
+-- Used by cleanup_job_health and system_health: the backlog of the cleanup.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.overdue_hold_totals(
     OUT overdue_holds bigint,
     OUT oldest_overdue_seconds double precision
@@ -24,8 +24,8 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.overdue_hold_totals() IS
-'Holds that are over and still active, and for how many seconds the oldest has been. For the '
-'views.';
+'Number of overdue holds, and the seconds for which the oldest has been overdue. Used by the '
+'monitoring views.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.overdue_hold_totals() TO {{ monitor_role }};

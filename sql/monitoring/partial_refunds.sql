@@ -1,5 +1,5 @@
--- For revenue_today: what has been given back of orders that are still paid. The rollup knows
--- orders by their status and amount; these few are found by an index of their own.
+-- Used by revenue_today: refunds on orders that are still paid. The rollup has orders by status and
+-- amount only; these few are found by an index of their own.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.partial_refunds(p_since timestamptz)
 RETURNS TABLE (
     ordered_at timestamptz,
@@ -29,8 +29,8 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.partial_refunds(timestamptz) IS
-'Orders since p_since that are paid and of which a part was given back: when they were ordered, '
-'and how much of them it was in the minor unit. For the views.';
+'Paid orders since p_since with refunded tickets: when they were created, and how much of them '
+'was refunded, in the minor unit. Used by the monitoring views.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.partial_refunds(timestamptz) TO {{ monitor_role }};

@@ -1,4 +1,5 @@
--- Metric 7. Orders count in the minute they were created, by their present status, as in the guide.
+-- Metric 7 of the operations guide. Orders count in the minute of their creation by their present
+-- status, as in the guide.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.payment_failures AS
 SELECT
     total.time_window,
@@ -28,15 +29,15 @@ FROM (
 ) AS total;
 
 COMMENT ON VIEW {{ monitoring_schema }}.payment_failures IS
-'How many payments fail.';
+'Orders and those whose payment failed, by window.';
 COMMENT ON COLUMN {{ monitoring_schema }}.payment_failures.time_window IS
-'How far back: 5m, 15m, 1h or 24h.';
+'Length of the window up to now: 15m or 24h.';
 COMMENT ON COLUMN {{ monitoring_schema }}.payment_failures.total_orders IS
 'Orders created in the window.';
 COMMENT ON COLUMN {{ monitoring_schema }}.payment_failures.failed_orders IS
-'Those whose payment has failed, as things stand.';
+'Orders created in the window whose present status is failed.';
 COMMENT ON COLUMN {{ monitoring_schema }}.payment_failures.failure_rate_pct IS
-'The same in percent; NULL without orders.';
+'Orders whose payment has failed, in percent of all orders; NULL without orders.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.payment_failures TO {{ monitor_role }};

@@ -1,4 +1,4 @@
--- Dashboard 2, quality metrics of 24 hours, put together from the views of the metrics.
+-- Dashboard 2 of the operations guide: quality metrics, from the views of the metrics.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.quality_dashboard AS
 SELECT
     success.success_rate_pct,
@@ -21,21 +21,21 @@ WHERE
     AND payment.time_window = '24h';
 
 COMMENT ON VIEW {{ monitoring_schema }}.quality_dashboard IS
-'Quality of the last 24 hours: one row.';
+'Quality metrics of the last 24 hours: one row.';
 COMMENT ON COLUMN {{ monitoring_schema }}.quality_dashboard.success_rate_pct IS
-'Holds created, in percent of the attempts without race conditions; NULL without any.';
+'Holds created, in percent of the attempts without race conditions; NULL without attempts.';
 COMMENT ON COLUMN {{ monitoring_schema }}.quality_dashboard.raw_success_rate_pct IS
-'Holds created, in percent of all attempts; NULL without any.';
+'Holds created, in percent of all attempts; NULL without attempts.';
 COMMENT ON COLUMN {{ monitoring_schema }}.quality_dashboard.double_booking_attempts IS
-'Calls that a constraint stopped; should be 0.';
+'Calls that violated a constraint of the database; should be 0.';
 COMMENT ON COLUMN {{ monitoring_schema }}.quality_dashboard.expiration_rate_pct IS
-'Holds expired, in percent of those created; NULL when none was.';
+'Holds expired, in percent of those created; NULL if none was created.';
 COMMENT ON COLUMN {{ monitoring_schema }}.quality_dashboard.holds_ended IS
 'Holds completed or expired.';
 COMMENT ON COLUMN {{ monitoring_schema }}.quality_dashboard.avg_hold_seconds IS
-'Their average length in seconds; NULL without any.';
+'Average duration of these holds in seconds; NULL without any.';
 COMMENT ON COLUMN {{ monitoring_schema }}.quality_dashboard.payment_failure_rate_pct IS
-'Orders whose payment has failed, in percent; NULL without orders.';
+'Orders whose payment has failed, in percent of all orders; NULL without orders.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.quality_dashboard TO {{ monitor_role }};

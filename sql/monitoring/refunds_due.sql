@@ -1,5 +1,5 @@
--- Money without a home: what came and bought nothing, or was taken back, and has not been given
--- back yet. Currencies are never added up. A row says so when nothing is due.
+-- Money that bought no tickets, or whose tickets were taken back, and that has not been paid back
+-- yet. Currencies are never added up. If nothing is due, there is one row with the reason none.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.refunds_due AS
 SELECT
     COALESCE(due.reason, 'none') AS reason,
@@ -14,16 +14,16 @@ LEFT JOIN {{ internal_schema }}.due_refunds() AS due ON true
 LEFT JOIN {{ schema }}.currencies AS currency ON currency.code = due.currency;
 
 COMMENT ON VIEW {{ monitoring_schema }}.refunds_due IS
-'Money that is to be given back, by reason and currency.';
+'Refunds that are due, by reason and currency.';
 COMMENT ON COLUMN {{ monitoring_schema }}.refunds_due.reason IS
-'Why, as in refunds; none when nothing is due.';
+'Reason, as in refunds; none if nothing is due.';
 COMMENT ON COLUMN {{ monitoring_schema }}.refunds_due.currency IS
-'ISO 4217 code; none when nothing is due.';
-COMMENT ON COLUMN {{ monitoring_schema }}.refunds_due.refunds IS 'How many refunds are due.';
+'ISO 4217 code; none if nothing is due.';
+COMMENT ON COLUMN {{ monitoring_schema }}.refunds_due.refunds IS 'Number of refunds due.';
 COMMENT ON COLUMN {{ monitoring_schema }}.refunds_due.amount IS
-'How much together, in the major unit: euros of EUR, yen of JPY.';
+'Sum of the refunds due, in the major unit: euros of EUR, yen of JPY.';
 COMMENT ON COLUMN {{ monitoring_schema }}.refunds_due.oldest_age_seconds IS
-'For how many seconds the oldest has been due.';
+'Seconds for which the oldest has been due; 0 if nothing is due.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.refunds_due TO {{ monitor_role }};

@@ -1,4 +1,4 @@
--- Metric 3.
+-- Metric 3 of the operations guide.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.reservation_expiration_rate AS
 SELECT
     total.time_window,
@@ -30,9 +30,9 @@ FROM (
 ) AS total;
 
 COMMENT ON VIEW {{ monitoring_schema }}.reservation_expiration_rate IS
-'How many holds expire without an order.';
+'Holds created, completed and expired, by window.';
 COMMENT ON COLUMN {{ monitoring_schema }}.reservation_expiration_rate.time_window IS
-'How far back: 5m, 15m, 1h or 24h.';
+'Length of the window up to now: 1h or 24h.';
 COMMENT ON COLUMN {{ monitoring_schema }}.reservation_expiration_rate.total_created IS
 'Holds created in the window.';
 COMMENT ON COLUMN {{ monitoring_schema }}.reservation_expiration_rate.total_completed IS
@@ -40,8 +40,8 @@ COMMENT ON COLUMN {{ monitoring_schema }}.reservation_expiration_rate.total_comp
 COMMENT ON COLUMN {{ monitoring_schema }}.reservation_expiration_rate.total_expired IS
 'Holds expired in the window.';
 COMMENT ON COLUMN {{ monitoring_schema }}.reservation_expiration_rate.expiration_rate_pct IS
-'Holds expired, in percent of those created; NULL when none was. May exceed 100: what expires '
-'was created before.';
+'Holds expired, in percent of those created; NULL if none was created. May exceed 100: holds may '
+'expire in a later window than they were created in.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.reservation_expiration_rate TO {{ monitor_role }};

@@ -1,5 +1,5 @@
--- Metric 4. From the length that is stored when a hold ends: those that began before the window are
--- in it, too.
+-- Metric 4 of the operations guide. From the duration that is logged when a hold ends, so that
+-- holds which began before the window count, too.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.reservation_hold_time AS
 SELECT
     total.time_window,
@@ -28,15 +28,15 @@ FROM (
 ) AS total;
 
 COMMENT ON VIEW {{ monitoring_schema }}.reservation_hold_time IS
-'How long holds last until they are completed or expire.';
+'Duration of holds until they are completed or expire, by window.';
 COMMENT ON COLUMN {{ monitoring_schema }}.reservation_hold_time.time_window IS
-'How far back: 5m, 15m, 1h or 24h.';
+'Length of the window up to now: 24h.';
 COMMENT ON COLUMN {{ monitoring_schema }}.reservation_hold_time.holds_ended IS
 'Holds completed or expired in the window.';
 COMMENT ON COLUMN {{ monitoring_schema }}.reservation_hold_time.avg_hold_minutes IS
-'Their average length in minutes; NULL without any.';
+'Average duration of these holds in minutes; NULL without any.';
 COMMENT ON COLUMN {{ monitoring_schema }}.reservation_hold_time.avg_hold_seconds IS
-'Their average length in seconds; NULL without any.';
+'Average duration of these holds in seconds; NULL without any.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.reservation_hold_time TO {{ monitor_role }};

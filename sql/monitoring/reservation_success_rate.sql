@@ -1,6 +1,6 @@
--- Metric 1. A rate of attempts: sales, which the guide's query counts too, are none, nor are
--- refused extensions and releases. Legitimate conflicts are left out of the first rate, as the
--- guide's target says.
+-- Metric 1 of the operations guide, as a rate of attempts to reserve: sales, which the guide's
+-- query counts too, are not attempts, nor are refused extensions and releases. As the guide's
+-- target demands, success_rate_pct leaves out legitimate conflicts.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.reservation_success_rate AS
 SELECT
     total.time_window,
@@ -36,20 +36,20 @@ FROM (
 ) AS total;
 
 COMMENT ON VIEW {{ monitoring_schema }}.reservation_success_rate IS
-'How many attempts to hold seats succeed.';
+'Attempts to reserve seats and their success, by window.';
 COMMENT ON COLUMN {{ monitoring_schema }}.reservation_success_rate.time_window IS
-'How far back: 5m, 15m, 1h or 24h.';
+'Length of the window up to now: 1h or 24h.';
 COMMENT ON COLUMN {{ monitoring_schema }}.reservation_success_rate.total_attempts IS
-'Holds created, and attempts to reserve that were refused.';
+'Holds created, and refused attempts to reserve.';
 COMMENT ON COLUMN {{ monitoring_schema }}.reservation_success_rate.succeeded IS 'Holds created.';
 COMMENT ON COLUMN {{ monitoring_schema }}.reservation_success_rate.race_conditions IS
-'Attempts refused because of another customer: the seats are taken, or being worked on.';
+'Attempts refused because of another customer: the seats were taken, or locked.';
 COMMENT ON COLUMN {{ monitoring_schema }}.reservation_success_rate.system_errors IS
-'Attempts refused for another reason.';
+'Attempts refused for other reasons.';
 COMMENT ON COLUMN {{ monitoring_schema }}.reservation_success_rate.success_rate_pct IS
-'Holds created, in percent of the attempts without race conditions; NULL without any.';
+'Holds created, in percent of the attempts without race conditions; NULL without attempts.';
 COMMENT ON COLUMN {{ monitoring_schema }}.reservation_success_rate.raw_success_rate_pct IS
-'Holds created, in percent of all attempts; NULL without any.';
+'Holds created, in percent of all attempts; NULL without attempts.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.reservation_success_rate TO {{ monitor_role }};

@@ -1,6 +1,7 @@
--- Dashboard 1, revenue by currency, never added up. Every currency that a show is sold in has its
--- row, and a house without shows one that says none. The day is told by the date of each minute:
--- its first instant cannot be computed where clocks are put back at midnight.
+-- Dashboard 1 of the operations guide: revenue by currency, never added up. Every currency of a
+-- show has a row; if there is no show, there is one row with the currency none. Today is determined
+-- by the date of each minute, since the first instant of a day cannot be computed where clocks are
+-- put back at midnight.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.revenue_today AS
 WITH RECURSIVE settings AS (
     SELECT max(setting.business_time_zone) AS business_time_zone
@@ -22,7 +23,7 @@ today AS (
         AND (metric.minute AT TIME ZONE settings.business_time_zone)::date
         = (now() AT TIME ZONE settings.business_time_zone)::date
     GROUP BY metric.currency
-    -- Not what says no more than that a payment was refused.
+    -- Leaves out currencies that occur only in refused payments.
     HAVING sum(metric.paid_orders) <> 0 OR sum(metric.tickets) <> 0
 ),
 
@@ -43,7 +44,7 @@ given_back AS (
     GROUP BY refund.currency
 ),
 
--- From one currency to the next by the index: there are few, and more and more shows.
+-- Steps from one currency to the next in the index, since currencies are few and shows many.
 of_shows AS (
     SELECT min(show.currency) AS currency
     FROM {{ schema }}.shows AS show
@@ -84,15 +85,16 @@ LEFT JOIN {{ schema }}.currencies AS unit ON unit.code = currencies.currency;
 COMMENT ON VIEW {{ monitoring_schema }}.revenue_today IS
 'Revenue of today by currency. Today begins at midnight in business_time_zone.';
 COMMENT ON COLUMN {{ monitoring_schema }}.revenue_today.currency IS
-'ISO 4217 code; none while there is no show.';
+'ISO 4217 code; none if there is no show.';
 COMMENT ON COLUMN {{ monitoring_schema }}.revenue_today.revenue_cents IS
-'Total of the orders created today that are paid, less what was given back of them, in the minor '
-'unit of the currency: cents of EUR, yen of JPY.';
-COMMENT ON COLUMN {{ monitoring_schema }}.revenue_today.orders_paid IS 'How many orders that are.';
+'Total amount of the orders created today that are paid, less refunds for some of their tickets, '
+'in the minor unit of the currency: cents of EUR, yen of JPY.';
+COMMENT ON COLUMN {{ monitoring_schema }}.revenue_today.orders_paid IS
+'Number of orders created today that are paid.';
 COMMENT ON COLUMN {{ monitoring_schema }}.revenue_today.tickets_sold IS
-'Tickets issued today, refunded ones included.';
+'Tickets issued today, including those refunded since.';
 COMMENT ON COLUMN {{ monitoring_schema }}.revenue_today.revenue IS
-'The revenue in the major unit: euros of EUR, yen of JPY.';
+'The same revenue in the major unit: euros of EUR, yen of JPY.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.revenue_today TO {{ monitor_role }};

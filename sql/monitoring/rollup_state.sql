@@ -1,5 +1,5 @@
--- For the views health and system_health. A rollup that runs and gets nowhere, because of an open
--- transaction, is told by what waits for it.
+-- Used by health, system_health and alerts. If the rollup runs but an open transaction holds it
+-- back, waiting_seconds shows it.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.rollup_state()
 RETURNS TABLE (
     log text,
@@ -39,9 +39,9 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.rollup_state() IS
-'For each log: whether it came with a dump of another server and has not been rolled up since, '
-'seconds since the rollup last ran, and for how many seconds rows have waited for it to get on. '
-'For the views.';
+'For each log: whether it was restored from another server and not rolled up since, seconds since '
+'the rollup last ran, and seconds for which rows have waited for the watermark to advance (0 if '
+'no row waits). Used by the monitoring views.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.rollup_state() TO {{ monitor_role }};

@@ -1,4 +1,4 @@
--- Dashboard 3, the state of the machinery in one row.
+-- Dashboard 3 of the operations guide.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.system_health AS
 WITH pool AS (
     SELECT
@@ -42,32 +42,34 @@ CROSS JOIN api
 CROSS JOIN rollup;
 
 COMMENT ON VIEW {{ monitoring_schema }}.system_health IS
-'State of the machinery: one row.';
+'State of the system: cleanup, connections, requests and rollup, in one row.';
 COMMENT ON COLUMN {{ monitoring_schema }}.system_health.last_cleanup_age_seconds IS
-'Seconds since the last run of the cleanup began; NULL if there was none.';
-COMMENT ON COLUMN {{ monitoring_schema }}.system_health.last_cleanup_failed IS '1 if it failed.';
+'Seconds since the last finished run of the cleanup began; NULL if it never ran.';
+COMMENT ON COLUMN {{ monitoring_schema }}.system_health.last_cleanup_failed IS
+'1 if the last finished run of the cleanup failed, or pg_cron could not start it, otherwise 0.';
 COMMENT ON COLUMN {{ monitoring_schema }}.system_health.last_cleanup_duration_seconds IS
-'How long it took, in seconds; NULL if there was none.';
+'Duration of the last finished run of the cleanup, in seconds; NULL if it never ran, or pg_cron '
+'could not start it.';
 COMMENT ON COLUMN {{ monitoring_schema }}.system_health.scheduler_alive IS
-'1 if whatever runs the cleanup is there.';
+'1 if whatever runs the cleanup is alive, as in cleanup_job_health; otherwise 0.';
 COMMENT ON COLUMN {{ monitoring_schema }}.system_health.overdue_holds IS
-'Holds that are over and not cleaned up.';
+'Overdue holds: their time is over, and nothing has ended them yet.';
 COMMENT ON COLUMN {{ monitoring_schema }}.system_health.connections IS
 'Connections of clients to the server.';
 COMMENT ON COLUMN {{ monitoring_schema }}.system_health.max_connections IS
-'How many connections the server accepts.';
+'Number of connections that the server accepts.';
 COMMENT ON COLUMN {{ monitoring_schema }}.system_health.connections_used_pct IS
-'The connections in percent of that.';
+'Connections of clients, in percent of max_connections.';
 COMMENT ON COLUMN {{ monitoring_schema }}.system_health.requests_last_hour IS
 'Requests to the endpoints of the shop in the last hour.';
 COMMENT ON COLUMN {{ monitoring_schema }}.system_health.error_rate_pct IS
-'Those answered with a status of 500 or above, in percent; NULL without requests.';
+'Requests answered with a status of 500 or above, in percent; NULL without requests.';
 COMMENT ON COLUMN {{ monitoring_schema }}.system_health.avg_milliseconds IS
-'Their average duration in milliseconds; NULL without requests.';
+'Average duration of requests in milliseconds; NULL without requests.';
 COMMENT ON COLUMN {{ monitoring_schema }}.system_health.rollup_age_seconds IS
-'Seconds since the logs were last rolled up.';
+'Seconds since the logs were last rolled up; the longest of all logs.';
 COMMENT ON COLUMN {{ monitoring_schema }}.system_health.cleanup_has_run IS
-'0 if the cleanup has never run.';
+'1 if the cleanup has ever run, otherwise 0.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.system_health TO {{ monitor_role }};

@@ -1,5 +1,5 @@
--- The ten most frequent reasons for which calls are refused. A row says so when there was none: a
--- panel or an alert without rows has no data.
+-- The ten most frequent reasons why calls are refused. Without any there is a row (none), since
+-- panels and alerts take an empty result for missing data.
 CREATE OR REPLACE VIEW {{ monitoring_schema }}.top_errors AS
 SELECT
     COALESCE(error.error_message, '(none)') AS error_message,
@@ -19,10 +19,11 @@ ORDER BY
 COMMENT ON VIEW {{ monitoring_schema }}.top_errors IS
 'The ten most frequent error messages of the last 24 hours.';
 COMMENT ON COLUMN {{ monitoring_schema }}.top_errors.error_message IS
-'The message; (no message) where a row has none, (none) when there was no error.';
-COMMENT ON COLUMN {{ monitoring_schema }}.top_errors.occurrences IS 'How often.';
+'Error message; (no message) where the log has none, (none) if there was no error.';
+COMMENT ON COLUMN {{ monitoring_schema }}.top_errors.occurrences IS
+'Number of refused calls with this message.';
 COMMENT ON COLUMN {{ monitoring_schema }}.top_errors.last_seen_age_seconds IS
-'Seconds since the latest; 0 for one in the future.';
+'Seconds since the latest of them; 0 if it is in the future.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ monitoring_schema }}.top_errors TO {{ monitor_role }};

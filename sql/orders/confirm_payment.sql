@@ -1,5 +1,5 @@
--- The provider says that money has come. Whatever happens here, it is on record, and none of it is
--- lost: what does not buy tickets becomes a row of refunds. Safe to repeat.
+-- Called when the provider reports a payment. Every payment is recorded: one that does not buy
+-- tickets becomes a row of refunds. Safe to repeat.
 CREATE OR REPLACE FUNCTION {{ schema }}.confirm_payment(
     p_show_id uuid,
     p_order_id uuid,
@@ -20,7 +20,7 @@ SECURITY DEFINER
 ROWS 1
 SET search_path = pg_catalog, pg_temp
 SET commit_siblings = 997
--- Of each wait, see wait_for_others(). The caller's own does not count.
+-- Limits each wait, see wait_for_others(). The caller's own setting does not apply.
 SET lock_timeout = '100ms'
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
@@ -29,7 +29,7 @@ DECLARE
     v_since constant timestamptz := clock_timestamp();
     -- Not now(): the transaction may be older than the hold.
     v_now timestamptz;
-    -- Records: a row type would be looked up, and waited for, before the block begins.
+    -- Records: a row type would wait for a locked table before the block begins.
     v_order record;
     v_reservation_id uuid;
     v_old_status text;
@@ -94,8 +94,8 @@ BEGIN
             END IF;
 
             error_code := CASE
-                -- Not stored: the order may be committed a moment later, and the provider will ask
-                -- again.
+                -- Not stored: the order may be committed a moment later, and the provider will send
+                -- the event again.
                 WHEN v_order.id IS NULL THEN 'NOT_FOUND'
                 WHEN p_amount_in_cents IS DISTINCT FROM v_order.total_amount_in_cents
                     THEN 'AMOUNT_MISMATCH'
@@ -121,7 +121,7 @@ BEGIN
 
                 IF v_failure IS NOT NULL
                     OR v_is_cancelled
-                    -- Seats that were given back, or paid for by another order of the hold.
+                    -- The seats were given back, or paid for by another order of the hold.
                     OR v_order.status = 'cancelled'
                     AND v_order.cancel_reason IS DISTINCT FROM 'overdue'
                 THEN
@@ -151,7 +151,7 @@ BEGIN
                         seat_reservations.show_id = p_show_id
                         AND seat_reservations.id = v_order.reservation_id;
 
-                    -- Nothing is sold but what this hold has, whatever became of it by hand.
+                    -- Sell only what this hold has, whatever was changed by hand.
                     UPDATE {{ schema }}.show_seats
                     SET
                         status = 'sold',
@@ -181,7 +181,8 @@ BEGIN
                             claim.reservation_id = v_order.reservation_id
                             AND claim.show_seat_id = ANY(v_order.seat_ids)
                             AND claim.show_id = p_show_id
-                            -- Live ones, said so that the index of all live claims does not apply.
+                            -- Live ones, in a form that does not match the index of all live
+                            -- claims.
                             AND COALESCE(claim.released_at, 'infinity') = 'infinity'
                         RETURNING tickets.id
                     )
@@ -195,7 +196,7 @@ BEGIN
                         USING ERRCODE = 'integrity_constraint_violation';
                     END IF;
 
-                    -- An earlier attempt for the same seats, should its money come too, will be
+                    -- A payment that arrives for an earlier order of the same seats becomes
                     -- refund_due.
                     UPDATE {{ schema }}.ticket_orders
                     SET
@@ -208,8 +209,8 @@ BEGIN
                         AND ticket_orders.id <> v_order.id;
                 END IF;
 
-                -- The payment that this event is about: named by it, or the last that was begun
-                -- with this provider, or known by the event alone.
+                -- The payment that this event belongs to: the one that the event names, or the last
+                -- one begun with this provider, or else the event itself.
                 SELECT named.payment_intent_id
                 INTO v_payment_intent_id
                 FROM (
@@ -295,14 +296,15 @@ BEGIN
             WHEN OTHERS THEN
                 GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME;
                 IF v_constraint = 'payment_events_pkey' THEN
-                    -- Only where the snapshot is older than our lock, and the event came between.
-                    RAISE EXCEPTION 'the event has come since the transaction began'
+                    -- Only if the snapshot is older than our lock, and the event was stored in
+                    -- between.
+                    RAISE EXCEPTION 'the event was stored after the transaction began'
                     USING ERRCODE = 'serialization_failure';
                 END IF;
                 v_detail := v_detail || jsonb_build_object('sqlstate', SQLSTATE, 'detail', SQLERRM);
                 IF left(SQLSTATE, 2) = '23' AND v_is_sellable THEN
-                    -- The seats cannot be sold. The money is here all the same: once more, to
-                    -- record it as owed.
+                    -- The seats cannot be sold, but the money has arrived: try again, to record it
+                    -- as a refund.
                     v_failure := CASE
                         WHEN SQLSTATE = '23000' THEN 'SEATS_UNAVAILABLE'
                         WHEN v_constraint IN (
@@ -311,7 +313,7 @@ BEGIN
                         ELSE 'INTERNAL_ERROR'
                     END;
                 ELSE
-                    -- The event is not stored, so the provider's next attempt starts afresh.
+                    -- The event is not stored, so the provider can send it again.
                     error_code := 'INTERNAL_ERROR';
                     EXIT;
                 END IF;
@@ -321,7 +323,7 @@ BEGIN
     success := error_code IS NULL;
     IF NOT success THEN
         IF NOT v_has_waited THEN
-            -- What is left of two seconds, should the log be locked.
+            -- The rest of two seconds, in case the log is locked.
             PERFORM set_config('lock_timeout', '900', true);
         END IF;
         IF error_code IN ('BUSY', 'INTERNAL_ERROR') THEN
@@ -336,7 +338,7 @@ BEGIN
             p_detail => v_detail
         );
     ELSIF v_failure IS NOT NULL THEN
-        -- The answer is no error, and yet somebody has to know what should not have come to this.
+        -- The answer is no error, but the log must show that an expected sale has failed.
         PERFORM {{ internal_schema }}.log_order_failure(
             'confirm_payment', v_failure, {{ internal_schema }}.error_message(v_failure), p_show_id,
             p_order_id, v_reservation_id, p_old_status => v_old_status,
@@ -350,10 +352,10 @@ $body$;
 
 COMMENT ON FUNCTION {{ schema }}.confirm_payment(uuid, uuid, text, text, bigint) IS
 'Records a payment, in the minor unit of the currency of the order, and issues tickets; status '
-'refund_due when the seats are gone. Money that buys no tickets becomes a row of refunds. '
-'Repeating an event returns the first answer; for another order it is another payment. Error '
-'codes: NOT_FOUND, AMOUNT_MISMATCH, ORDER_NOT_PAYABLE, EVENT_MISMATCH (the event came with another '
-'amount), INVALID_INPUT, BUSY (after 2 s; try again), INTERNAL_ERROR.';
+'refund_due if the seats are gone. A payment that buys no tickets becomes a row of refunds. '
+'Repeating an event returns the first answer; the same event for another order is another '
+'payment. Error codes: NOT_FOUND, AMOUNT_MISMATCH, ORDER_NOT_PAYABLE, EVENT_MISMATCH (the event '
+'came before with another amount), INVALID_INPUT, BUSY (after 2 s; try again), INTERNAL_ERROR.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ schema }}.confirm_payment(uuid, uuid, text, text, bigint)

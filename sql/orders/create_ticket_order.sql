@@ -1,6 +1,6 @@
--- Turns a hold into an order to be paid. A reservation has one order at a time: asking again
--- returns it. Locks the hold and changes it, so that whoever decides on it at the same moment
--- waits, or, at REPEATABLE READ, fails and looks again.
+-- Turns a hold into an order to be paid. A reservation has one order at a time: calling again
+-- returns it. Locks the hold and updates it, so that concurrent decisions about it wait or, at
+-- REPEATABLE READ, fail and are retried.
 CREATE OR REPLACE FUNCTION {{ schema }}.create_ticket_order(
     p_reservation_token text,
     p_session_id text,
@@ -22,7 +22,7 @@ SECURITY DEFINER
 ROWS 1
 SET search_path = pg_catalog, pg_temp
 SET commit_siblings = 997
--- Of each wait, see wait_for_others(). The caller's own does not count.
+-- Limits each wait, see wait_for_others(). The caller's own setting does not apply.
 SET lock_timeout = '100ms'
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
@@ -31,7 +31,7 @@ DECLARE
     v_since constant timestamptz := clock_timestamp();
     -- Not now(): the transaction may be older than the hold.
     v_now timestamptz;
-    -- Records: a row type would be looked up, and waited for, before the block begins.
+    -- Records: a row type would wait for a locked table before the block begins.
     v_hold record;
     v_order record;
     v_named record;
@@ -84,13 +84,13 @@ BEGIN
                     ) > 200 THEN 'INVALID_INPUT'
                 WHEN v_order.reservation_id <> v_hold.id THEN 'IDEMPOTENCY_KEY_REUSED'
                 WHEN v_show.is_cancelled THEN 'SHOW_NOT_ON_SALE'
-                -- The same question gets the same order, whatever has become of the hold since, as
-                -- long as it has a future or a happy end.
+                -- The same key returns the same order, whatever the state of the hold, if the order
+                -- can still be paid or was paid.
                 WHEN v_order.status IN ('pending', 'failed', 'paid') THEN NULL
                 WHEN v_hold.status IN ('completed', 'released') THEN 'RESERVATION_INACTIVE'
                 WHEN v_hold.status = 'expired' OR v_hold.expires_at <= v_now
                     THEN 'RESERVATION_EXPIRED'
-                -- That order is over, and the hold goes on, for another key.
+                -- That order has ended, and the hold is still live: it needs another key.
                 WHEN v_order.id IS NOT NULL THEN 'IDEMPOTENCY_KEY_REUSED'
             END;
             EXIT WHEN error_code IS NOT NULL;
@@ -102,7 +102,7 @@ BEGIN
                 WHERE
                     pending.reservation_id = v_hold.id
                     AND pending.show_id = v_hold.show_id
-                    -- Said so that the index of all pending ones does not apply.
+                    -- In a form that does not match the index of all pending orders.
                     AND COALESCE(pending.status, '') = 'pending';
             END IF;
 
@@ -110,7 +110,7 @@ BEGIN
                 IF v_hold.expires_at < v_now + make_interval(mins => v_show.order_minutes) THEN
                     v_hold.expires_at := v_now + make_interval(mins => v_show.order_minutes);
                 END IF;
-                -- Even where nothing changes. A trigger copies it to the seats.
+                -- Even if this changes nothing, see above. A trigger copies it to the seats.
                 UPDATE {{ schema }}.seat_reservations
                 SET expires_at = v_hold.expires_at
                 WHERE
@@ -137,7 +137,7 @@ BEGIN
                     AND claim.show_id = v_hold.show_id
                 RETURNING ticket_orders.* INTO v_order;
             ELSIF v_order.status IN ('pending', 'failed') THEN
-                -- What is named now is what the buyer is about to use.
+                -- The payment that is named now is the one that the buyer is about to use.
                 v_named := v_order;
                 v_named.idempotency_key := COALESCE(v_order.idempotency_key, p_idempotency_key);
                 v_named.payment_provider := COALESCE(p_payment_provider, v_order.payment_provider);
@@ -171,7 +171,9 @@ BEGIN
             END IF;
 
             IF v_is_new_key THEN
-                INSERT INTO {{ internal_schema }}.ticket_order_keys (idempotency_key, show_id, order_id)
+                INSERT INTO {{ internal_schema }}.ticket_order_keys (
+                    idempotency_key, show_id, order_id
+                )
                 VALUES (p_idempotency_key, v_order.show_id, v_order.id);
             END IF;
             EXIT;
@@ -187,17 +189,17 @@ BEGIN
             WHEN OTHERS THEN
                 IF SQLSTATE = '23505' THEN
                     IF current_setting('transaction_isolation') <> 'read committed' THEN
-                        RAISE EXCEPTION 'somebody has ordered since the transaction began'
+                        RAISE EXCEPTION 'another call has ordered since the transaction began'
                         USING ERRCODE = 'serialization_failure';
                     END IF;
-                    -- Somebody used the key between our look and our write: a second look tells
-                    -- what for.
+                    -- Another call used the key between our look and our write: look again, to find
+                    -- out for what.
                     v_losses := v_losses + 1;
                     CONTINUE WHEN v_losses = 1;
                 END IF;
                 GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME;
                 error_code := CASE v_constraint
-                    -- A key that was written by hand.
+                    -- A key that was added by hand.
                     WHEN 'ticket_orders_idempotency_key_show_id_key' THEN 'IDEMPOTENCY_KEY_REUSED'
                     ELSE 'INTERNAL_ERROR'
                 END;
@@ -214,11 +216,11 @@ BEGIN
         currency := v_order.currency;
     ELSE
         IF NOT v_has_waited THEN
-            -- What is left of two seconds, should the log be locked.
+            -- The rest of two seconds, in case the log is locked.
             PERFORM set_config('lock_timeout', '900', true);
         END IF;
         IF v_reservation_id IS NULL THEN
-            -- Not locked, or not there: for the log.
+            -- For the log: the reservation was not locked, or does not exist.
             SELECT
                 hold.show_id,
                 hold.id
@@ -239,11 +241,12 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.create_ticket_order(text, text, text, text, text) IS
-'Orders the seats of a hold, which then lasts ticketing_settings.order_minutes more at least. The '
-'same idempotency key, or a pending order, returns the order there is. Error codes: NOT_FOUND, '
-'PERMISSION_DENIED, RESERVATION_INACTIVE, RESERVATION_EXPIRED, SHOW_NOT_ON_SALE (cancelled), '
-'IDEMPOTENCY_KEY_REUSED (by another reservation, or for an order that is over), INVALID_INPUT, '
-'BUSY (after 2 s; try again), INTERNAL_ERROR. Amounts in the minor unit of the currency.';
+'Creates an order for the seats of a hold, which then lasts at least '
+'ticketing_settings.order_minutes. With the same idempotency key, or while an order is pending, '
+'returns that order. Error codes: NOT_FOUND, PERMISSION_DENIED, RESERVATION_INACTIVE, '
+'RESERVATION_EXPIRED, SHOW_NOT_ON_SALE (cancelled), IDEMPOTENCY_KEY_REUSED (by another '
+'reservation, or for an order that has ended), INVALID_INPUT, BUSY (after 2 s; try again), '
+'INTERNAL_ERROR. Amounts are in the minor unit of the currency.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ schema }}.create_ticket_order(text, text, text, text, text)

@@ -1,5 +1,5 @@
--- The provider says that a payment did not succeed. The hold goes on: the buyer may try again until
--- it is over.
+-- Called when the provider reports that a payment failed. The hold stays: the buyer may try again
+-- until it is over.
 CREATE OR REPLACE FUNCTION {{ schema }}.fail_payment(
     p_show_id uuid,
     p_order_id uuid,
@@ -19,14 +19,14 @@ SECURITY DEFINER
 ROWS 1
 SET search_path = pg_catalog, pg_temp
 SET commit_siblings = 997
--- Of each wait, see wait_for_others(). The caller's own does not count.
+-- Limits each wait, see wait_for_others(). The caller's own setting does not apply.
 SET lock_timeout = '100ms'
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 AS $body$
 DECLARE
     v_since constant timestamptz := clock_timestamp();
-    -- Records: a row type would be looked up, and waited for, before the block begins.
+    -- Records: a row type would wait for a locked table before the block begins.
     v_order record;
     v_reservation_id uuid;
     v_old_status text;
@@ -109,8 +109,9 @@ BEGIN
             WHEN OTHERS THEN
                 GET STACKED DIAGNOSTICS v_constraint = CONSTRAINT_NAME;
                 IF v_constraint = 'payment_events_pkey' THEN
-                    -- Only where the snapshot is older than our lock, and the event came between.
-                    RAISE EXCEPTION 'the event has come since the transaction began'
+                    -- Only if the snapshot is older than our lock, and the event was stored in
+                    -- between.
+                    RAISE EXCEPTION 'the event was stored after the transaction began'
                     USING ERRCODE = 'serialization_failure';
                 END IF;
                 error_code := 'INTERNAL_ERROR';
@@ -122,7 +123,7 @@ BEGIN
     success := error_code IS NULL;
     IF NOT success THEN
         IF NOT v_has_waited THEN
-            -- What is left of two seconds, should the log be locked.
+            -- The rest of two seconds, in case the log is locked.
             PERFORM set_config('lock_timeout', '900', true);
         END IF;
         status := v_old_status;
@@ -138,8 +139,8 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.fail_payment(uuid, uuid, text, text, text) IS
-'Records that a payment failed. A failed order can still be paid, also by an event of the same '
-'name. Repeating an event returns the first answer. Error codes: NOT_FOUND, ORDER_NOT_PAYABLE, '
+'Records that a payment failed. A failed order can still be paid, even by an event with the same '
+'id. Repeating an event returns the first answer. Error codes: NOT_FOUND, ORDER_NOT_PAYABLE, '
 'INVALID_INPUT, BUSY (after 2 s; try again), INTERNAL_ERROR.';
 
 {% if manage_roles %}

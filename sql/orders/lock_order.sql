@@ -1,4 +1,4 @@
--- The first step of every call about an order. Everybody locks the reservation, then its order,
+-- The first step of every call about an order. All functions lock the reservation, then its order,
 -- then seats.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.lock_order(p_show_id uuid, p_order_id uuid)
 RETURNS {{ schema }}.ticket_orders
@@ -8,7 +8,7 @@ AS $body$
 DECLARE
     v_order {{ schema }}.ticket_orders;
 BEGIN
-    -- An order never changes its reservation, so this look needs no lock.
+    -- An order never changes its reservation, so this look-up needs no lock.
     PERFORM
     FROM {{ schema }}.seat_reservations AS hold
     WHERE
@@ -34,5 +34,5 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.lock_order(uuid, uuid) IS
-'Locks an order and its reservation and returns the order as it is then; a row of NULLs when '
-'there is none. Internal.';
+'Locks an order and its reservation and returns the present state of the order; a row of NULLs if '
+'there is none.';

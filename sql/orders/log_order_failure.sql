@@ -1,4 +1,4 @@
--- For the functions that sell: a refused call is a row, since an exception would undo the line
+-- Called by the functions that sell: a refusal is a row, since an exception would roll back the row
 -- that records it.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.log_order_failure(
     p_function text,
@@ -39,4 +39,4 @@ $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.log_order_failure(
     text, text, text, uuid, uuid, uuid, text, text, bigint, text, jsonb
-) IS 'Writes a refused call about an order into ticket_order_audit_log. Internal.';
+) IS 'Records a refusal of a call about an order in ticket_order_audit_log.';

@@ -1,4 +1,4 @@
--- What payment providers told us, and what we answered: a webhook that is repeated gets the first
+-- Events that payment providers sent, and our answers: a webhook that is repeated gets the first
 -- answer again.
 CREATE TABLE {{ schema }}.payment_events (
     provider text NOT NULL,
@@ -29,7 +29,7 @@ CREATE TABLE {{ schema }}.payment_events (
 CREATE INDEX payment_events_order_id_show_id_idx
 ON {{ schema }}.payment_events (order_id, show_id);
 
--- ENABLE ALWAYS: session_replication_role = replica does not get around them.
+-- ENABLE ALWAYS, so that session_replication_role = replica does not disable them.
 CREATE TRIGGER payment_events_append_only
 BEFORE UPDATE OR DELETE ON {{ schema }}.payment_events
 FOR EACH ROW EXECUTE FUNCTION {{ internal_schema }}.refuse_change(
@@ -48,38 +48,38 @@ ALTER TABLE {{ schema }}.payment_events
 ENABLE ALWAYS TRIGGER payment_events_no_truncate;
 
 COMMENT ON TABLE {{ schema }}.payment_events IS
-'Events of payment providers, each stored once for each order and kind, with the answer that was '
-'given. Append-only.';
-COMMENT ON COLUMN {{ schema }}.payment_events.provider IS 'Who sent it, such as stripe.';
+'Events of payment providers, each stored once for each order and kind, with the answer that it '
+'got. Append-only.';
+COMMENT ON COLUMN {{ schema }}.payment_events.provider IS 'The payment provider, such as stripe.';
 COMMENT ON COLUMN {{ schema }}.payment_events.event_id IS 'The provider''s id of the event.';
-COMMENT ON COLUMN {{ schema }}.payment_events.show_id IS 'The show; distribution column.';
+COMMENT ON COLUMN {{ schema }}.payment_events.show_id IS 'The show; part of every key.';
 COMMENT ON COLUMN {{ schema }}.payment_events.order_id IS 'The order that it is about.';
 COMMENT ON COLUMN {{ schema }}.payment_events.kind IS
 'payment (confirm_payment), failure (fail_payment), refund or dispute: the same payment may first '
 'fail and then succeed.';
 COMMENT ON COLUMN {{ schema }}.payment_events.amount_in_cents IS
-'What was paid, in the minor unit of the currency of the order; NULL for a failure.';
+'The amount paid, in the minor unit of the currency of the order; NULL for a failure.';
 COMMENT ON COLUMN {{ schema }}.payment_events.success IS 'The answer: whether it was accepted.';
 COMMENT ON COLUMN {{ schema }}.payment_events.order_status IS
 'The answer: status of the order after it.';
 COMMENT ON COLUMN {{ schema }}.payment_events.ticket_ids IS 'The answer: the tickets issued.';
 COMMENT ON COLUMN {{ schema }}.payment_events.error_code IS 'The answer: why it was refused.';
-COMMENT ON COLUMN {{ schema }}.payment_events.error_message IS 'The answer, in words.';
-COMMENT ON COLUMN {{ schema }}.payment_events.created_at IS 'When it was received first.';
+COMMENT ON COLUMN {{ schema }}.payment_events.error_message IS
+'The answer: the message for the error code.';
+COMMENT ON COLUMN {{ schema }}.payment_events.created_at IS 'When it was first received.';
 COMMENT ON CONSTRAINT payment_events_pkey
 ON {{ schema }}.payment_events IS
-'An event is handled once for each order: one transfer may pay for two.';
+'An event is stored once for each order and kind: one transfer may pay for two orders.';
 COMMENT ON CONSTRAINT payment_events_order_id_show_id_fkey ON {{ schema }}.payment_events IS
 'The order exists, and is of the same show.';
 COMMENT ON CONSTRAINT payment_events_provider_check
-ON {{ schema }}.payment_events IS 'Not blank, bounded.';
+ON {{ schema }}.payment_events IS 'Not blank, at most 200 characters.';
 COMMENT ON CONSTRAINT payment_events_event_id_check
-ON {{ schema }}.payment_events IS 'Not blank, bounded.';
+ON {{ schema }}.payment_events IS 'Not blank, at most 200 characters.';
 COMMENT ON CONSTRAINT payment_events_kind_check
-ON {{ schema }}.payment_events IS 'The kinds there are.';
+ON {{ schema }}.payment_events IS 'Only known kinds.';
 COMMENT ON CONSTRAINT payment_events_error_code_check ON {{ schema }}.payment_events IS
-'A refusal has a reason, and nothing else has.';
-COMMENT ON CONSTRAINT payment_events_created_at_check ON {{ schema }}.payment_events IS 'Finite.';
+'A refusal has an error code, and nothing else has.';
 COMMENT ON INDEX {{ schema }}.payment_events_order_id_show_id_idx IS
 'Serves the events of an order.';
 COMMENT ON TRIGGER payment_events_append_only ON {{ schema }}.payment_events IS

@@ -1,4 +1,4 @@
--- Records that the money was given back. Seats that were sold can be sold again.
+-- Called when the money was given back. Seats that were sold can be sold again.
 CREATE OR REPLACE FUNCTION {{ schema }}.refund_order(p_show_id uuid, p_order_id uuid)
 RETURNS TABLE (
     success boolean,
@@ -13,14 +13,14 @@ SECURITY DEFINER
 ROWS 1
 SET search_path = pg_catalog, pg_temp
 SET commit_siblings = 997
--- Of each wait, see wait_for_others(). The caller's own does not count.
+-- Limits each wait, see wait_for_others(). The caller's own setting does not apply.
 SET lock_timeout = '100ms'
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
 AS $body$
 DECLARE
     v_since constant timestamptz := clock_timestamp();
-    -- Records: a row type would be looked up, and waited for, before the block begins.
+    -- Records: a row type would wait for a locked table before the block begins.
     v_order record;
     v_reservation_id uuid;
     v_old_status text;
@@ -44,8 +44,8 @@ BEGIN
             END;
             EXIT WHEN error_code IS NOT NULL;
 
-            -- An order that is refund_due has no tickets: its seats are somebody else's by now, and
-            -- nothing below finds a row.
+            -- An order that is refund_due has no tickets: its seats may have another buyer by now,
+            -- and the statements below find no rows.
             PERFORM
             FROM {{ schema }}.show_seats AS seat
             WHERE
@@ -61,7 +61,7 @@ BEGIN
                 WHERE
                     tickets.order_id = v_order.id
                     AND tickets.show_id = p_show_id
-                    -- The valid ones, said so that the index of all valid ones does not apply.
+                    -- The valid ones, in a form that does not match the index of all valid tickets.
                     AND tickets.status NOT IN ('cancelled', 'refunded')
                 RETURNING
                     tickets.id,
@@ -91,8 +91,8 @@ BEGIN
                 AND show_seats.status = 'sold';
 
             IF v_order.status = 'refund_due' THEN
-                -- Money that came for it besides, twice or in a wrong amount, has not been given
-                -- back with it.
+                -- This refund does not cover other payments for the order: a second one, or one
+                -- with a wrong amount.
                 UPDATE {{ schema }}.refunds
                 SET
                     status = 'done',
@@ -163,7 +163,7 @@ BEGIN
         seats_released := cardinality(v_seat_ids);
     ELSE
         IF NOT v_has_waited THEN
-            -- What is left of two seconds, should the log be locked.
+            -- The rest of two seconds, in case the log is locked.
             PERFORM set_config('lock_timeout', '900', true);
         END IF;
         status := v_old_status;
@@ -178,8 +178,8 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.refund_order(uuid, uuid) IS
-'Records that a paid order, or one that is refund_due, was refunded, in refunds too, and frees its '
-'seats. Error codes: NOT_FOUND, ORDER_NOT_REFUNDABLE, BUSY (after 2 s; try again), INTERNAL_ERROR.';
+'Records that an order, paid or refund_due, was refunded, also in refunds, and frees its seats. '
+'Error codes: NOT_FOUND, ORDER_NOT_REFUNDABLE, BUSY (after 2 s; try again), INTERNAL_ERROR.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ schema }}.refund_order(uuid, uuid) TO {{ app_role }};

@@ -1,5 +1,5 @@
--- Money that came and bought no tickets, or whose tickets were taken back. Written in the
--- transaction that finds it out, so that none of it is ever without a row.
+-- Money that bought no tickets, or whose tickets were taken back. The transaction that finds this
+-- out writes the row, so that none is missing.
 CREATE TABLE {{ schema }}.refunds (
     id uuid NOT NULL DEFAULT {{ internal_schema }}.uuid_v7(),
     show_id uuid NOT NULL,
@@ -34,49 +34,51 @@ CREATE TABLE {{ schema }}.refunds (
 
 CREATE INDEX refunds_order_id_show_id_idx ON {{ schema }}.refunds (order_id, show_id);
 
--- As large as there is money to give back.
+-- Contains due refunds only.
 CREATE INDEX refunds_reason_currency_created_at_idx
 ON {{ schema }}.refunds (reason, currency, created_at) WHERE status = 'due';
 
 COMMENT ON TABLE {{ schema }}.refunds IS
-'Money to give back, and whether it has been. Every payment that bought no tickets has a row. '
-'refund_order() writes and settles the rows of an order''s own payment; of any other, set status '
-'and done_at by hand when the money has gone back.';
-COMMENT ON COLUMN {{ schema }}.refunds.id IS 'Key, together with the show.';
-COMMENT ON COLUMN {{ schema }}.refunds.show_id IS 'The show; distribution column.';
-COMMENT ON COLUMN {{ schema }}.refunds.order_id IS 'The order that the money came for.';
+'Refunds, due and done. Every payment that bought no tickets has a row. refund_order() writes and '
+'settles the rows of an order''s own payment; for any other payment, set status and done_at by '
+'hand when the money was given back.';
+COMMENT ON COLUMN {{ schema }}.refunds.id IS 'Key, together with show_id.';
+COMMENT ON COLUMN {{ schema }}.refunds.show_id IS 'The show; part of every key.';
+COMMENT ON COLUMN {{ schema }}.refunds.order_id IS 'The order that the payment was for.';
 COMMENT ON COLUMN {{ schema }}.refunds.ticket_ids IS
-'The tickets that were taken back for it; empty where the money bought none.';
+'The tickets that were taken back; empty if the payment bought none.';
 COMMENT ON COLUMN {{ schema }}.refunds.amount_in_cents IS
-'What is to be given back, in the minor unit of the currency.';
+'The amount to give back, in the minor unit of the currency.';
 COMMENT ON COLUMN {{ schema }}.refunds.currency IS 'ISO 4217 code.';
 COMMENT ON COLUMN {{ schema }}.refunds.reason IS
-'late_payment: the seats were gone; double_payment: the order had its money; amount_mismatch: not '
-'the amount of the order; show_cancelled; tickets_cancelled; dispute: the bank took it back.';
+'late_payment: the seats were gone; double_payment: the order was paid already; amount_mismatch: '
+'not the amount of the order; show_cancelled; tickets_cancelled; dispute: the bank took the money '
+'back.';
 COMMENT ON COLUMN {{ schema }}.refunds.status IS 'due: owed to the buyer; done: given back.';
 COMMENT ON COLUMN {{ schema }}.refunds.payment_provider IS
-'Who took the money, such as stripe; NULL where none did.';
+'The payment provider, such as stripe; NULL if there was none.';
 COMMENT ON COLUMN {{ schema }}.refunds.payment_event_id IS
-'The provider''s event that the money came with, as in payment_events.';
-COMMENT ON COLUMN {{ schema }}.refunds.created_at IS 'When it was found to be owed.';
+'The provider''s event of the payment, as in payment_events.';
+COMMENT ON COLUMN {{ schema }}.refunds.created_at IS 'When it was found to be due.';
 COMMENT ON COLUMN {{ schema }}.refunds.done_at IS 'When it was recorded as given back.';
 COMMENT ON CONSTRAINT refunds_pkey ON {{ schema }}.refunds IS
-'The id leads and serves look-ups by id alone; the show makes references across shows impossible.';
+'Starts with id, which serves look-ups by id alone; show_id excludes references across shows.';
 COMMENT ON CONSTRAINT refunds_order_id_show_id_fkey ON {{ schema }}.refunds IS
 'The order exists, and is of the same show.';
-COMMENT ON CONSTRAINT refunds_amount_in_cents_check ON {{ schema }}.refunds IS
-'There is something to give back.';
-COMMENT ON CONSTRAINT refunds_currency_check ON {{ schema }}.refunds IS 'Three capital letters.';
-COMMENT ON CONSTRAINT refunds_reason_check ON {{ schema }}.refunds IS 'The reasons there are.';
-COMMENT ON CONSTRAINT refunds_status_check ON {{ schema }}.refunds IS 'The statuses there are.';
-COMMENT ON CONSTRAINT refunds_payment_provider_check ON {{ schema }}.refunds IS 'Bounded.';
-COMMENT ON CONSTRAINT refunds_payment_event_id_check ON {{ schema }}.refunds IS 'Bounded.';
-COMMENT ON CONSTRAINT refunds_created_at_check ON {{ schema }}.refunds IS 'Finite.';
+COMMENT ON CONSTRAINT refunds_amount_in_cents_check ON {{ schema }}.refunds IS 'More than nothing.';
+COMMENT ON CONSTRAINT refunds_currency_check ON {{ schema }}.refunds IS
+'A currency code: three capital letters.';
+COMMENT ON CONSTRAINT refunds_reason_check ON {{ schema }}.refunds IS 'Only known reasons.';
+COMMENT ON CONSTRAINT refunds_status_check ON {{ schema }}.refunds IS 'Only known statuses.';
+COMMENT ON CONSTRAINT refunds_payment_provider_check ON {{ schema }}.refunds IS
+'At most 200 characters.';
+COMMENT ON CONSTRAINT refunds_payment_event_id_check ON {{ schema }}.refunds IS
+'At most 200 characters.';
 COMMENT ON CONSTRAINT refunds_done_at_check ON {{ schema }}.refunds IS
-'Set exactly when it has been given back.';
+'Set exactly if it has been given back.';
 COMMENT ON INDEX {{ schema }}.refunds_order_id_show_id_idx IS 'Serves the refunds of an order.';
 COMMENT ON INDEX {{ schema }}.refunds_reason_currency_created_at_idx IS
-'Serves what is due, by reason and currency, and the oldest of it.';
+'Serves what is due, by reason and currency, and since when.';
 
 {% if manage_roles %}
 GRANT SELECT (

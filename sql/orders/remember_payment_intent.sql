@@ -1,4 +1,4 @@
--- Before an order names another payment: money may still come from the one that it named so far.
+-- Called before an order names another payment, since money may still arrive from the present one.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.remember_payment_intent(
     p_show_id uuid,
     p_order_id uuid,
@@ -24,4 +24,4 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.remember_payment_intent(uuid, uuid, text, text) IS
-'Keeps a payment that an order has named in payment_intents. Internal.';
+'Keeps the payment that an order names at present in payment_intents.';

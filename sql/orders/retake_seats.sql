@@ -1,5 +1,4 @@
--- For a payment that comes when the hold is over: takes the same seats again if every one of them
--- is free.
+-- For a late payment: takes the same seats again if all of them are free.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.retake_seats(
     p_show_id uuid,
     p_reservation_id uuid,
@@ -17,7 +16,7 @@ DECLARE
     v_over_ids uuid[];
     v_free bigint;
 BEGIN
-    -- Holds that are over do not stand in the way, and neither does our own.
+    -- Overdue holds do not count, this one included.
     v_over_ids := ARRAY(
         SELECT seat.reserved_by
         FROM {{ schema }}.show_seats AS seat
@@ -26,7 +25,7 @@ BEGIN
             AND seat.id = ANY(p_seat_ids)
             AND seat.reserved_until <= v_now
     );
-    PERFORM {{ internal_schema }}.expire_holds(p_show_id, v_over_ids, p_seat_ids);
+    PERFORM {{ internal_schema }}.expire_reservations_for_buyer(p_show_id, v_over_ids, p_seat_ids);
 
     SELECT count(*)
     INTO v_free
@@ -50,5 +49,5 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.retake_seats(uuid, uuid, uuid[]) IS
-'Makes the claims of a locked reservation that is over live again if all seats are free; returns '
-'whether. The seats stay locked. Internal.';
+'Makes the claims of a locked reservation live again after its time, if all seats are free; '
+'returns whether they were. The seats stay locked.';

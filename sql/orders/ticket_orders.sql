@@ -1,4 +1,4 @@
--- Orders: what a buyer is to pay for the seats that a reservation holds.
+-- Orders: what a buyer has to pay for the seats of a reservation.
 CREATE TABLE {{ schema }}.ticket_orders (
     id uuid NOT NULL DEFAULT {{ internal_schema }}.uuid_v7(),
     show_id uuid NOT NULL,
@@ -54,7 +54,7 @@ ON {{ schema }}.ticket_orders (reservation_id, show_id);
 
 CREATE INDEX ticket_orders_created_at_idx ON {{ schema }}.ticket_orders (created_at);
 
--- As large as there are orders of which a part was given back.
+-- Contains only orders that were refunded in part.
 CREATE INDEX ticket_orders_created_at_refunded_amount_in_cents_idx
 ON {{ schema }}.ticket_orders (created_at, refunded_amount_in_cents)
 WHERE status = 'paid' AND refunded_amount_in_cents > 0;
@@ -65,77 +65,77 @@ ON {{ schema }}.ticket_orders (created_at, id) WHERE status = 'pending';
 CREATE INDEX ticket_orders_created_at_show_id_idx
 ON {{ schema }}.ticket_orders (created_at, show_id) WHERE error_message IS NOT NULL;
 
-COMMENT ON TABLE {{ schema }}.ticket_orders IS 'Orders and how their payment went.';
-COMMENT ON COLUMN {{ schema }}.ticket_orders.id IS 'Key, together with the show.';
-COMMENT ON COLUMN {{ schema }}.ticket_orders.show_id IS 'The show; distribution column.';
+COMMENT ON TABLE {{ schema }}.ticket_orders IS 'Orders and the state of their payment.';
+COMMENT ON COLUMN {{ schema }}.ticket_orders.id IS 'Key, together with show_id.';
+COMMENT ON COLUMN {{ schema }}.ticket_orders.show_id IS 'The show; part of every key.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.reservation_id IS
 'The reservation that the order pays for.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.seat_ids IS
-'The seats when it was ordered, in order. A late payment takes exactly these again, or none.';
+'The seats when it was ordered, sorted. A late payment takes exactly these again, or none.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.status IS
-'pending: waits for payment; paid: tickets issued; failed: the provider refused, another try may '
-'succeed; cancelled: see cancel_reason; refund_due: paid, but the seats are gone, owe the '
-'money; refunded: given back.';
+'pending: waits for payment; paid: tickets issued; failed: the payment failed, another may '
+'succeed; cancelled: see cancel_reason; refund_due: paid, but the seats are gone, the money is '
+'owed; refunded: given back.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.total_amount_in_cents IS
-'What is to be paid, in the minor unit of the currency.';
+'The amount to pay, in the minor unit of the currency.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.currency IS 'ISO 4217 code.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.idempotency_key IS
 'The caller''s name for the attempt that made the order. All keys that name it are in '
 'ticket_order_keys.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.payment_provider IS
-'Who takes the money, such as stripe: the last that was named until money comes, then the one '
+'The payment provider, such as stripe: the last one that was named, and after the payment the one '
 'that it came from.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.payment_intent_id IS
-'The provider''s id of the payment: the last that was named until money comes, then the one that '
-'it came with. Earlier ones are in payment_intents.';
+'The provider''s id of the payment: the last one that was named, and after the payment its own. '
+'Earlier ones are in payment_intents.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.error_message IS 'Why the last payment failed.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.cancel_reason IS
-'Why it was cancelled: released (seats were given back), superseded (another order of the hold was '
-'paid), overdue (the hold ran out unpaid). Only what is overdue can still be paid, late.';
+'Why it was cancelled: released (seats were given back), superseded (another order of the hold '
+'was paid), overdue (the hold expired without a payment). Only an overdue order can still be '
+'paid, late.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.refunded_amount_in_cents IS
-'How much of what was paid for it has been given back, in the minor unit of the currency.';
+'How much of the payment has been given back, in the minor unit of the currency.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.created_at IS 'When it was ordered.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.paid_at IS
-'When the money came; also where it is to be given back.';
+'When the payment arrived; also set if it has to be given back.';
 COMMENT ON CONSTRAINT ticket_orders_pkey ON {{ schema }}.ticket_orders IS
-'The id leads and serves look-ups by id alone; the show makes references across shows impossible.';
+'Starts with id, which serves look-ups by id alone; show_id excludes references across shows.';
 COMMENT ON CONSTRAINT ticket_orders_idempotency_key_show_id_key ON {{ schema }}.ticket_orders IS
 'A key is used once within a show.';
 COMMENT ON CONSTRAINT ticket_orders_reservation_id_show_id_fkey ON {{ schema }}.ticket_orders IS
 'The reservation exists, and is of the same show.';
 COMMENT ON CONSTRAINT ticket_orders_seat_ids_check
-ON {{ schema }}.ticket_orders IS 'At least one seat.';
+ON {{ schema }}.ticket_orders IS 'At least one seat, and no NULL.';
 COMMENT ON CONSTRAINT ticket_orders_status_check
-ON {{ schema }}.ticket_orders IS 'The statuses there are.';
+ON {{ schema }}.ticket_orders IS 'Only known statuses.';
 COMMENT ON CONSTRAINT ticket_orders_total_amount_in_cents_check ON {{ schema }}.ticket_orders IS
-'A thousand seats of the highest price.';
+'At most a thousand seats at the highest price.';
 COMMENT ON CONSTRAINT ticket_orders_cancel_reason_check
-ON {{ schema }}.ticket_orders IS 'The reasons there are.';
+ON {{ schema }}.ticket_orders IS 'Only known reasons.';
 COMMENT ON CONSTRAINT ticket_orders_refunded_amount_in_cents_check ON {{ schema }}.ticket_orders IS
 'Not more than was paid.';
 COMMENT ON CONSTRAINT ticket_orders_currency_check
-ON {{ schema }}.ticket_orders IS 'Three capital letters.';
+ON {{ schema }}.ticket_orders IS 'A currency code: three capital letters.';
 COMMENT ON CONSTRAINT ticket_orders_idempotency_key_check ON {{ schema }}.ticket_orders IS
 'Not blank, and short enough to be indexed.';
 COMMENT ON CONSTRAINT ticket_orders_payment_provider_check
-ON {{ schema }}.ticket_orders IS 'Bounded.';
+ON {{ schema }}.ticket_orders IS 'At most 200 characters.';
 COMMENT ON CONSTRAINT ticket_orders_payment_intent_id_check
-ON {{ schema }}.ticket_orders IS 'Bounded.';
-COMMENT ON CONSTRAINT ticket_orders_created_at_check ON {{ schema }}.ticket_orders IS 'Finite.';
+ON {{ schema }}.ticket_orders IS 'At most 200 characters.';
 COMMENT ON CONSTRAINT ticket_orders_paid_at_check ON {{ schema }}.ticket_orders IS
-'Set exactly when money has come.';
+'Set exactly if a payment has arrived.';
 COMMENT ON INDEX {{ schema }}.ticket_orders_one_open_per_reservation IS
-'A reservation is paid for by one order at a time.';
+'A reservation has at most one order that is pending or paid.';
 COMMENT ON INDEX {{ schema }}.ticket_orders_reservation_id_show_id_idx IS
 'Serves all orders of a reservation, when seats are given back or one of them is paid.';
 COMMENT ON INDEX {{ schema }}.ticket_orders_created_at_idx IS
 'Serves payment metrics of the last hours.';
 COMMENT ON INDEX {{ schema }}.ticket_orders_created_at_refunded_amount_in_cents_idx IS
-'Serves the revenue of a day, less what was given back.';
+'Serves the revenue of a day, minus what was given back.';
 COMMENT ON INDEX {{ schema }}.ticket_orders_created_at_id_idx IS
-'Serves the cleanup: orders that wait for a payment.';
+'Serves the cleanup: pending orders.';
 COMMENT ON INDEX {{ schema }}.ticket_orders_created_at_show_id_idx IS
-'Serves the purge of personal data: orders with words of a provider.';
+'Serves the purge of personal data: orders with a message of a provider.';
 
 {% if manage_roles %}
 GRANT SELECT (

@@ -25,7 +25,7 @@ CREATE TABLE {{ schema }}.tickets (
 CREATE UNIQUE INDEX tickets_one_valid_per_seat
 ON {{ schema }}.tickets (show_seat_id, show_id) WHERE status = 'valid';
 
--- A full one: for the foreign key, a partial one is none.
+-- Not partial, since a partial index does not serve a foreign key.
 CREATE INDEX tickets_show_seat_id_idx ON {{ schema }}.tickets (show_seat_id);
 
 CREATE INDEX tickets_order_id_show_id_idx ON {{ schema }}.tickets (order_id, show_id);
@@ -33,38 +33,38 @@ CREATE INDEX tickets_order_id_show_id_idx ON {{ schema }}.tickets (order_id, sho
 CREATE INDEX tickets_created_at_idx ON {{ schema }}.tickets (created_at);
 
 COMMENT ON TABLE {{ schema }}.tickets IS 'Tickets of paid orders, one a seat.';
-COMMENT ON COLUMN {{ schema }}.tickets.id IS 'Key, together with the show.';
-COMMENT ON COLUMN {{ schema }}.tickets.show_id IS 'The show; distribution column.';
+COMMENT ON COLUMN {{ schema }}.tickets.id IS 'Key, together with show_id.';
+COMMENT ON COLUMN {{ schema }}.tickets.show_id IS 'The show; part of every key.';
 COMMENT ON COLUMN {{ schema }}.tickets.order_id IS 'The order that paid for it.';
 COMMENT ON COLUMN {{ schema }}.tickets.show_seat_id IS 'The seat.';
 COMMENT ON COLUMN {{ schema }}.tickets.price_in_cents IS
 'What was paid, in the minor unit of the currency.';
 COMMENT ON COLUMN {{ schema }}.tickets.currency IS 'ISO 4217 code.';
 COMMENT ON COLUMN {{ schema }}.tickets.ticket_code IS
-'Secret printed on the ticket, 122 random bits: whoever shows it gets in.';
+'Secret printed on the ticket, 122 random bits: it admits the person who shows it.';
 COMMENT ON COLUMN {{ schema }}.tickets.status IS 'valid, cancelled by the house, or refunded.';
 COMMENT ON COLUMN {{ schema }}.tickets.created_at IS 'When it was issued.';
 COMMENT ON CONSTRAINT tickets_pkey ON {{ schema }}.tickets IS
-'The id leads and serves look-ups by id alone; the show makes references across shows impossible.';
+'Starts with id, which serves look-ups by id alone; show_id excludes references across shows.';
 COMMENT ON CONSTRAINT tickets_ticket_code_show_id_key ON {{ schema }}.tickets IS
-'Codes are unique; serves the look-up at the door.';
+'A code identifies one ticket of a show. Serves the look-up at the entrance.';
 COMMENT ON CONSTRAINT tickets_order_id_show_id_fkey ON {{ schema }}.tickets IS
 'The order exists, and is of the same show.';
 COMMENT ON CONSTRAINT tickets_show_seat_id_show_id_fkey ON {{ schema }}.tickets IS
 'The seat exists, and is of the same show.';
 COMMENT ON CONSTRAINT tickets_price_in_cents_check
-ON {{ schema }}.tickets IS 'From nothing to a billion.';
-COMMENT ON CONSTRAINT tickets_currency_check ON {{ schema }}.tickets IS 'Three capital letters.';
+ON {{ schema }}.tickets IS 'From 0 to a billion units of a currency with two decimals.';
+COMMENT ON CONSTRAINT tickets_currency_check ON {{ schema }}.tickets IS
+'A currency code: three capital letters.';
 COMMENT ON CONSTRAINT tickets_ticket_code_check
-ON {{ schema }}.tickets IS 'Long enough not to be guessed.';
-COMMENT ON CONSTRAINT tickets_status_check ON {{ schema }}.tickets IS 'The statuses there are.';
-COMMENT ON CONSTRAINT tickets_created_at_check ON {{ schema }}.tickets IS 'Finite.';
+ON {{ schema }}.tickets IS 'Too long to be guessed, at most 200 characters.';
+COMMENT ON CONSTRAINT tickets_status_check ON {{ schema }}.tickets IS 'Only known statuses.';
 COMMENT ON INDEX {{ schema }}.tickets_one_valid_per_seat IS
 'At most one valid ticket a seat, whatever the code above it does.';
 COMMENT ON INDEX {{ schema }}.tickets_show_seat_id_idx IS
-'Serves the deletion of seats, and the question who has ever had one.';
+'Serves the deletion of seats, and the history of a seat.';
 COMMENT ON INDEX {{ schema }}.tickets_order_id_show_id_idx IS 'Serves the tickets of an order.';
-COMMENT ON INDEX {{ schema }}.tickets_created_at_idx IS 'Serves sales of the day.';
+COMMENT ON INDEX {{ schema }}.tickets_created_at_idx IS 'Serves the sales of the day.';
 
 {% if manage_roles %}
 GRANT SELECT (id, show_id, order_id, show_seat_id, price_in_cents, currency, status, created_at)

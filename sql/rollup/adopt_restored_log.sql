@@ -1,11 +1,15 @@
--- A restored database brings rows that bear another server's transaction numbers, and a watermark
--- among those. The dump was one snapshot, so what is in the rollups is right. What is not in them
--- is what the watermark says, and whatever was written here since. From here on that is told by id.
+-- Called by roll_up_metrics() after the database was restored from another server. The rows of the
+-- log then bear that server's transaction numbers, and so does the watermark. The dump was one
+-- snapshot, so what the rollups contain is right. Missing from them are the rows at or above the
+-- watermark, and those written here since, which have higher ids than the last row that was added.
+-- This adds both and records the last id: rows up to it are in the rollups, whatever their
+-- transaction numbers.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.adopt_restored_log(p_log text)
 RETURNS bigint
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
--- While it is locked nobody sells; behind a long transaction we give up, and try again next time.
+-- The lock blocks every call that writes to the log. Behind a long transaction, give up: the next
+-- run tries again.
 SET lock_timeout = '1s'
 AS $body$
 DECLARE
@@ -14,8 +18,12 @@ DECLARE
     v_last_id bigint;
     v_folded bigint;
 BEGIN
-    SELECT mark.* INTO v_mark FROM {{ internal_schema }}.metric_watermarks AS mark WHERE mark.log = p_log;
-    -- Nobody is in the middle of writing: all rows up to the last id are seen, or never will be.
+    SELECT mark.*
+    INTO v_mark
+    FROM {{ internal_schema }}.metric_watermarks AS mark
+    WHERE mark.log = p_log;
+    -- No transaction is writing under this lock: each row up to the last id is visible now or
+    -- never.
     EXECUTE format('LOCK TABLE %I.%I IN SHARE MODE', v_schema, p_log);
     EXECUTE format('SELECT COALESCE(max(event.id), 0) FROM %I.%I AS event', v_schema, p_log)
     INTO v_last_id;
@@ -47,5 +55,6 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.adopt_restored_log(text) IS
-'Makes the rollup of a log that came with a dump of another server go on from here; returns how '
-'many rows were not in it yet. Locks the log against writers for a moment. Internal.';
+'Adds the rows of a restored log that are not in its rollups yet, and sets the watermark to this '
+'server''s transaction numbers. Returns how many rows it added. Blocks writers of the log '
+'meanwhile.';

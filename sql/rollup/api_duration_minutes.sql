@@ -1,5 +1,5 @@
--- Rollup of api_request_log: how the durations are spread. They are told to within two per cent by
--- logarithmic buckets: percentiles can be added up from those.
+-- Rollup of api_request_log: the distribution of durations, in logarithmic buckets. Counts of
+-- buckets can be added up, and percentiles computed from them are within two percent.
 CREATE TABLE {{ internal_schema }}.api_duration_minutes (
     minute timestamptz NOT NULL,
     endpoint text NOT NULL,
@@ -8,21 +8,17 @@ CREATE TABLE {{ internal_schema }}.api_duration_minutes (
     CONSTRAINT api_duration_minutes_pkey PRIMARY KEY (minute, endpoint, duration_bucket),
     CONSTRAINT api_duration_minutes_minute_check CHECK (isfinite(minute))
 )
--- The same rows are added to for a minute or two: room on the page keeps that cheap.
+-- The same rows are updated for a minute or two: free space on the page keeps that cheap.
 WITH (fillfactor = 80);
 
 COMMENT ON TABLE {{ internal_schema }}.api_duration_minutes IS
-'Requests a minute, endpoint and duration. Written by roll_up_metrics(), read through '
-'api_durations().';
+'Rollup of api_request_log: requests by minute, endpoint and duration. Written by '
+'roll_up_metrics(), read through api_durations().';
 COMMENT ON COLUMN {{ internal_schema }}.api_duration_minutes.minute IS
-'The minute, by created_at of the events.';
-COMMENT ON COLUMN {{ internal_schema }}.api_duration_minutes.endpoint IS 'Route of the request.';
+'Start of the minute, by created_at of the events.';
+COMMENT ON COLUMN {{ internal_schema }}.api_duration_minutes.endpoint IS
+'Route of the requests, or other for those beyond the endpoint_limit() busiest.';
 COMMENT ON COLUMN {{ internal_schema }}.api_duration_minutes.duration_bucket IS
-'Durations of up to duration_bucket_growth() ^ bucket milliseconds, and longer than those of the '
-'bucket before.';
-COMMENT ON COLUMN {{ internal_schema }}.api_duration_minutes.requests IS 'Requests.';
-COMMENT ON CONSTRAINT api_duration_minutes_pkey ON {{ internal_schema }}.api_duration_minutes IS
-'Rows are told apart.';
-COMMENT ON CONSTRAINT api_duration_minutes_minute_check
-ON {{ internal_schema }}.api_duration_minutes IS
-'Finite.';
+'Number b of the bucket: durations above g ^ (b - 1) and up to g ^ b milliseconds, where g is '
+'duration_bucket_growth().';
+COMMENT ON COLUMN {{ internal_schema }}.api_duration_minutes.requests IS 'Number of requests.';

@@ -1,5 +1,6 @@
--- What percentiles of durations are made from: minutes that are rolled up, and the rest of the log,
--- in one snapshot.
+-- Read by api_endpoint_health, for its percentiles: the minutes in the rollup and the rows of the
+-- log that are not rolled up yet. Within one statement both come from its snapshot, so that no
+-- event is missed or counted twice.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.api_durations(p_since timestamptz)
 RETURNS TABLE (
     endpoint text,
@@ -10,10 +11,10 @@ LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
--- The planner knows nothing of a range between two parameters, and would read the whole log.
+-- The planner cannot estimate a range between two parameters, and would read the whole log.
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
--- Its estimates are guesses, too: to compile takes longer than to run.
+-- Since its estimates are guesses, JIT compilation would take longer than the query itself.
 SET jit = off
 ROWS 1000
 AS $body$
@@ -48,8 +49,8 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.api_durations(timestamptz) IS
-'Requests from p_since on, a row for each endpoint and bucket of durations: up to '
-'duration_bucket_growth() ^ bucket milliseconds.';
+'Requests since p_since, by endpoint and bucket of durations. Bucket b ends at '
+'duration_bucket_growth() ^ b milliseconds.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.api_durations(timestamptz) TO {{ monitor_role }};

@@ -1,5 +1,6 @@
--- What the views of endpoints read: minutes that are rolled up, and the rest of the log, in one
--- snapshot.
+-- Read by the views of endpoints: the minutes in the rollup and the rows of the log that are not
+-- rolled up yet. Within one statement both come from its snapshot, so that no event is missed or
+-- counted twice.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.api_metrics(p_since timestamptz)
 RETURNS TABLE (
     endpoint text,
@@ -11,10 +12,10 @@ LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
--- The planner knows nothing of a range between two parameters, and would read the whole log.
+-- The planner cannot estimate a range between two parameters, and would read the whole log.
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
--- Its estimates are guesses, too: to compile takes longer than to run.
+-- Since its estimates are guesses, JIT compilation would take longer than the query itself.
 SET jit = off
 ROWS 100
 AS $body$
@@ -50,7 +51,8 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.api_metrics(timestamptz) IS
-'Requests from p_since on, a row for each endpoint.';
+'Requests since p_since, by endpoint: requests, those answered with a status of 500 or above, and '
+'the sum of their durations in microseconds.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.api_metrics(timestamptz) TO {{ monitor_role }};

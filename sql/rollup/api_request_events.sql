@@ -1,5 +1,5 @@
--- What a range of the log comes to: for the rollup, and for those who read what is not rolled up
--- yet.
+-- Counts the requests in a range of the log. Used by the rollup and, for rows that are not rolled
+-- up yet, by its readers, so that both count by one definition.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.api_request_events(
     p_from xid8,
     p_below xid8,
@@ -23,7 +23,7 @@ BEGIN
     SELECT
         date_bin('1 minute', event.created_at, '2000-01-01 00:00+00') AS minute,
         event.endpoint,
-        -- From a microsecond to eleven days.
+        -- Durations are limited to between a microsecond and eleven days.
         ceil(
             ln(LEAST(GREATEST(event.duration_ms, 0.001), 1e9))
             / ln({{ internal_schema }}.duration_bucket_growth())
@@ -45,5 +45,5 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.api_request_events(xid8, xid8, bigint) IS
-'Requests a minute, endpoint and logarithmic bucket of durations, of the transactions from p_from '
-'to below p_below, rows beyond p_after_id. Internal.';
+'Requests by minute, endpoint and logarithmic bucket of durations, from rows with p_from <= '
+'xact_id < p_below and id > p_after_id.';

@@ -1,5 +1,5 @@
--- How many endpoints are told apart, for the rollup and for the view: the busiest. Their names come
--- from outside, and each is a label of somebody's dashboard.
+-- How many endpoints the rollup and the view keep by name. Names of endpoints come from outside,
+-- and each becomes a label on a dashboard.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.endpoint_limit()
 RETURNS integer
 LANGUAGE sql
@@ -7,8 +7,8 @@ IMMUTABLE
 RETURN 50;
 
 COMMENT ON FUNCTION {{ internal_schema }}.endpoint_limit() IS
-'So many endpoints, the busiest, keep their name in a minute of the rollup and in '
-'api_endpoint_health; the rest are added up as "other".';
+'Number of endpoints, the busiest, that keep their name in a minute of the rollup and in '
+'api_endpoint_health. The rest are added up as other.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.endpoint_limit() TO {{ monitor_role }};

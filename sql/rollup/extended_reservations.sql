@@ -1,4 +1,5 @@
--- What extension_quarters was counted from, for as long as its days are shown.
+-- The reservations behind extension_quarters, kept while their days are shown: to count an
+-- extension, the other extensions of its reservation are needed.
 CREATE TABLE {{ internal_schema }}.extended_reservations (
     reservation_id uuid NOT NULL,
     quarter timestamptz NOT NULL,
@@ -11,14 +12,10 @@ CREATE INDEX extended_reservations_quarter_idx
 ON {{ internal_schema }}.extended_reservations USING brin (quarter);
 
 COMMENT ON TABLE {{ internal_schema }}.extended_reservations IS
-'Which reservations were extended in which quarter of an hour, of the last days. Written by '
-'roll_up_metrics().';
+'Reservations extended in each quarter of an hour of the last days. Written by roll_up_metrics(), '
+'read through extension_metrics().';
 COMMENT ON COLUMN {{ internal_schema }}.extended_reservations.reservation_id IS 'The reservation.';
-COMMENT ON COLUMN {{ internal_schema }}.extended_reservations.quarter IS 'The quarter of an hour.';
-COMMENT ON CONSTRAINT extended_reservations_pkey ON {{ internal_schema }}.extended_reservations IS
-'Each is counted once a quarter.';
+COMMENT ON COLUMN {{ internal_schema }}.extended_reservations.quarter IS
+'Start of the quarter of an hour in which it was extended.';
 COMMENT ON INDEX {{ internal_schema }}.extended_reservations_quarter_idx IS
-'Serves purge_history().';
-COMMENT ON CONSTRAINT extended_reservations_quarter_check
-ON {{ internal_schema }}.extended_reservations IS
-'Finite.';
+'Used by purge_history().';

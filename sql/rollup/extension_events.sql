@@ -1,5 +1,5 @@
--- What a range of the log comes to: for the rollup, and for those who read what is not rolled up
--- yet.
+-- Counts the extended reservations in a range of the log. Used by the rollup and, for rows that are
+-- not rolled up yet, by its readers, so that both count by one definition.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.extension_events(
     p_from xid8,
     p_below xid8,
@@ -30,5 +30,5 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.extension_events(xid8, xid8, bigint) IS
-'Reservations extended, a quarter of an hour, of the transactions from p_from to below p_below, '
-'rows beyond p_after_id. Internal.';
+'Reservations extended by quarter of an hour, each once a quarter, from rows with p_from <= '
+'xact_id < p_below and id > p_after_id.';

@@ -1,5 +1,6 @@
--- What the views of extensions read: minutes that are rolled up, and the rest of the log, in one
--- snapshot.
+-- Read by the views of extensions: what is in the rollups and the rows of the log that are not
+-- rolled up yet. Within one statement both come from its snapshot, so that no event is missed or
+-- counted twice.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.extension_metrics(p_days integer)
 RETURNS TABLE (
     day date,
@@ -10,10 +11,10 @@ LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
--- The planner knows nothing of a range between two parameters, and would read the whole log.
+-- The planner cannot estimate a range between two parameters, and would read the whole log.
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
--- Its estimates are guesses, too: to compile takes longer than to run.
+-- Since its estimates are guesses, JIT compilation would take longer than the query itself.
 SET jit = off
 ROWS 7
 AS $body$
@@ -23,7 +24,7 @@ BEGIN
         SELECT
             this.zone,
             this.today - n.days_ago AS day,
-            -- A little more than the day, whatever its zone does to the clock.
+            -- A range that contains the day in any time zone.
             (this.today - n.days_ago - 1)::timestamp AT TIME ZONE 'UTC' AS earliest,
             (this.today - n.days_ago + 2)::timestamp AT TIME ZONE 'UTC' AS latest
         FROM (
@@ -43,7 +44,7 @@ BEGIN
         CROSS JOIN LATERAL {{ internal_schema }}.reservation_metrics(
             now() - make_interval(hours => 24 * (p_days + 1))
         ) AS metric
-        -- A clock that was wrong may have written of days that have no date in other zones.
+        -- A wrong clock may have written times so late that they have no date in some time zones.
         WHERE metric.minute < now() + interval '2 days'
         GROUP BY 1
     ),
@@ -99,8 +100,8 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.extension_metrics(integer) IS
-'Extensions of the last p_days days of the business time zone, today included, and how many '
-'different reservations they were about.';
+'Extensions by day for the last p_days days in business_time_zone, today included: the number of '
+'extensions, and of different reservations extended.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.extension_metrics(integer) TO {{ monitor_role }};

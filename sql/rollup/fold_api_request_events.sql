@@ -1,5 +1,5 @@
--- Adds a range of the log to its rollups. Nobody but roll_up_metrics() calls this: it knows which
--- ranges are final and have not been added yet.
+-- Adds a range of the log to its rollups. Called only through roll_up_metrics(), which knows which
+-- ranges are final and not added yet.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.fold_api_request_events(
     p_from xid8,
     p_below xid8,
@@ -48,7 +48,9 @@ BEGIN
     ),
 
     durations AS (
-        INSERT INTO {{ internal_schema }}.api_duration_minutes (minute, endpoint, duration_bucket, requests)
+        INSERT INTO {{ internal_schema }}.api_duration_minutes (
+            minute, endpoint, duration_bucket, requests
+        )
         SELECT
             events.minute,
             events.endpoint,
@@ -65,10 +67,10 @@ BEGIN
 
     SELECT array_agg(DISTINCT events.minute) INTO v_minutes FROM events;
 
-    -- A statement of its own: it reads what the first has written.
+    -- A separate statement, so that it sees the rows written above.
     PERFORM {{ internal_schema }}.merge_minor_endpoints(v_minutes);
 END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.fold_api_request_events(xid8, xid8, bigint) IS
-'Adds a part of api_request_log to its rollups. Internal.';
+'Adds a range of api_request_log to its rollups.';

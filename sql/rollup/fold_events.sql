@@ -1,4 +1,4 @@
--- Which log is folded by what.
+-- Dispatches to the function that adds the log to its rollups.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.fold_events(
     p_log text,
     p_from xid8,
@@ -22,5 +22,4 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.fold_events(text, xid8, xid8, bigint) IS
-'Adds the transactions from p_from to below p_below of a log, rows beyond p_after_id, to its '
-'rollups. Internal.';
+'Adds a range of a log to its rollups: rows with p_from <= xact_id < p_below and id > p_after_id.';

@@ -1,5 +1,5 @@
--- Adds a range of the log to its rollup. Nobody but roll_up_metrics() calls this: it knows which
--- ranges are final and have not been added yet.
+-- Adds a range of the log to its rollup. Called only through roll_up_metrics(), which knows which
+-- ranges are final and not added yet.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.fold_order_events(
     p_from xid8,
     p_below xid8,
@@ -35,4 +35,4 @@ ON CONFLICT (minute, currency) DO UPDATE SET
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.fold_order_events(xid8, xid8, bigint) IS
-'Adds a part of ticket_order_audit_log to its rollup. Internal.';
+'Adds a range of ticket_order_audit_log to its rollup.';

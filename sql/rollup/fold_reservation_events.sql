@@ -1,5 +1,5 @@
--- Adds a range of the log to its rollups. Nobody but roll_up_metrics() calls this: it knows which
--- ranges are final and have not been added yet.
+-- Adds a range of the log to its rollups. Called only through roll_up_metrics(), which knows which
+-- ranges are final and not added yet.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.fold_reservation_events(
     p_from xid8,
     p_below xid8,
@@ -10,112 +10,38 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $body$
 BEGIN
-    WITH events AS MATERIALIZED (
-        SELECT event.*
-        FROM {{ internal_schema }}.reservation_events(p_from, p_below, p_after_id) AS event
-    ),
+    INSERT INTO {{ internal_schema }}.reservation_minutes AS kept
+    SELECT event.*
+    FROM {{ internal_schema }}.reservation_events(p_from, p_below, p_after_id) AS event
+    -- Inserted in this order, rows that are read together are on the same pages.
+    ORDER BY
+        event.show_id,
+        event.minute
+    ON CONFLICT (show_id, minute) DO UPDATE SET
+        created = kept.created + excluded.created,
+        completed = kept.completed + excluded.completed,
+        expired = kept.expired + excluded.expired,
+        released = kept.released + excluded.released,
+        extended = kept.extended + excluded.extended,
+        failed = kept.failed + excluded.failed,
+        failed_attempts = kept.failed_attempts + excluded.failed_attempts,
+        race_conditions = kept.race_conditions + excluded.race_conditions,
+        constraint_violations = kept.constraint_violations + excluded.constraint_violations,
+        holds_ended = kept.holds_ended + excluded.holds_ended,
+        hold_microseconds = kept.hold_microseconds + excluded.hold_microseconds,
+        releases_ended = kept.releases_ended + excluded.releases_ended,
+        release_microseconds = kept.release_microseconds + excluded.release_microseconds;
 
-    of_shows AS (
-        INSERT INTO {{ internal_schema }}.reservation_show_minutes (
-            show_id, minute, created, completed, expired, released, extended,
-            failed, failed_attempts, race_conditions, constraint_violations, holds_ended,
-            hold_microseconds, releases_ended, release_microseconds
-        )
-        SELECT
-            event.show_id,
-            event.minute,
-            event.created,
-            event.completed,
-            event.expired,
-            event.released,
-            event.extended,
-            event.failed,
-            event.failed_attempts,
-            event.race_conditions,
-            event.constraint_violations,
-            event.holds_ended,
-            event.hold_microseconds,
-            event.releases_ended,
-            event.release_microseconds
-        FROM events AS event
-        ORDER BY
-            event.show_id,
-            event.minute
-        ON CONFLICT (show_id, minute) DO UPDATE SET
-            created = reservation_show_minutes.created + excluded.created,
-            completed = reservation_show_minutes.completed + excluded.completed,
-            expired = reservation_show_minutes.expired + excluded.expired,
-            released = reservation_show_minutes.released + excluded.released,
-            extended = reservation_show_minutes.extended + excluded.extended,
-            failed = reservation_show_minutes.failed + excluded.failed,
-            failed_attempts = reservation_show_minutes.failed_attempts + excluded.failed_attempts,
-            race_conditions = reservation_show_minutes.race_conditions + excluded.race_conditions,
-            constraint_violations = reservation_show_minutes.constraint_violations + excluded.constraint_violations,
-            holds_ended = reservation_show_minutes.holds_ended + excluded.holds_ended,
-            hold_microseconds = reservation_show_minutes.hold_microseconds + excluded.hold_microseconds,
-            releases_ended = reservation_show_minutes.releases_ended + excluded.releases_ended,
-            release_microseconds = reservation_show_minutes.release_microseconds + excluded.release_microseconds
-    )
-
-    INSERT INTO {{ internal_schema }}.reservation_minutes (
-        minute, created, completed, expired, released, extended, failed,
-        failed_attempts, race_conditions, constraint_violations, holds_ended,
-        hold_microseconds, releases_ended, release_microseconds
-    )
-    SELECT
-        event.minute,
-        sum(event.created),
-        sum(event.completed),
-        sum(event.expired),
-        sum(event.released),
-        sum(event.extended),
-        sum(event.failed),
-        sum(event.failed_attempts),
-        sum(event.race_conditions),
-        sum(event.constraint_violations),
-        sum(event.holds_ended),
-        sum(event.hold_microseconds),
-        sum(event.releases_ended),
-        sum(event.release_microseconds)
-    FROM events AS event
-    GROUP BY event.minute
-    -- Neighbours in time on the same pages.
-    ORDER BY event.minute
-    ON CONFLICT (minute) DO UPDATE SET
-        created = reservation_minutes.created + excluded.created,
-        completed = reservation_minutes.completed + excluded.completed,
-        expired = reservation_minutes.expired + excluded.expired,
-        released = reservation_minutes.released + excluded.released,
-        extended = reservation_minutes.extended + excluded.extended,
-        failed = reservation_minutes.failed + excluded.failed,
-        failed_attempts = reservation_minutes.failed_attempts + excluded.failed_attempts,
-        race_conditions = reservation_minutes.race_conditions + excluded.race_conditions,
-        constraint_violations = reservation_minutes.constraint_violations + excluded.constraint_violations,
-        holds_ended = reservation_minutes.holds_ended + excluded.holds_ended,
-        hold_microseconds = reservation_minutes.hold_microseconds + excluded.hold_microseconds,
-        releases_ended = reservation_minutes.releases_ended + excluded.releases_ended,
-        release_microseconds = reservation_minutes.release_microseconds + excluded.release_microseconds;
-
-    INSERT INTO {{ internal_schema }}.error_messages (message_sha256, error_message)
-    SELECT DISTINCT
-        event.message_sha256,
-        event.error_message
+    INSERT INTO {{ internal_schema }}.error_minutes AS kept
+    SELECT event.*
     FROM {{ internal_schema }}.error_events(p_from, p_below, p_after_id) AS event
-    ON CONFLICT DO NOTHING;
+    ON CONFLICT (minute, error_message) DO UPDATE SET
+        occurrences = kept.occurrences + excluded.occurrences,
+        last_seen_at = GREATEST(kept.last_seen_at, excluded.last_seen_at);
 
-    INSERT INTO {{ internal_schema }}.error_minutes (minute, message_sha256, occurrences, last_seen_at)
-    SELECT
-        event.minute,
-        event.message_sha256,
-        event.occurrences,
-        event.last_seen_at
-    FROM {{ internal_schema }}.error_events(p_from, p_below, p_after_id) AS event
-    ON CONFLICT (minute, message_sha256) DO UPDATE SET
-        occurrences = error_minutes.occurrences + excluded.occurrences,
-        last_seen_at = GREATEST(error_minutes.last_seen_at, excluded.last_seen_at);
-
-    -- Late ones may come between two that are counted already: of each reservation that has a new
-    -- quarter, all its quarters are taken off and put on again.
+    -- An extension that commits late may lie between two that are counted already. So, for each
+    -- reservation with a new quarter, all its old quarters are subtracted and all its quarters are
+    -- added again.
     WITH new AS (
         INSERT INTO {{ internal_schema }}.extended_reservations (reservation_id, quarter)
         SELECT
@@ -172,4 +98,4 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.fold_reservation_events(xid8, xid8, bigint) IS
-'Adds a part of seat_reservation_audit_log to its rollups. Internal.';
+'Adds a range of seat_reservation_audit_log to its rollups.';

@@ -1,10 +1,10 @@
--- Counts of the last hours, for one show or all.
+-- Counts of reservation events in the last hours, for one show or for all.
 CREATE OR REPLACE FUNCTION {{ schema }}.get_reservation_statistics(
     p_show_id uuid DEFAULT NULL,
     p_hours integer DEFAULT 24
 )
--- A set, although always one row: REST layers hand sets out as arrays, and the guide's client takes
--- the first element.
+-- A set, although always one row: REST layers return sets as arrays, and the client in the
+-- operations guide takes the first element.
 RETURNS TABLE (
     total_created bigint,
     total_completed bigint,
@@ -55,9 +55,9 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.get_reservation_statistics(uuid, integer) IS
-'Events of the last p_hours hours (1 to 8760, otherwise error 22023), of one show or of all. '
-'expiration_rate is expired / created, 0 when nothing was created; avg_hold_seconds is NULL when '
-'no hold ended.';
+'Counts of reservation events in the last p_hours hours (1 to 8760, otherwise error 22023), of '
+'one show or of all. expiration_rate is expired / created, 0 when nothing was created; '
+'avg_hold_seconds is NULL when no hold ended.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ schema }}.get_reservation_statistics(uuid, integer)

@@ -1,12 +1,12 @@
--- Whether the watermark is another server's. Until roll_up_metrics() has seen to it, new events may
--- be missing from the views.
+-- Whether the watermark of a log is another server's, because the database was restored from a
+-- dump. Until roll_up_metrics() has corrected that, new events may be missing from the views.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.is_restored_log(p_log text)
 RETURNS boolean
 LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
--- What is not rolled up is found by its ids.
+-- Use the index on id to find the rows that are not rolled up.
 SET enable_seqscan = off
 AS $body$
 DECLARE
@@ -14,7 +14,10 @@ DECLARE
     v_is_same_server boolean;
     v_is_restored boolean;
 BEGIN
-    SELECT mark.* INTO v_mark FROM {{ internal_schema }}.metric_watermarks AS mark WHERE mark.log = p_log;
+    SELECT mark.*
+    INTO v_mark
+    FROM {{ internal_schema }}.metric_watermarks AS mark
+    WHERE mark.log = p_log;
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
@@ -25,8 +28,9 @@ BEGIN
     IF v_is_same_server IS NOT NULL THEN
         RETURN NOT v_is_same_server;
     END IF;
-    -- Nobody knows. The counter of this server may have passed the watermark since: then there are
-    -- lines below it that are newer than all that was rolled up.
+    -- The system identifier is not readable. If the transaction counter of this server has passed
+    -- the watermark since the restore, there are rows below the watermark that are newer than all
+    -- rows rolled up.
     EXECUTE format(
         'WITH newer AS MATERIALIZED (SELECT event.xact_id FROM %I.%I AS event WHERE event.id > $1) '
         'SELECT EXISTS (SELECT FROM newer WHERE newer.xact_id < $2)',
@@ -39,8 +43,8 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.is_restored_log(text) IS
-'Whether the watermark of a log came with a dump of another server, and roll_up_metrics() has not '
-'run since. For the view health.';
+'Whether the watermark of a log was restored from another server, and roll_up_metrics() has not '
+'run since; NULL for an unknown log. Used by the view health.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.is_restored_log(text) TO {{ monitor_role }};

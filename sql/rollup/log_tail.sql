@@ -1,4 +1,4 @@
--- What of a log is not rolled up yet, as the snapshot of the caller's statement has it.
+-- The rows of a log that are not rolled up yet, in the snapshot of the calling statement.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.log_tail(
     p_log text,
     OUT from_xact_id xid8,
@@ -13,7 +13,8 @@ SELECT
     mark.watermark,
     CASE
         WHEN mark.restored_id = 0 THEN '18446744073709551615'::xid8
-        -- Rows of another server may bear any number: what is beyond the present need not be read.
+        -- Rows from another server may bear any transaction number. This bound skips those in the
+        -- future.
         ELSE {{ internal_schema }}.next_xact_id(
             GREATEST(pg_snapshot_xmax(pg_current_snapshot()), pg_current_xact_id_if_assigned())
         )
@@ -24,5 +25,5 @@ WHERE mark.log = p_log;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.log_tail(text) IS
-'The part of a log that is not rolled up yet: transactions from from_xact_id to below '
-'below_xact_id, rows beyond after_id. Internal.';
+'The range of a log that is not rolled up yet: rows with from_xact_id <= xact_id < below_xact_id '
+'and id > after_id.';

@@ -1,7 +1,7 @@
--- Keeps the rollups of requests bounded, whatever names are sent: of each minute that has too many
--- endpoints, those that are least busy become one. What counts is the hour up to it, so that an
--- address that is asked for once does not stand beside one that is asked for all the time. Nothing
--- is lost but names: sums and buckets are added up.
+-- Keeps the rollups of requests small, however many names of endpoints are sent: in each minute
+-- with too many endpoints, the least busy ones become one, other. They are ranked by the hour up to
+-- that minute, so that an address requested once does not displace one that is requested all the
+-- time. Only names are lost: counts and buckets are added up.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.merge_minor_endpoints(p_minutes timestamptz[])
 RETURNS void
 LANGUAGE sql
@@ -13,7 +13,9 @@ WITH crowded AS MATERIALIZED (
     FROM {{ internal_schema }}.api_request_minutes AS counted
     WHERE counted.minute = ANY(p_minutes)
     GROUP BY counted.minute
-    HAVING count(*) FILTER (WHERE counted.endpoint <> 'other') > {{ internal_schema }}.endpoint_limit()
+    HAVING
+        count(*) FILTER (WHERE counted.endpoint <> 'other')
+        > {{ internal_schema }}.endpoint_limit()
 ),
 
 minor AS MATERIALIZED (
@@ -97,5 +99,5 @@ ON CONFLICT (minute, endpoint, duration_bucket) DO UPDATE SET
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.merge_minor_endpoints(timestamptz[]) IS
-'Adds up as "other" those endpoints of these minutes of the rollups that are not among the '
-'busiest. Internal.';
+'Merges the endpoints of the given minutes that are not among the endpoint_limit() busiest into '
+'other.';

@@ -1,5 +1,5 @@
--- What a range of the log comes to: for the rollup, and for those who read what is not rolled up
--- yet.
+-- Counts orders, tickets and payment reports in a range of the log. Used by the rollup and, for
+-- rows that are not rolled up yet, by its readers, so that both count by one definition.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.order_events(
     p_from xid8,
     p_below xid8,
@@ -37,7 +37,7 @@ BEGIN
         (
             COALESCE(event.order_created_at, event.created_at),
             (event.old_status IS NULL)::integer,
-            -- Into a status, and out of it again.
+            -- 1 for a change to the status, -1 for a change from it.
             (event.new_status = 'failed')::integer
             - COALESCE((event.old_status = 'failed')::integer, 0),
             (event.new_status = 'paid')::integer
@@ -51,7 +51,7 @@ BEGIN
             0,
             0,
             CASE WHEN event.new_status = 'paid' THEN event.seat_count END,
-            -- Whatever came from a payment provider, what was refused here included.
+            -- Every report of a payment provider, including those that were refused here.
             (
                 COALESCE(event.new_status IN ('paid', 'failed', 'refund_due'), false)
                 OR COALESCE(
@@ -64,7 +64,7 @@ BEGIN
         event.xact_id >= p_from
         AND event.xact_id < p_below
         AND event.id > p_after_id
-        -- A refused call is no more than a sign of life, where it was a payment.
+        -- A refused call counts only as a payment report, and only if it is one.
         AND (event.new_status IS NOT NULL OR figure.payments > 0)
     GROUP BY
         minute,
@@ -73,5 +73,5 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.order_events(xid8, xid8, bigint) IS
-'Orders, tickets and payments a minute and currency, of the transactions from p_from to below '
-'p_below, rows beyond p_after_id. Internal.';
+'Orders, tickets and payment reports by minute and currency, from rows with p_from <= xact_id < '
+'p_below and id > p_after_id.';

@@ -1,5 +1,6 @@
--- What the views of orders read: minutes that are rolled up, and the rest of the log, in one
--- snapshot.
+-- Read by the views of orders: the minutes in the rollup and the rows of the log that are not
+-- rolled up yet. Within one statement both come from its snapshot, so that no event is missed or
+-- counted twice.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.order_metrics(p_since timestamptz)
 RETURNS TABLE (
     minute timestamptz,
@@ -15,10 +16,10 @@ LANGUAGE plpgsql
 STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
--- The planner knows nothing of a range between two parameters, and would read the whole log.
+-- The planner cannot estimate a range between two parameters, and would read the whole log.
 SET plan_cache_mode = 'force_generic_plan'
 SET enable_seqscan = off
--- Its estimates are guesses, too: to compile takes longer than to run.
+-- Since its estimates are guesses, JIT compilation would take longer than the query itself.
 SET jit = off
 ROWS 1500
 AS $body$
@@ -54,8 +55,9 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.order_metrics(timestamptz) IS
-'Orders, tickets and payments from p_since on: rows of a minute and currency each, to be added '
-'up. A change of an order counts, with its sign, in the minute of its creation.';
+'Orders, tickets and payment reports since p_since, by minute and currency. Rows are to be added '
+'up: a minute may have several. A change of status counts in the minute in which the order was '
+'created, with its sign.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ internal_schema }}.order_metrics(timestamptz) TO {{ monitor_role }};

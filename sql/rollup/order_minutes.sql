@@ -1,5 +1,6 @@
--- Rollup of ticket_order_audit_log. What became of an order is added to the minute that it was
--- created in, and taken off again when it changes: the rows say how things stand.
+-- Rollup of ticket_order_audit_log. An order is counted under its status in the minute of its
+-- creation, and when its status changes it is subtracted there and counted under the new one. So
+-- the rows show the present status of orders.
 CREATE TABLE {{ internal_schema }}.order_minutes (
     minute timestamptz NOT NULL,
     currency text NOT NULL,
@@ -12,28 +13,23 @@ CREATE TABLE {{ internal_schema }}.order_minutes (
     CONSTRAINT order_minutes_pkey PRIMARY KEY (minute, currency),
     CONSTRAINT order_minutes_minute_check CHECK (isfinite(minute))
 )
--- The same rows are added to for a minute or two: room on the page keeps that cheap.
+-- The same rows are updated for a minute or two: free space on the page keeps that cheap.
 WITH (fillfactor = 80);
 
 COMMENT ON TABLE {{ internal_schema }}.order_minutes IS
-'Orders and tickets a minute and currency. Written by roll_up_metrics(), read through '
-'order_metrics().';
-COMMENT ON COLUMN {{ internal_schema }}.order_minutes.minute IS 'The minute.';
+'Rollup of ticket_order_audit_log: orders, tickets and payment reports by minute and currency. '
+'Written by roll_up_metrics(), read through order_metrics().';
+COMMENT ON COLUMN {{ internal_schema }}.order_minutes.minute IS 'Start of the minute.';
 COMMENT ON COLUMN {{ internal_schema }}.order_minutes.currency IS
-'ISO 4217 code; none where a refused call named no order.';
+'ISO 4217 code; none for refused calls that named no order.';
 COMMENT ON COLUMN {{ internal_schema }}.order_minutes.orders IS 'Orders created in this minute.';
 COMMENT ON COLUMN {{ internal_schema }}.order_minutes.failed_orders IS
-'Those of them whose payment has failed, as things stand.';
+'Orders created in this minute whose present status is failed.';
 COMMENT ON COLUMN {{ internal_schema }}.order_minutes.paid_orders IS
-'Those of them that are paid, as things stand.';
+'Orders created in this minute whose present status is paid.';
 COMMENT ON COLUMN {{ internal_schema }}.order_minutes.revenue_in_cents IS
-'What those that are paid brought, in the minor unit of the currency.';
+'Total amount of these paid orders, in the minor unit of the currency.';
 COMMENT ON COLUMN {{ internal_schema }}.order_minutes.tickets IS
 'Tickets issued in this minute, whenever they were ordered.';
 COMMENT ON COLUMN {{ internal_schema }}.order_minutes.payments IS
-'What payment providers reported in this minute: payments, failures, and what was refused of '
-'them.';
-COMMENT ON CONSTRAINT order_minutes_pkey ON {{ internal_schema }}.order_minutes IS
-'Rows are told apart.';
-COMMENT ON CONSTRAINT order_minutes_minute_check ON {{ internal_schema }}.order_minutes IS
-'Finite.';
+'Reports of payment providers in this minute: payments, failures, and those that were refused.';

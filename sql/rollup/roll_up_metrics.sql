@@ -1,12 +1,12 @@
--- Scheduled every minute. Adds what is final to the rollups: rows of transactions that every
--- snapshot from now on sees as ended. Everything is one transaction; if it fails nothing has
--- happened, and the views read a longer tail of the log.
+-- Scheduled every minute. Adds final rows of the logs to the rollups: those of transactions that
+-- every later snapshot sees as ended. A call is one transaction: if it fails, nothing has changed,
+-- and the views read a longer tail of the log.
 CREATE OR REPLACE FUNCTION {{ schema }}.roll_up_metrics(p_max_events integer DEFAULT 500000)
 RETURNS TABLE (log text, events_folded bigint, is_behind boolean)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
--- The planner would not know that what is new is little. What is restored is folded by its actual
--- values: it may be most of the log, or next to nothing.
+-- The planner cannot know that new rows are few. Rows of a restored log may be many or few; the
+-- functions that read them are planned for the actual range.
 SET enable_seqscan = off
 ROWS 3
 AS $body$
@@ -15,6 +15,9 @@ DECLARE
     v_final xid8;
     v_below xid8;
     v_last_id bigint;
+    v_xact_id xid8;
+    v_events bigint;
+    v_id bigint;
 BEGIN
     IF p_max_events IS NULL OR p_max_events < 1 THEN
         RAISE EXCEPTION 'p_max_events must be at least 1, not %',
@@ -27,7 +30,7 @@ BEGIN
         FROM {{ internal_schema }}.metric_watermarks AS mark
         WHERE mark.log = roll_up_metrics.log
         FOR UPDATE SKIP LOCKED;
-        -- Somebody else is at it.
+        -- Another session is rolling it up.
         CONTINUE WHEN NOT FOUND;
 
         IF {{ internal_schema }}.is_restored_log(log) THEN
@@ -38,29 +41,28 @@ BEGIN
         END IF;
 
         v_final := pg_snapshot_xmin(pg_current_snapshot());
-        v_below := {{ internal_schema }}.nth_xact_id(
-            log, v_mark.watermark, v_final, v_mark.restored_id, p_max_events
-        );
-        -- A transaction that is too much all by itself is taken whole.
-        IF v_below = {{ internal_schema }}.nth_xact_id(
-            log, v_mark.watermark, v_final, v_mark.restored_id, 0
-        ) THEN
-            v_below := {{ internal_schema }}.next_xact_id(v_below);
-        END IF;
-        v_below := COALESCE(v_below, v_final);
-        is_behind := {{ internal_schema }}.nth_xact_id(
-            log, v_below, v_final, v_mark.restored_id, 0
-        ) IS NOT NULL;
-
-        EXECUTE format(
-            'SELECT count(*), max(event.id) FROM %I.%I AS event '
-            'WHERE event.xact_id >= $1 AND event.xact_id < $2 AND event.id > $3',
+        v_below := v_final;
+        v_last_id := NULL;
+        events_folded := 0;
+        is_behind := false;
+        FOR v_xact_id, v_events, v_id IN EXECUTE format(
+            'SELECT event.xact_id, count(*), max(event.id) '
+            'FROM %I.%I AS event '
+            'WHERE event.xact_id >= $1 AND event.xact_id < $2 AND event.id > $3 '
+            'GROUP BY event.xact_id ORDER BY event.xact_id',
             {{ schema | literal }}, log
         )
-        INTO
-            events_folded,
-            v_last_id
-        USING v_mark.watermark, v_below, v_mark.restored_id;
+        USING v_mark.watermark, v_final, v_mark.restored_id
+        LOOP
+            -- Transactions are added whole, even one that exceeds the limit by itself.
+            IF events_folded > 0 AND events_folded + v_events > p_max_events THEN
+                v_below := v_xact_id;
+                is_behind := true;
+                EXIT;
+            END IF;
+            events_folded := events_folded + v_events;
+            v_last_id := GREATEST(v_last_id, v_id);
+        END LOOP;
         IF events_folded > 0 THEN
             PERFORM {{ internal_schema }}.fold_events(
                 log, v_mark.watermark, v_below, v_mark.restored_id
@@ -82,5 +84,5 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.roll_up_metrics(integer) IS
-'Adds new rows of the logs to the tables that the monitoring views read, at most about '
-'p_max_events of each log; returns how many of which, and whether there are more.';
+'Adds new rows of the logs to the tables that the monitoring views read, about p_max_events of '
+'each log at most. Returns for each log how many rows were added, and whether more are waiting.';

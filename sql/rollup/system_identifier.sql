@@ -1,5 +1,5 @@
--- Some hosts keep the function to themselves: then only a watermark in the future tells of a
--- restored database.
+-- Some hosted servers do not allow pg_control_system(). There a restored database is recognised by
+-- its transaction numbers alone.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.system_identifier()
 RETURNS bigint
 LANGUAGE plpgsql
@@ -15,4 +15,4 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.system_identifier() IS
-'Number that initdb gave to this server, or NULL where it may not be read. Internal.';
+'System identifier of this server, given by initdb; NULL where it may not be read.';

@@ -1,4 +1,4 @@
--- The seat plan and its present state. Locked in id order by everything that changes it.
+-- The seat plan and its present state. All functions lock seats in the order of id.
 CREATE TABLE {{ schema }}.show_seats (
     id uuid NOT NULL DEFAULT {{ internal_schema }}.uuid_v7(),
     show_id uuid NOT NULL,
@@ -27,10 +27,9 @@ CREATE TABLE {{ schema }}.show_seats (
 WITH (fillfactor = 70);
 
 COMMENT ON TABLE {{ schema }}.show_seats IS
-'Seats of a show with price and present state. A reserved seat whose hold is over is free to be '
-'taken.';
-COMMENT ON COLUMN {{ schema }}.show_seats.id IS 'Key, together with the show.';
-COMMENT ON COLUMN {{ schema }}.show_seats.show_id IS 'The show; distribution column.';
+'Seats of a show with price and present state. A reserved seat whose hold is over can be taken.';
+COMMENT ON COLUMN {{ schema }}.show_seats.id IS 'Key, together with show_id.';
+COMMENT ON COLUMN {{ schema }}.show_seats.show_id IS 'The show; part of every key.';
 COMMENT ON COLUMN {{ schema }}.show_seats.section IS 'Part of the hall, as printed on the ticket.';
 COMMENT ON COLUMN {{ schema }}.show_seats.row_label IS 'Row within the section.';
 COMMENT ON COLUMN {{ schema }}.show_seats.seat_number IS 'Seat within the row.';
@@ -39,22 +38,20 @@ COMMENT ON COLUMN {{ schema }}.show_seats.status IS
 COMMENT ON COLUMN {{ schema }}.show_seats.reserved_by IS
 'The id of the reservation that holds the seat; set exactly while the status is reserved.';
 COMMENT ON COLUMN {{ schema }}.show_seats.reserved_until IS
-'When the hold is over: a copy of seat_reservations.expires_at, kept by a trigger.';
+'When the hold is over: a copy of seat_reservations.expires_at, kept equal by a trigger.';
 COMMENT ON COLUMN {{ schema }}.show_seats.price_in_cents IS
 'Price in the minor unit of the currency of the show, see currencies.';
 COMMENT ON CONSTRAINT show_seats_pkey ON {{ schema }}.show_seats IS
-'The id leads and serves look-ups by id alone; the show makes references across shows impossible.';
+'Starts with id, which serves look-ups by id alone; show_id excludes references across shows.';
 COMMENT ON CONSTRAINT show_seats_show_id_section_row_label_seat_number_key
-ON {{ schema }}.show_seats IS
-'A seat is listed once; also serves the seat map of a show.';
+ON {{ schema }}.show_seats IS 'Each seat is listed once. Also serves the seat map of a show.';
 COMMENT ON CONSTRAINT show_seats_show_id_fkey ON {{ schema }}.show_seats IS 'The show exists.';
 COMMENT ON CONSTRAINT show_seats_status_check
-ON {{ schema }}.show_seats IS 'The statuses there are.';
+ON {{ schema }}.show_seats IS 'Only known statuses.';
 COMMENT ON CONSTRAINT show_seats_reserved_by_check ON {{ schema }}.show_seats IS
-'Reserved exactly when it is known by whom and until when.';
-COMMENT ON CONSTRAINT show_seats_reserved_until_check ON {{ schema }}.show_seats IS 'Finite.';
+'reserved_by and reserved_until are set exactly while the status is reserved.';
 COMMENT ON CONSTRAINT show_seats_price_in_cents_check ON {{ schema }}.show_seats IS
-'From nothing to a billion.';
+'From 0 to a billion units of a currency with two decimals.';
 
 {% if manage_roles %}
 GRANT SELECT (id, show_id, section, row_label, seat_number, status, reserved_until, price_in_cents)

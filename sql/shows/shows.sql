@@ -23,7 +23,7 @@ CREATE INDEX shows_currency_idx ON {{ schema }}.shows (currency);
 COMMENT ON TABLE {{ schema }}.shows IS
 'Performances. Seats can be held while the status is on_sale.';
 COMMENT ON COLUMN {{ schema }}.shows.id IS
-'Key, and the distribution column of everything that belongs to the show.';
+'Key; the show_id of everything that belongs to the show.';
 COMMENT ON COLUMN {{ schema }}.shows.name IS 'Title, as printed on the ticket.';
 COMMENT ON COLUMN {{ schema }}.shows.venue IS 'Where it takes place.';
 COMMENT ON COLUMN {{ schema }}.shows.starts_at IS 'When it begins.';
@@ -31,21 +31,19 @@ COMMENT ON COLUMN {{ schema }}.shows.time_zone IS 'IANA time zone of the venue.'
 COMMENT ON COLUMN {{ schema }}.shows.currency IS
 'ISO 4217 code of all prices of this show, which are in its minor unit.';
 COMMENT ON COLUMN {{ schema }}.shows.status IS
-'draft: being set up; on_sale: seats can be held; closed: sale is over, holds may still be paid; '
-'cancelled: nothing is sold any more, payments that arrive become refund_due.';
+'draft: being set up; on_sale: seats can be held; closed: no new holds, those that exist can '
+'still be paid; cancelled: nothing is sold any more, payments that arrive become refund_due.';
 COMMENT ON COLUMN {{ schema }}.shows.created_at IS 'When the row was created.';
-COMMENT ON CONSTRAINT shows_pkey ON {{ schema }}.shows IS 'One row a show.';
 COMMENT ON CONSTRAINT shows_currency_fkey ON {{ schema }}.shows IS
-'The currency is known, and with it how to read prices.';
+'The currency is listed, with its number of decimals.';
 COMMENT ON CONSTRAINT shows_name_check ON {{ schema }}.shows IS 'Not blank.';
-COMMENT ON CONSTRAINT shows_starts_at_check ON {{ schema }}.shows IS 'Finite.';
 COMMENT ON CONSTRAINT shows_time_zone_check
-ON {{ schema }}.shows IS 'A zone that the server knows.';
-COMMENT ON CONSTRAINT shows_currency_check ON {{ schema }}.shows IS 'Three capital letters.';
-COMMENT ON CONSTRAINT shows_status_check ON {{ schema }}.shows IS 'The statuses there are.';
-COMMENT ON CONSTRAINT shows_created_at_check ON {{ schema }}.shows IS 'Finite.';
+ON {{ schema }}.shows IS 'A time zone that the server knows.';
+COMMENT ON CONSTRAINT shows_currency_check ON {{ schema }}.shows IS
+'A currency code: three capital letters.';
+COMMENT ON CONSTRAINT shows_status_check ON {{ schema }}.shows IS 'Only known statuses.';
 COMMENT ON INDEX {{ schema }}.shows_currency_idx IS
-'Serves the dashboards, which ask what currencies there are, and the deletion of one.';
+'Serves the dashboards, which list the currencies in use, and the deletion of a currency.';
 
 {% if manage_roles %}
 GRANT SELECT ON TABLE {{ schema }}.shows TO {{ app_role }}, {{ monitor_role }};

@@ -1,260 +1,47 @@
 """Every alert fires when it should, clears when that is over, and leaves the others alone.
 
-Each rule has a case below: what happens just before it fires, exactly at its threshold, beyond it,
-and what ends it. Most of it is played in a transaction, where now() stands still and the logs are
-read as they are; and once more in a database of its own, where everything is rolled up.
+Each rule has a case in `tests/support/alerts.py`: what happens just before it fires, exactly at its
+threshold, beyond it, and what ends it. Most of it is played in a transaction, where now() stands
+still and the logs are read as they are; and once more in a database of its own, where everything is
+rolled up.
 """
 
 import math
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
 from psycopg.rows import namedtuple_row
 
-from tests.behaviour.conftest import NAMES, Connection, Row, acting_as, enter, value
-from tests.behaviour.monitoring import (
-    CONFLICT,
+from tests.support.alerts import (
+    CASES,
+    EARLIER_HOLDS,
+    EARLIER_ORDERS,
+    OF_THE_SERVER,
+    RATES,
+    SALES,
+    WELL,
+    WINDOWED,
+    alert,
+    change,
+    firing,
+    played,
+)
+from tests.support.clock import clocked_database, set_clock
+from tests.support.databases import Connect, Database
+from tests.support.happenings import (
     CONSTRAINT,
-    INVALID,
-    AllHoldsEnd,
-    AllIsGivenBack,
     Events,
-    Happening,
     Holds,
-    Orders,
-    Refunds,
     Run,
-    clocked_database,
-    in_window,
-    one,
-    roll_up_all,
-    set_clock,
     write,
 )
-from tests.conftest import Connect, Database
+from tests.support.names import NAMES
+from tests.support.queries import Connection, acting_as, enter, in_window, one, value
+from tests.support.rollups import roll_up_all
 from ticketdb.private_server import Cluster
-
-Story = tuple[Happening, ...]
-
-WELL = Run()  # a minute ago
-
-
-@dataclass(frozen=True)
-class Case:
-    """What a rule is tried with. The stories are complete, the runs of the cleanup included."""
-
-    before: Story | None  # one event, one second less than `exactly`; None: there is no less
-    exactly: Story  # the value is the threshold
-    beyond: Story
-    over: Story | None  # what happens after `beyond` and ends it; None: only time does
-    # Alerts that fire together with this one, because what it is about is by definition what they
-    # are about, too.
-    implied: frozenset[str] = frozenset()
-    implied_before: frozenset[str] = frozenset()
-    minutes_ago: float = 3  # when `beyond` happened: it leaves the window so much earlier
-    events: int | None = None  # how many those were, where the rule asks for a minimum
-    told_by: str = ""  # where another view tells the same number
-
-
-def mix(event_type: str, count: int, of: int, minutes_ago: float = 3) -> Story:
-    """So many of a kind to so many holds created, and a cleanup that runs."""
-    return (Events("created", of, minutes_ago), Events(event_type, count, minutes_ago), WELL)
-
-
-def refusals(count: int, of: int) -> Story:
-    """Attempts of which some are refused, half of these without a word. Conflicts do not matter."""
-    return (
-        Events("created", of - count),
-        Events("failed", count // 2, message=INVALID),
-        Events("failed", count - count // 2),
-        Events("failed", 500, message=CONFLICT),
-        WELL,
-    )
-
-
-def lengths(*seconds: float) -> Story:
-    """Holds that ended after so many seconds. Released ones are not asked."""
-    return (
-        Events("created", 10),
-        *(
-            Events("expired" if n % 2 else "completed", hold_seconds=length)
-            for n, length in enumerate(seconds)
-        ),
-        Events("released", 5, hold_seconds=1e6),
-        WELL,
-    )
-
-
-# Sales of yesterday keep the rates of the whole day low, while one of the last minutes is high.
-EARLIER_HOLDS = Events("created", 200, minutes_ago=300)
-EARLIER_ORDERS = Orders("paid", 300, minutes_ago=300)
-SALES = Events("created", 40)
-
-CASES = {
-    "constraint_violation": Case(
-        before=None,
-        exactly=(SALES, WELL),
-        beyond=(SALES, Events("failed", message=CONSTRAINT), WELL),
-        over=None,
-        # Five minutes are part of a day.
-        implied=frozenset({"double_booking_attempts"}),
-        told_by="SELECT attempts FROM double_booking_attempts WHERE time_window = '5m'",
-    ),
-    "double_booking_attempts": Case(
-        before=None,
-        exactly=(SALES, WELL),
-        beyond=(SALES, Events("failed", minutes_ago=30, message=CONSTRAINT), WELL),
-        over=None,
-        minutes_ago=30,
-        told_by="SELECT attempts FROM double_booking_attempts WHERE time_window = '24h'",
-    ),
-    "high_expiration_rate": Case(
-        before=(EARLIER_HOLDS, *mix("expired", 13, of=20)),
-        exactly=(EARLIER_HOLDS, *mix("expired", 14, of=20)),
-        beyond=(EARLIER_HOLDS, *mix("expired", 15, of=20)),
-        over=(Events("created", 20),),
-        events=20,
-        told_by="SELECT expiration_rate_pct FROM reservation_expiration_rate"
-        " WHERE time_window = '1h'",
-    ),
-    "high_expiration_rate_24h": Case(
-        before=mix("expired", 15, of=20, minutes_ago=90),
-        exactly=mix("expired", 16, of=20, minutes_ago=90),
-        beyond=mix("expired", 17, of=20, minutes_ago=90),
-        over=(Events("created", 20),),
-        minutes_ago=90,
-        events=20,
-        told_by="SELECT expiration_rate_pct FROM quality_dashboard",
-    ),
-    "low_success_rate": Case(
-        before=refusals(9, of=100),
-        exactly=refusals(10, of=100),
-        beyond=refusals(11, of=100),
-        over=(Events("created", 20),),
-        events=100,
-        told_by="SELECT success_rate_pct FROM reservation_success_rate WHERE time_window = '1h'",
-    ),
-    "long_hold_time": Case(
-        before=lengths(800, 998),
-        exactly=lengths(800, 1000),
-        beyond=lengths(800, 1002),
-        over=(Events("completed", hold_seconds=60),),
-        events=2,
-        told_by="SELECT avg_hold_seconds FROM reservation_hold_time",
-    ),
-    "payment_processing_down": Case(
-        before=(EARLIER_ORDERS, Orders("pending", 16), Orders("failed", 3), SALES, WELL),
-        exactly=(EARLIER_ORDERS, Orders("pending", 16), Orders("failed", 4), SALES, WELL),
-        beyond=(EARLIER_ORDERS, Orders("pending", 16), Orders("failed", 5), SALES, WELL),
-        over=(Orders("paid", 10),),
-        events=21,
-        told_by="SELECT failure_rate_pct FROM payment_failures WHERE time_window = '15m'",
-    ),
-    "payment_failure_rate_24h": Case(
-        before=(Orders("paid", 95, 20), Orders("failed", 4, 20), WELL),
-        exactly=(Orders("paid", 95, 20), Orders("failed", 5, 20), WELL),
-        beyond=(Orders("paid", 95, 20), Orders("failed", 6, 20), WELL),
-        over=(Orders("paid", 30),),
-        minutes_ago=20,
-        events=101,
-        told_by="SELECT payment_failure_rate_pct FROM quality_dashboard",
-    ),
-    "extension_rate": Case(
-        before=mix("extended", 9, of=20),
-        exactly=mix("extended", 10, of=20),
-        beyond=mix("extended", 11, of=20),
-        over=(Events("created", 20),),
-        events=20,
-        told_by="SELECT 100.0::float8 * total_extended / total_created"
-        " FROM get_reservation_statistics()",
-    ),
-    "cleanup_job_failed": Case(
-        before=(Run(seconds_ago=899),),
-        exactly=(Run(seconds_ago=900),),
-        beyond=(Run(seconds_ago=960),),
-        over=(WELL,),
-        # Who has not run for fifteen minutes has not run for ten.
-        implied=frozenset({"cleanup_job_silent"}),
-        implied_before=frozenset({"cleanup_job_silent"}),
-        told_by="SELECT last_cleanup_age_seconds FROM realtime_dashboard",
-    ),
-    "cleanup_job_silent": Case(
-        before=(Run(seconds_ago=599),),
-        exactly=(Run(seconds_ago=600),),
-        beyond=(Run(seconds_ago=660),),
-        over=(WELL,),
-        told_by="SELECT last_run_age_seconds FROM cleanup_job_health",
-    ),
-    "cleanup_runs_failed": Case(
-        before=None,
-        exactly=(WELL,),
-        beyond=(Run(seconds_ago=1800, status="failed"), WELL),
-        over=None,
-        minutes_ago=30,
-        told_by="SELECT failed_runs_24h FROM cleanup_job_health",
-    ),
-    "cleanup_job_slow": Case(
-        before=(Run(seconds_ago=300, took_seconds=29), WELL),
-        exactly=(Run(seconds_ago=300, took_seconds=30), WELL),
-        # Runs that wait behind it, and are short, do not hide it.
-        beyond=(
-            Run(seconds_ago=300, took_seconds=31),
-            *(Run(seconds_ago=n) for n in range(60, 45, -1)),
-        ),
-        over=None,
-        minutes_ago=269 / 60,
-        told_by="SELECT longest_run_seconds FROM cleanup_job_health",
-    ),
-    "many_active_reservations": Case(
-        before=(Holds(999), WELL),
-        exactly=(Holds(1000), WELL),
-        beyond=(Holds(1001), WELL),
-        # They all run out, which is another alert's matter: the sales of the day make up for it.
-        over=(AllHoldsEnd(), Events("created", 500)),
-        told_by="SELECT active_reservations FROM realtime_dashboard",
-    ),
-    "overdue_holds": Case(
-        # Runs that succeed and leave them there are no comfort.
-        before=(Holds(1, minutes_left=-299 / 60), WELL),
-        exactly=(Holds(1, minutes_left=-5), WELL),
-        beyond=(Holds(1, minutes_left=-301 / 60), WELL),
-        over=(AllHoldsEnd(), Events("created", 500)),
-        told_by="SELECT oldest_overdue_seconds FROM cleanup_job_health",
-    ),
-    "no_payments": Case(
-        before=(Orders("paid", 1, minutes_ago=50), Orders("pending", 2, minutes_ago=29), WELL),
-        exactly=(Orders("paid", 1, minutes_ago=50), Orders("pending", 2, minutes_ago=30), WELL),
-        beyond=(Orders("paid", 1, minutes_ago=50), Orders("pending", 2, minutes_ago=31), WELL),
-        over=(Orders("paid", minutes_ago=1),),
-        minutes_ago=31,
-        events=2,
-        told_by="SELECT extract(EPOCH FROM date_trunc('minute', now())"
-        " - date_trunc('minute', max(order_created_at)))::float8 FROM ticket_order_audit_log",
-    ),
-    "refunds_overdue": Case(
-        before=(Refunds(hours_ago=24 - 1 / 3600), Refunds(), WELL),
-        exactly=(Refunds(hours_ago=24), Refunds(), WELL),
-        beyond=(Refunds(hours_ago=24 + 1 / 3600), Refunds(), WELL),
-        over=(AllIsGivenBack(),),
-        told_by="SELECT max(oldest_age_seconds) FROM refunds_due",
-    ),
-}
-# What is not written into tables is tried further down, each in its own way.
-OF_THE_SERVER = {"lock_waits", "long_transaction", "rollup_late", "maintenance_behind"}
-
-RATES = [name for name, case in CASES.items() if case.events is not None]
-# Those that look back on a window of time. The others tell of the present moment.
-WINDOWED = [
-    *RATES,
-    "constraint_violation",
-    "double_booking_attempts",
-    "cleanup_runs_failed",
-    "cleanup_job_slow",
-]
 
 
 @pytest.fixture(autouse=True)
@@ -264,29 +51,6 @@ def rolled_up(request: pytest.FixtureRequest) -> None:
         request.getfixturevalue("connection").execute(
             "UPDATE metric_watermarks SET rolled_up_at = now(), advanced_at = now()"
         )
-
-
-def alert(connection: Connection, name: str) -> Row:
-    return one(connection, "SELECT * FROM alerts WHERE alert_name = %s", name)
-
-
-def firing(connection: Connection) -> set[str]:
-    rows = connection.execute("SELECT alert_name, firing FROM alerts").fetchall()
-    assert {row.firing for row in rows} <= {0, 1}
-    return {row.alert_name for row in rows if row.firing == 1}
-
-
-def change(connection: Connection, name: str, setting: str, new: object) -> None:
-    done = connection.execute(
-        f"UPDATE alert_rules SET {setting} = %s WHERE alert_name = %s", [new, name]
-    )
-    assert done.rowcount == 1
-
-
-def played(connection: Connection, name: str) -> Case:
-    """The case of this rule, after everything in it that makes it fire."""
-    write(connection, *CASES[name].beyond)
-    return CASES[name]
 
 
 def test_every_rule_has_a_case_and_every_alert_its_rule(connection: Connection) -> None:
@@ -336,7 +100,7 @@ def test_an_alert_says_what_its_rule_says(connection: Connection) -> None:
     assert connection.execute(f"SELECT {columns} FROM alerts ORDER BY 1").fetchall() == rules
 
 
-def test_where_nothing_has_happened_only_the_cleanup_that_never_ran_is_told_of(
+def test_where_nothing_has_happened_only_the_cleanup_that_never_ran_fires(
     connection: Connection,
 ) -> None:
     assert firing(connection) == {"cleanup_job_failed", "cleanup_job_silent"}
@@ -406,13 +170,13 @@ def test_an_alert_fires_and_clears_when_all_is_rolled_up_as_well(
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_an_alert_tells_the_same_number_as_the_views(connection: Connection, name: str) -> None:
+def test_an_alert_shows_the_same_number_as_the_views(connection: Connection, name: str) -> None:
     for story in (CASES[name].exactly, CASES[name].beyond):
         with connection.transaction(force_rollback=True):
             write(connection, *story)
-            told = value(connection, CASES[name].told_by)
-            assert alert(connection, name).value == pytest.approx(told, abs=1e-9)
-            assert told is not None
+            expected = value(connection, CASES[name].shown_by)
+            assert alert(connection, name).value == pytest.approx(expected, abs=1e-9)
+            assert expected is not None
 
 
 def test_a_run_that_failed_fires_at_once_until_another_has_succeeded(
@@ -436,7 +200,7 @@ def test_a_run_that_does_not_end_is_no_sign_of_life(connection: Connection) -> N
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_threshold_that_is_changed_is_gone_by_at_once(connection: Connection, name: str) -> None:
+def test_a_changed_threshold_applies_at_once(connection: Connection, name: str) -> None:
     played(connection, name)
     found = alert(connection, name)
     assert found.firing == 1
@@ -452,9 +216,7 @@ def test_a_threshold_that_is_changed_is_gone_by_at_once(connection: Connection, 
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_comparison_that_is_turned_round_is_gone_by_at_once(
-    connection: Connection, name: str
-) -> None:
+def test_a_reversed_comparison_applies_at_once(connection: Connection, name: str) -> None:
     played(connection, name)
     comparison = value(connection, "SELECT comparison FROM alert_rules WHERE alert_name = %s", name)
     change(connection, name, "comparison", {"<": ">", ">": "<"}[comparison])
@@ -479,7 +241,7 @@ def test_a_failed_run_does_not_fire_a_rule_that_is_switched_off(connection: Conn
 
 
 @pytest.mark.parametrize("name", WINDOWED)
-def test_a_window_that_is_changed_is_gone_by_at_once(connection: Connection, name: str) -> None:
+def test_a_changed_window_applies_at_once(connection: Connection, name: str) -> None:
     played(connection, name)
     change(connection, name, "time_window_seconds", 60)
     assert alert(connection, name).firing == 0
@@ -511,19 +273,23 @@ def test_a_rate_of_too_few_events_means_nothing(connection: Connection, name: st
 
 
 @pytest.mark.parametrize("name", sorted(set(CASES) - set(RATES)))
-def test_what_is_no_rate_asks_for_no_minimum(connection: Connection, name: str) -> None:
+def test_an_alert_that_is_no_rate_ignores_the_minimum_of_events(
+    connection: Connection, name: str
+) -> None:
     played(connection, name)
     change(connection, name, "minimum_events", 1_000_000)
     assert alert(connection, name).firing == 1
 
 
-def test_a_minimum_of_none_does_not_make_nothing_fire(connection: Connection) -> None:
+def test_a_minimum_of_zero_events_fires_nothing_where_nothing_has_happened(
+    connection: Connection,
+) -> None:
     write(connection, WELL)
     connection.execute("UPDATE alert_rules SET minimum_events = 0")
     assert firing(connection) == set()
 
 
-def test_a_rule_that_the_view_knows_nothing_of_is_shown_and_never_fires(
+def test_a_rule_that_the_view_does_not_know_is_shown_and_never_fires(
     connection: Connection,
 ) -> None:
     connection.execute(
@@ -621,7 +387,7 @@ def test_silence_fires_when_it_has_lasted_too_long(
     assert not fires_at(at_noon, name, too_long + INSTANT)
 
 
-def test_many_holds_are_many_no_more_when_they_are_over(at_noon: Connection) -> None:
+def test_overdue_holds_do_not_count_as_active(at_noon: Connection) -> None:
     write(at_noon, Holds(1001, minutes_left=8), now=NOON)
     end = NOON + timedelta(minutes=8)
     assert fires_at(at_noon, "many_active_reservations", end - INSTANT)

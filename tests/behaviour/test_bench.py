@@ -85,7 +85,7 @@ def test_profile_counts_the_cpu_of_the_server(tiny: Bench) -> None:
     assert 10 < cost_of(tiny, BASE, OURS)(1) < 1_000_000
 
 
-def test_spread_buyers_are_never_in_each_others_way(tiny: Bench) -> None:
+def test_spread_buyers_never_want_the_same_seat(tiny: Bench) -> None:
     measured = slice_of(tiny, BASE, SPREAD, OURS, 2)(1)
     assert measured.outcome.won == measured.load.answers > 0
     assert measured.outcome.refused == 0
@@ -305,8 +305,8 @@ def test_day_that_the_disk_has_no_room_for_is_refused_before_anything_is_written
 def test_rollup_that_does_not_add_up_is_noticed(tiny: Bench, half_a_day: str) -> None:
     with tiny.connect(half_a_day) as connection, connection.transaction(force_rollback=True):
         connection.execute(
-            "UPDATE ticketdb.reservation_minutes SET created = created + 1"
-            " WHERE minute = (SELECT max(minute) FROM ticketdb.reservation_minutes)"
+            "UPDATE ticketdb.reservation_minutes_all SET created = created + 1"
+            " WHERE minute = (SELECT max(minute) FROM ticketdb.reservation_minutes_all)"
         )
         with pytest.raises(RuntimeError, match="the rollup has"):
             roll_up(connection)

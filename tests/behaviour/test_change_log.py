@@ -1,6 +1,6 @@
 """Whatever is changed by hand has a line that says who, what, from what and to what.
 
-And what the functions of ticketdb change has none: other logs tell of that.
+And what the functions of ticketdb change has none: it is in other logs.
 """
 
 from typing import Any
@@ -9,18 +9,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.behaviour.conftest import (
-    NAMES,
-    Connection,
-    Hall,
-    Row,
-    acting_as,
-    call,
-    lines,
-    make_hall,
-    value,
-)
-from tests.conftest import OURS, Connect
+from tests.support.databases import Connect
+from tests.support.hall import Hall, make_hall
+from tests.support.logs import lines
+from tests.support.names import NAMES, OURS
+from tests.support.queries import Connection, Row, acting_as, call, value
 
 LOGGED = {
     "shows",
@@ -47,8 +40,7 @@ NEVER_DELETED = [
     "payment_intents",
     "refunds",
 ]
-# What the functions change, and their own logs tell of. Every other column has its line whoever
-# changes it.
+# What the functions change, and their own logs record. Every change of another column has a line.
 ON_RECORD = {
     "show_seats": {"status", "reserved_by", "reserved_until"},
     "seat_reservations": {
@@ -165,7 +157,7 @@ def test_every_function_that_changes_a_business_row_says_that_it_is_on_record(
     connection: Connection,
 ) -> None:
     found = writers(connection)
-    assert {"reserve_seats", "end_holds", "confirm_payment"} <= {row.name for row in found}
+    assert {"reserve_seats", "end_reservations", "confirm_payment"} <= {row.name for row in found}
     assert [row.name for row in found if not row.on_record] == []
 
 
@@ -193,7 +185,7 @@ def test_what_functions_do_on_record_does_not_cover_what_comes_after(hall: Hall)
     hall.hold(0)
     last_change(hall, "UPDATE seat_reservations SET expires_at = now() + interval '1 hour'")
     with pytest.raises(psycopg.Error), hall.connection.transaction():
-        hall.connection.execute("SELECT end_holds(NULL, NULL, 'x', 1)")
+        hall.connection.execute("SELECT end_reservations(NULL, NULL, 'x', 1)")
     last_change(hall, "UPDATE seat_reservations SET expires_at = now() + interval '2 hours'")
 
 
@@ -324,7 +316,7 @@ def test_a_line_names_its_row_its_author_and_its_program(sold: Hall) -> None:
             connection.execute(statement.encode())
 
 
-def test_a_key_that_is_changed_is_told_as_it_was(hall: Hall) -> None:
+def test_a_changed_key_is_logged_as_it_was(hall: Hall) -> None:
     line = last_change(
         hall, f"UPDATE show_seats SET id = gen_random_uuid() WHERE id = '{hall.seats[0]}'"
     )
@@ -346,7 +338,7 @@ def test_no_column_but_those_of_the_other_logs_is_changed_in_silence(sold: Hall)
     assert {(row.table_name, row.name) for row in columns} > {
         (table, name) for table, names in ON_RECORD.items() for name in names
     }
-    # Values of any kind: no constraint and no other trigger is to stand in the way.
+    # Values of any kind: no constraint and no other trigger may refuse them.
     for table in ON_RECORD:
         for trigger in connection.execute(
             "SELECT tgname::text AS name FROM pg_trigger WHERE tgrelid = %s::regclass"
@@ -419,7 +411,7 @@ def test_rows_that_stand_for_seats_and_money_are_never_deleted(
 
 
 @pytest.mark.parametrize("table", ["shows", "show_seats"])
-def test_shows_and_seats_are_not_emptied_at_a_stroke(hall: Hall, table: str) -> None:
+def test_shows_and_seats_cannot_be_truncated(hall: Hall, table: str) -> None:
     with pytest.raises(psycopg.errors.RestrictViolation), hall.connection.transaction():
         hall.connection.execute(f"TRUNCATE {table} CASCADE".encode())
 

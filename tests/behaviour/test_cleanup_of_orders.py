@@ -2,21 +2,12 @@
 
 import pytest
 
-from tests.behaviour.conftest import (
-    ORDER_LOG,
-    Connection,
-    Hall,
-    Row,
-    broken_invariants,
-    enter,
-    make_hall,
-    value,
-)
-from tests.behaviour.plans import explained
-from tests.behaviour.test_cleanup import clean_up, house, owner, run_cleanup, runs
-from tests.conftest import Connect
-
-__all__ = ["house", "owner"]  # fixtures
+from tests.support.cleaning import clean_up, run_cleanup, runs
+from tests.support.databases import Connect
+from tests.support.hall import Hall, make_hall
+from tests.support.logs import ORDER_LOG
+from tests.support.plans import explained
+from tests.support.queries import Connection, Row, broken_invariants, enter, value
 
 
 def dead_order(hall: Hall, seat: int, minutes_ago: float, session: str = "") -> Row:
@@ -52,8 +43,8 @@ def test_an_order_whose_hold_expired_is_cancelled_when_its_time_to_pay_is_over(
     owner = house.connection
     dead, fresh = dead_order(house, 0, 5.1), dead_order(house, 1, 4.5)
     live = house.order(house.hold(2, session="live"), session="live")
-    told = run_cleanup(owner)
-    assert (told.status, told.orders_cancelled) == ("succeeded", 1)
+    result = run_cleanup(owner)
+    assert (result.status, result.orders_cancelled) == ("succeeded", 1)
     assert [order_status(house, order) for order in (dead, fresh, live)] == [
         "cancelled",
         "pending",

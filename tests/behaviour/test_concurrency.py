@@ -12,17 +12,12 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from tests.behaviour.conftest import (
-    ORDER_LOG,
-    Connection,
-    Hall,
-    Row,
-    broken_invariants,
-    enter,
-    make_hall,
-)
-from tests.behaviour.racing import AsyncConnection, Call, Racers, await_true, deadlocks, racers
-from tests.conftest import Connect, Database
+from tests.support.databases import Connect, Database
+from tests.support.hall import Hall, make_hall
+from tests.support.logs import ORDER_LOG
+from tests.support.queries import Connection, Row, broken_invariants, enter
+from tests.support.racing import AsyncConnection, Call, Racers, deadlocks, racers
+from tests.support.waiting import await_true
 
 BUYERS = 64
 
@@ -105,7 +100,7 @@ def test_one_of_64_buyers_who_want_the_same_seat_gets_it(
     assert Counter(hall.events()) == {"created": rounds, "failed": rounds * (BUYERS - 1)}
 
 
-@pytest.mark.parametrize("over", [False, True], ids=["free seats", "seats of holds that are over"])
+@pytest.mark.parametrize("over", [False, True], ids=["free seats", "seats of overdue holds"])
 def test_of_overlapping_groups_of_seats_those_that_lose_overlap_one_that_wins(
     open_racers: OpenRacers, crowded: Connection, over: bool
 ) -> None:
@@ -147,7 +142,7 @@ def test_of_overlapping_groups_of_seats_those_that_lose_overlap_one_that_wins(
             [list(seats)],
         ).fetchall()
         assert {row.id for row in held} == set(taken)
-    # A hold that is over is ended once, however many run into it.
+    # An overdue hold is ended once, however many run into it.
     ended = Counter(line.reservation_id for line in hall.log() if line.event_type == "expired")
     assert set(ended.values()) <= {1}
     assert bool(ended) is over
@@ -203,7 +198,7 @@ def test_a_double_click_while_the_first_is_not_committed_waits_for_it(
     assert hall.events() == ["created"]
 
 
-def test_whoever_reaches_a_hold_that_is_over_first_it_ends_once_and_its_seats_go_to_one_buyer(
+def test_an_overdue_hold_that_many_reach_at_once_ends_once_and_its_seats_go_to_one_buyer(
     open_racers: OpenRacers, crowded: Connection
 ) -> None:
     rounds = 300
@@ -355,12 +350,12 @@ def test_one_idempotency_key_used_for_16_holds_at_once_makes_one_order(
 
 @dataclass
 class Storm:
-    """Sessions that do everything at random, and what they were told."""
+    """Sessions that do everything at random, and what they were answered."""
 
     hall: Hall
     holds: list[tuple[Row, str]] = field(default_factory=list)
     orders: list[Row] = field(default_factory=list)
-    told: Counter[tuple[str, str | None]] = field(default_factory=Counter)
+    answers: Counter[tuple[str, str | None]] = field(default_factory=Counter)
     calls: int = 150
 
     async def work(self, number: int, session: AsyncConnection) -> None:
@@ -410,14 +405,14 @@ class Storm:
     def note(self, call: Call, answer: Row) -> None:
         if not hasattr(answer, "error_code"):
             return
-        self.told[call.function, answer.error_code] += 1
+        self.answers[call.function, answer.error_code] += 1
         if call.function == "reserve_seats" and answer.success:
             self.holds.append((answer, call.arguments["p_session_id"]))
         if call.function == "create_ticket_order" and answer.success:
             self.orders.append(answer)
 
 
-def test_in_a_storm_of_everything_what_the_callers_were_told_is_what_is_recorded(
+def test_in_a_storm_of_everything_what_the_callers_were_answered_is_what_is_recorded(
     open_racers: OpenRacers, crowded: Connection
 ) -> None:
     hall = make_hall(crowded, seats=16)
@@ -429,20 +424,20 @@ def test_in_a_storm_of_everything_what_the_callers_were_told_is_what_is_recorded
     storm = Storm(hall)
     open_racers(16).storm(storm.work)
 
-    told, log, orders = storm.told, hall.log(), hall.log(ORDER_LOG)
-    assert sum(told.values()) > 2000
+    answers, log, orders = storm.answers, hall.log(), hall.log(ORDER_LOG)
+    assert sum(answers.values()) > 2000
     events = Counter(line.event_type for line in log)
     # The same seats asked for again are the same hold.
     assert events["created"] == len({hold.reservation_id for hold, _ in storm.holds})
-    assert events["extended"] == told["extend_reservation", None]
-    assert events["released"] == told["release_reservation", None]
+    assert events["extended"] == answers["extend_reservation", None]
+    assert events["released"] == answers["release_reservation", None]
     refused = Counter(
         (line.metadata["function"], line.error_code) for line in log + orders if line.error_code
     )
     # A repeated event is answered again, and logged the first time.
     events_of_payments = {"confirm_payment", "fail_payment"}
     assert {key: count for key, count in refused.items() if key[0] not in events_of_payments} == {
-        key: count for key, count in told.items() if key[1] and key[0] not in events_of_payments
+        key: count for key, count in answers.items() if key[1] and key[0] not in events_of_payments
     }
     assert Counter(line.new_status for line in orders)["pending"] == len(
         {order.order_id for order in storm.orders}

@@ -3,7 +3,8 @@
 import psycopg
 import pytest
 
-from tests.behaviour.conftest import Hall, make_hall, refused_by, value
+from tests.support.hall import Hall, make_hall
+from tests.support.queries import refused_by, value
 
 CLAIM = (
     "INSERT INTO reservation_seats"
@@ -442,12 +443,12 @@ def test_what_no_constraint_can_see_is_counted_as_a_broken_invariant(
     late = hall.order(gone, "cleo")
     hall.release(gone, session="cleo")
     hall.pay(late)
-    counted = "SELECT violations FROM count_violations() WHERE invariant = %s"
+    counted = "SELECT violations FROM current_violations() WHERE invariant = %s"
     assert value(hall.connection, counted, invariant) == 0
     hall.connection.execute(DAMAGE[invariant])
     assert value(hall.connection, counted, invariant) > 0
 
 
 def test_every_invariant_is_known_to_be_breakable(hall: Hall) -> None:
-    listed = hall.connection.execute("SELECT invariant FROM count_violations()").fetchall()
+    listed = hall.connection.execute("SELECT invariant FROM current_violations()").fetchall()
     assert sorted(row.invariant for row in listed) == sorted(DAMAGE)

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.behaviour.conftest import NIL, Hall, Row, sabotage, tables, value
+from tests.support.hall import NIL, Hall
+from tests.support.queries import Row, tables, value
+from tests.support.sabotage import sabotage
 
 
 def arguments(hold: Row, **changed: Any) -> dict[str, Any]:
@@ -194,7 +196,7 @@ def test_the_token_alone_extends_nothing(hall: Hall, session: str | None) -> Non
     assert refusal.line.session_id == (session and session[:200])
 
 
-def test_a_stranger_with_a_token_learns_nothing_of_what_became_of_the_hold(hall: Hall) -> None:
+def test_a_stranger_with_a_token_learns_nothing_about_the_hold(hall: Hall) -> None:
     hold = hall.hold(0)
     hall.release(hold)
     hall.refuse("PERMISSION_DENIED", "extend_reservation", **arguments(hold, p_session_id="ben"))

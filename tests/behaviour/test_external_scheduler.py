@@ -12,26 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.behaviour.conftest import NAMES, Connection, Hall, enter, make_hall
-from tests.behaviour.racing import await_true
-from tests.conftest import Connect, Database
+from tests.support.databases import Connect, Database
+from tests.support.hall import Hall
+from tests.support.names import NAMES
+from tests.support.queries import Connection
+from tests.support.waiting import await_true
 
 COMMAND = [sys.executable, "-c", "from ticketdb.cli import main; main()", "cleanup"]
 
 
-@pytest.fixture
-def owner(connect: Connect) -> Connection:
-    return enter(connect())
-
-
-@pytest.fixture
-def house(owner: Connection) -> Hall:
-    return make_hall(owner)
-
-
 @pytest.fixture(autouse=True)
 def configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What things are called, told to the command as its users do."""
+    """The names of this run, in the configuration file of the command."""
     file = tmp_path / "ticketdb.toml"
     settings = [f"{name} = {json.dumps(given)}\n" for name, given in asdict(NAMES).items()]
     file.write_text("[variables]\n" + "".join(settings))

@@ -1,4 +1,4 @@
-"""Foreign keys: whoever deletes or changes a parent row looks for its children by an index.
+"""Foreign keys: to delete or change a parent row, its children are looked for by an index.
 
 By a full one. A partial index serves the queries that it was made for, and not the check of a
 foreign key: with one, deleting 200 seats read the whole table 200 times.
@@ -6,9 +6,10 @@ foreign key: with one, deleting 200 seats read the whole table 200 times.
 
 from psycopg import sql
 
-from tests.behaviour.conftest import Connection, Hall, Row
-from tests.behaviour.plans import explained
-from tests.conftest import OURS
+from tests.support.hall import Hall
+from tests.support.names import OURS
+from tests.support.plans import explained
+from tests.support.queries import Connection, Row
 
 # Foreign keys that may do without, and why.
 EXEMPT = {
@@ -32,7 +33,7 @@ WITHOUT_INDEX = """
                 AND (
                     -- In whatever order: all its columns are asked for at once.
                     (index.indkey::smallint[])[0:cardinality(con.conkey) - 1] @> con.conkey
-                    -- Or by what tells one parent from another all by itself.
+                    -- Or by what distinguishes one parent from all others.
                     OR EXISTS (
                         SELECT FROM unnest(con.conkey, con.confkey) AS pair (child, parent)
                         INNER JOIN pg_attribute AS attribute

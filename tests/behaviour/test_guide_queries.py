@@ -4,75 +4,29 @@ As dashboard_reader where it names columns, as the owner where it says SELECT * 
 that ask pg_cron run in its database. Those that cannot work are named here, with their error.
 """
 
-import re
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg.rows import namedtuple_row
 
-from tests.behaviour.conftest import NAMES, Connection, Hall, Row, make_hall
-from tests.conftest import Database, throw_away_database
+from tests.support.databases import Database, throw_away_database
+from tests.support.guide import BLOCKS, GUIDE, Block, read_guide
+from tests.support.hall import Hall, make_hall
+from tests.support.happenings import CONFLICT, CONSTRAINT, INVALID
+from tests.support.names import NAMES
+from tests.support.queries import Connection, Row
 from ticketdb.migrate import commands
 from ticketdb.private_server import SUPERUSER, Cluster
 
 # The guide says `public`, by saying nothing, and has names of roles and of a job.
 pytestmark = pytest.mark.default_names
 
-GUIDE = Path(__file__).parents[3] / "shared" / "guide" / "ticketing-monitoring-guide.md"
-
-
-@dataclass(frozen=True)
-class Block:
-    """A query of the guide. `id`: the heading above it, and a number from the second on."""
-
-    id: str
-    query: str
-
-    @property
-    def asks_pg_cron(self) -> bool:
-        return "cron.job" in self.query
-
-    @property
-    def role(self) -> str:
-        """Whom it is for: only the owner sees all columns of the tables."""
-        everything = re.match(r"\s*SELECT\s+\*", self.query)
-        if everything and "reservation_cleanup_job_status" not in self.query:
-            return SUPERUSER
-        return NAMES.dashboard_role
-
-
-def read_guide(text: str) -> list[Block]:
-    blocks: list[Block] = []
-    heading, seen = "", Counter[str]()
-    # Fences of every language, because a comment in one looks like a heading.
-    for match in re.finditer(
-        r"^ *```(?P<language>\w*)\n(?P<code>.*?)^ *```$|^#+ (?P<heading>[^\n]+)$",
-        text,
-        flags=re.MULTILINE | re.DOTALL,
-    ):
-        if match["heading"]:
-            heading = re.sub(r"\W+", "-", match["heading"].lower()).strip("-")
-        elif match["language"] == "sql":
-            seen[heading] += 1
-            number = f"-{seen[heading]}" if seen[heading] > 1 else ""
-            blocks.append(Block(heading + number, match["code"]))
-    return blocks
-
-
-BLOCKS = read_guide(GUIDE.read_text()) if GUIDE.exists() else []
 
 # cron.job has no start_time. Our views read the history of the runs instead.
 WRONG = {"real-time-dashboard-query", "2-cleanup-job-failed"}
-
-CONFLICT = "One or more seats were taken by another customer"
-CONSTRAINT = "Database constraint prevented double-booking: reservation_seats_no_double_booking"
-INVALID = "The input is not valid"
 
 
 def counts_by_hour(rows: list[Row]) -> bool:
@@ -185,7 +139,7 @@ def blocks(*, asks_pg_cron: bool) -> list[object]:
 
 
 @pytest.mark.parametrize("block", blocks(asks_pg_cron=False))
-def test_the_query_runs_verbatim_and_tells_what_happened(history: Database, block: Block) -> None:
+def test_the_query_runs_verbatim_and_returns_what_happened(history: Database, block: Block) -> None:
     check(block, answer(history, block))
 
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 import psycopg
 import pytest
 
-from tests.behaviour.conftest import Connection, Hall, Row, broken_invariants, enter, make_hall
-from tests.conftest import Connect
+from tests.support.databases import Connect
+from tests.support.hall import Hall, make_hall
+from tests.support.queries import Connection, Row, broken_invariants, enter
 
 SNAPSHOT_LEVELS = ["REPEATABLE READ", "SERIALIZABLE"]
 

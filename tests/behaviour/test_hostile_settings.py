@@ -1,6 +1,6 @@
 """Nothing that a session can set changes an answer.
 
-One story is told from beginning to end in a database of its own under each setting: everything is
+One story is played from beginning to end in a database of its own under each setting: everything is
 sold, refused, cleaned up, rolled up, purged, scheduled and read. What was answered must be what is
 answered under the defaults, but for keys, tokens and times.
 """
@@ -18,9 +18,10 @@ import pytest
 from psycopg import sql
 from psycopg.rows import namedtuple_row
 
-from tests.behaviour.conftest import Connection
-from tests.behaviour.test_traps import ask, house, let_run_out, our
-from tests.conftest import SCHEMAS, throw_away_database
+from tests.support.databases import throw_away_database
+from tests.support.names import SCHEMAS
+from tests.support.qualified import ask, house, let_run_out, our
+from tests.support.queries import Connection
 from ticketdb.private_server import Cluster
 
 BACKWARDS = ", ".join(["pg_temp", *(sql.Identifier(n).as_string() for n in reversed(SCHEMAS))])
@@ -89,7 +90,7 @@ SETTINGS: dict[str, dict[str, str]] = {
 # What a server may lack: a locale, or a setting that came with a later version.
 MAY_BE_MISSING = {"lc_messages", "lc_monetary", "lc_numeric", "lc_time", "transaction_timeout"}
 
-# Read at the end, besides every view. Ids and times are told apart from values by their types.
+# Read at the end, besides every view. Ids and times are distinguished from values by their types.
 TABLES = [
     "show_seats",
     "seat_reservations",
@@ -129,13 +130,13 @@ UNLIKE = re.compile(
     r"|^(message|connections|connections_used_pct|max_connections|utilisation_pct|used_pct)$"
 )
 
-Tale = Callable[[Connection], None]
+Play = Callable[[Connection], None]
 
 
-class Teller(Protocol):
-    """What the fixture `tell` gives: a story under settings, in a database of its own."""
+class Player(Protocol):
+    """What the fixture `play` gives: the answers of a story under settings, in its own database."""
 
-    def __call__(self, settings: dict[str, str] | None = None, story: Tale = ...) -> list[str]: ...
+    def __call__(self, settings: dict[str, str] | None = None, story: Play = ...) -> list[str]: ...
 
 
 class Story:
@@ -145,36 +146,36 @@ class Story:
         self.lines: list[str] = []
         self.known: dict[Any, str] = {}
 
-    def told(self, value: Any) -> Any:
-        """One value, for comparison with that of another telling."""
+    def comparable(self, value: Any) -> Any:
+        """The value, without what differs each time."""
         if isinstance(value, (datetime, timedelta)):
             return "a time"
         if isinstance(value, uuid.UUID):
             return self.known.setdefault(value, f"key {len(self.known)}")
         if isinstance(value, (list, tuple)):
-            return [self.told(item) for item in value]
+            return [self.comparable(item) for item in value]
         if isinstance(value, dict):
-            return {key: self.told(item) for key, item in sorted(value.items())}
+            return {key: self.comparable(item) for key, item in sorted(value.items())}
         if isinstance(value, str):
-            value = re.sub(UUID, lambda found: self.told(uuid.UUID(found[0])), value)
+            value = re.sub(UUID, lambda found: self.comparable(uuid.UUID(found[0])), value)
             value = re.sub(r"\b[0-9a-fA-F]{32,64}\b", "a token", value)
             return re.sub(r"\d{4}-\d{2}-\d{2}([T ][-\d:.+]+)?", "a time", value)
         return value
 
-    def tell(self, names: list[str], rows: list[Any]) -> None:
-        told = [
+    def record(self, names: list[str], rows: list[Any]) -> None:
+        lines = [
             str(
                 [
-                    (name, self.told(item))
+                    (name, self.comparable(item))
                     for name, item in zip(names, row, strict=True)
                     if not UNLIKE.search(name)
                 ]
             )
             for row in rows
         ]
-        if len(told) > 1:  # in any order, and so keys in any, too
-            told = sorted(re.sub(r"key \d+", "a key", row) for row in told)
-        self.lines.append("; ".join(told))
+        if len(lines) > 1:  # in any order, and so keys in any, too
+            lines = sorted(re.sub(r"key \d+", "a key", row) for row in lines)
+        self.lines.append("; ".join(lines))
 
 
 def listening(story: Story) -> type[psycopg.Cursor[Any]]:
@@ -187,13 +188,13 @@ def listening(story: Story) -> type[psycopg.Cursor[Any]]:
 
         def fetchall(self) -> list[Any]:
             rows = super().fetchall()
-            story.tell([column.name for column in self.description or ()], rows)
+            story.record([column.name for column in self.description or ()], rows)
             return rows
 
     return Listening
 
 
-def tell_all(connection: Connection) -> None:
+def sell_and_operate(connection: Connection) -> None:
     """The story: what a shop does in a year, in a second."""
     show = house(connection)
     hold = show.hold(0, 1, 2)
@@ -282,8 +283,8 @@ def answers(connection: Connection, query: str, name: str, *parameters: Any) -> 
 
 
 @pytest.fixture(scope="module")
-def tell(cluster: Cluster, template_database: str) -> Teller:
-    def told(settings: dict[str, str] | None = None, story: Tale = tell_all) -> list[str]:
+def play(cluster: Cluster, template_database: str) -> Player:
+    def played(settings: dict[str, str] | None = None, story: Play = sell_and_operate) -> list[str]:
         noted = Story()
         with (
             contextmanager(throw_away_database)(cluster, template_database) as database,
@@ -298,28 +299,30 @@ def tell(cluster: Cluster, template_database: str) -> Teller:
             story(session)
         return noted.lines
 
-    return told
+    return played
 
 
 @pytest.fixture(scope="module")
-def usual(tell: Teller) -> list[str]:
-    return tell()
+def usual(play: Player) -> list[str]:
+    return play()
 
 
-def test_the_story_is_the_same_when_it_is_told_again(tell: Teller, usual: list[str]) -> None:
+def test_the_answers_are_the_same_when_the_story_is_repeated(
+    play: Player, usual: list[str]
+) -> None:
     assert len(usual) > 60
     text = "\n".join(usual)
     for word in ("SEATS_UNAVAILABLE", "AMOUNT_MISMATCH", "refunded", "completed", "a token"):
         assert word in text
     assert "INTERNAL_ERROR" not in text
-    assert tell() == usual
+    assert play() == usual
 
 
 @pytest.mark.parametrize("kind", SETTINGS)
 def test_no_setting_of_a_session_changes_an_answer(
-    tell: Teller, usual: list[str], kind: str
+    play: Player, usual: list[str], kind: str
 ) -> None:
-    assert tell(SETTINGS[kind]) == usual
+    assert play(SETTINGS[kind]) == usual
 
 
 def test_at_least_thirty_settings_are_tried() -> None:
@@ -355,7 +358,7 @@ def test_a_function_that_depends_on_a_setting_is_found(
         connection.cursor_factory = listening(noted)
         connection.execute("SELECT pg_temp.bent()").fetchall()
 
-    def answered(story: Tale) -> list[str]:
+    def answered(story: Play) -> list[str]:
         with psycopg.connect(cluster.dsn(), row_factory=namedtuple_row) as connection:
             story(connection)
         return [noted.lines.pop()]

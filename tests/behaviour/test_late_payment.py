@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.behaviour.conftest import ORDER_LOG, Hall, Row, tables, value
+from tests.support.hall import Hall
+from tests.support.logs import ORDER_LOG
+from tests.support.queries import Row, tables, value
 
 either_way = pytest.mark.parametrize("cleaned_up", [False, True], ids=["not cleaned up", "cleaned"])
 
@@ -53,7 +55,7 @@ def test_seats_that_are_still_free_are_sold_after_all(hall: Hall, cleaned_up: bo
 
 
 @either_way
-def test_a_late_sale_is_told_apart_in_the_audit_log(hall: Hall, cleaned_up: bool) -> None:
+def test_a_late_sale_is_marked_in_the_audit_log(hall: Hall, cleaned_up: bool) -> None:
     hold = hall.hold(0, 1)
     hall.connection.execute("UPDATE seat_reservations SET created_at = now() - interval '601 s'")
     order = hall.order(hold)
@@ -119,7 +121,7 @@ def test_a_seat_that_the_house_has_blocked_meanwhile_is_gone(hall: Hall) -> None
 
 
 @either_way
-def test_a_hold_of_another_that_is_over_too_does_not_stand_in_the_way(
+def test_an_overdue_hold_of_another_session_does_not_prevent_the_sale(
     hall: Hall, cleaned_up: bool
 ) -> None:
     hold = hall.hold(0, 1)
@@ -256,7 +258,7 @@ def test_of_two_orders_of_a_hold_one_is_paid_and_the_money_of_the_other_is_owed(
 
 
 @either_way
-def test_of_two_orders_of_a_hold_that_is_over_one_is_paid_too(hall: Hall, cleaned_up: bool) -> None:
+def test_of_two_orders_of_an_overdue_hold_one_is_paid_too(hall: Hall, cleaned_up: bool) -> None:
     hold = hall.hold(0)
     first = hall.order(hold)
     hall.fail(first)

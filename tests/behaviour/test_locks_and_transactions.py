@@ -1,4 +1,4 @@
-"""Sessions in each other's way: the view lock_waits, its alerts, and what health says."""
+"""Sessions that block each other: the view lock_waits, its alerts, and what health says."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,10 +9,14 @@ import psycopg
 import pytest
 from psycopg.rows import namedtuple_row
 
-from tests.behaviour.conftest import NAMES, ORDER_LOG, Connection, Row, acting_as, enter, value
-from tests.behaviour.monitoring import Run, clocked_database, one, roll_up_all, set_clock, write
-from tests.behaviour.racing import await_true
-from tests.conftest import OURS, Database, quoted
+from tests.support.clock import clocked_database, set_clock
+from tests.support.databases import Database
+from tests.support.happenings import Run, write
+from tests.support.logs import ORDER_LOG
+from tests.support.names import NAMES, OURS, quoted
+from tests.support.queries import Connection, Row, acting_as, enter, one, value
+from tests.support.rollups import roll_up_all
+from tests.support.waiting import await_true
 from ticketdb.migrate import commands
 from ticketdb.private_server import Cluster, private_cluster
 
@@ -31,7 +35,7 @@ def server(cluster: Cluster) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="module")
 def house(server: Cluster) -> Iterator[Database]:
-    """A database whose views go by a clock that a test sets."""
+    """A database whose views read a clock that a test sets."""
     with clocked_database(server, "house") as database:
         yield database
 
@@ -212,7 +216,7 @@ def test_a_rollup_that_does_not_run_fires_to_the_second(watcher: Connection) -> 
 
 
 def test_maintenance_that_is_behind_fires_and_is_named(watcher: Connection) -> None:
-    """What is behind is told by maintenance_backlog(), which is tried where it is at home."""
+    """What is behind is known by maintenance_backlog(), which has tests of its own."""
     write(watcher, Run())
     with watcher.transaction(force_rollback=True):
         watcher.execute(
@@ -240,5 +244,5 @@ def test_an_owner_who_may_not_see_other_sessions_says_so(house: Database) -> Non
             another.execute("SELECT 1")
             found = check(connection, "transactions")
             assert found.message == (
-                "those of other roles are not visible: grant the owner pg_read_all_stats"
+                "transactions of other roles are hidden: grant the owner pg_read_all_stats"
             )

@@ -1,4 +1,4 @@
-"""Whoever has locked what, and however many they are: nobody who holds seats waits for long."""
+"""Whatever others have locked, and however many they are: nobody who holds seats waits for long."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -11,20 +11,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.behaviour.conftest import (
-    RESERVATION_LOG,
-    Connection,
-    Hall,
-    Row,
-    broken_invariants,
-    enter,
-    lines,
-    make_hall,
-    tables,
-    value,
-)
-from tests.behaviour.racing import await_true, deadlocks
-from tests.conftest import Connect, Database
+from tests.support.databases import Connect, Database
+from tests.support.hall import Hall, make_hall
+from tests.support.logs import RESERVATION_LOG, lines
+from tests.support.queries import Connection, Row, broken_invariants, enter, tables, value
+from tests.support.racing import deadlocks
+from tests.support.waiting import await_true
 
 PROMISE_SECONDS = 2.0
 # Of a busy machine, between the answer and who measures.
@@ -42,7 +34,7 @@ class Street:
 
     @contextmanager
     def open_transaction(self) -> Iterator[Hall]:
-        """Somebody who does something and does not come to an end."""
+        """Another session that does something and does not end its transaction."""
         with psycopg.connect(self.database.dsn) as session:
             yield replace(self.hall, connection=enter(session))
             session.rollback()
@@ -195,7 +187,7 @@ def test_a_release_that_has_to_wait_for_two_seconds_answers_that_somebody_is_bus
     assert street.buyer.release(hold, wanted).success
 
 
-def test_a_hold_that_is_over_and_locked_does_not_keep_the_next_buyer_waiting(
+def test_an_overdue_hold_that_is_locked_does_not_keep_the_next_buyer_waiting(
     street: Street,
 ) -> None:
     over = street.hall.hold(0, 1, session="ben")
@@ -261,7 +253,7 @@ def test_a_seat_whose_buyer_comes_to_an_end_in_time_is_taken(street: Street) -> 
 def test_the_sum_of_all_waits_is_bounded_where_many_let_go_one_after_another(
     street: Street,
 ) -> None:
-    """Each of 60 seats is locked by somebody who lets go soon after the buyer has come to it."""
+    """Each of 60 seats is locked by a session that releases it soon after the buyer gets there."""
     street.hall.connection.execute("UPDATE ticketing_settings SET max_seats_per_reservation = 60")
     with ExitStack() as stack:
         others = [stack.enter_context(street.open_transaction()) for _ in street.hall.seats]

@@ -2,17 +2,12 @@
 
 import time
 
-from tests.behaviour.conftest import (
-    Connection,
-    enter,
-    value,
-)
-from tests.behaviour.monitoring import roll_up_all
-from tests.behaviour.racing import PATIENCE_SECONDS
-from tests.behaviour.rollups import assert_exact
-from tests.behaviour.sabotage import Edit
-from tests.behaviour.storm import storm
-from tests.conftest import Connect, Database
+from tests.support.databases import Connect, Database
+from tests.support.queries import Connection, enter, value
+from tests.support.rollups import assert_exact, roll_up_all
+from tests.support.sabotage import Edit
+from tests.support.storm import storm
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 def test_in_no_snapshot_do_the_views_differ_from_the_log(
@@ -40,7 +35,7 @@ def test_in_no_snapshot_do_the_views_differ_from_the_log(
 def test_rolling_up_what_is_not_final_would_be_noticed(
     owner: Connection, database: Database
 ) -> None:
-    """The negative control of the comparison: whoever commits late is missed."""
+    """The negative control of the comparison: a transaction that commits late is missed."""
     Edit("roll_up_metrics", "pg_snapshot_xmin", "pg_snapshot_xmax")(owner)
     with storm(owner, database, rollups=(500_000,), looks="false"):
         deadline = time.monotonic() + PATIENCE_SECONDS

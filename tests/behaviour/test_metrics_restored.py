@@ -6,32 +6,25 @@ from contextlib import closing
 import psycopg
 import pytest
 
-from tests.behaviour.conftest import (
-    Connection,
-    enter,
-    make_hall,
-    value,
-)
-from tests.behaviour.metrics import (
-    DisagreementError,
-    assert_equal,
-    of_the_logs,
-    of_the_views,
-)
-from tests.behaviour.monitoring import lines_not_rolled_up, roll_up_all
-from tests.behaviour.rollups import (
+from tests.support.databases import Connect, Database, throw_away_database
+from tests.support.hall import make_hall
+from tests.support.metrics import DisagreementError, assert_equal, of_the_logs, of_the_views
+from tests.support.names import NAMES
+from tests.support.queries import Connection, enter, value
+from tests.support.restoring import copy
+from tests.support.rollups import (
     QUESTIONS,
     assert_exact,
     await_final,
     created,
+    lines_not_rolled_up,
     log_holds,
     purge_history,
     roll_up,
+    roll_up_all,
 )
-from tests.behaviour.sabotage import Edit
-from tests.behaviour.storm import storm
-from tests.conftest import NAMES, Connect, Database, throw_away_database
-from tests.restoring import copy
+from tests.support.sabotage import Edit
+from tests.support.storm import storm
 from ticketdb.migrate import commands
 from ticketdb.private_server import Cluster, private_cluster
 
@@ -160,7 +153,7 @@ def assert_goes_on(connection: Connection, database: Database) -> None:
 
 
 # How far the transaction counter of the new server is from that of the old, and whether the number
-# of the server tells them apart: some hosts keep it to themselves.
+# of the server distinguishes them: some hosts keep it to themselves.
 COUNTERS = ["lower", "lower, server unknown", "higher", "higher, server unknown"]
 
 
@@ -186,7 +179,7 @@ def test_a_restored_database_counts_on(
     if not is_known:
         restored.execute("UPDATE metric_watermarks SET system_identifier = NULL")
 
-    # What has come with the dump is counted, and what is new may not be: health says so.
+    # What has come with the dump is counted, and what is new may not be: health reports that.
     assert_exact(restored)
     assert_restored_is_told(restored, is_lower or is_known)
     before = created(restored)
@@ -310,7 +303,7 @@ def test_a_copy_within_the_server_counts_on_as_if_nothing_had_happened(
     ],
     ids=[
         "a watermark in the future is not noticed",
-        "restored lines are told by their transactions",
+        "restored lines are recognised by their transactions",
         "lines written before the first rollup are left out",
         "lines in the rollups are rolled up again",
     ],
@@ -332,7 +325,7 @@ def test_a_sabotaged_adoption_is_found_out(
     sabotage(restored)
     log_holds(restored, 7)
     roll_up(restored)
-    # What came with the dump bears numbers that this server has not come to yet, and will.
+    # What came with the dump bears numbers that this server has not reached yet, and will.
     pass_by(restored, next_transaction(owner))
     with pytest.raises(DisagreementError):
         assert_goes_on(restored, there)

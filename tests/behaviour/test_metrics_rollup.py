@@ -8,33 +8,24 @@ from contextlib import closing
 import psycopg
 import pytest
 
-from tests.behaviour.conftest import (
-    ORDER_LOG,
-    RESERVATION_LOG,
-    Connection,
-    enter,
-    make_hall,
-    value,
-)
-from tests.behaviour.metrics import (
-    assert_equal,
-    of_the_logs,
-    of_the_views,
-)
-from tests.behaviour.monitoring import lines_not_rolled_up, roll_up_all
-from tests.behaviour.rollups import (
+from tests.support.databases import Connect, Database
+from tests.support.hall import make_hall
+from tests.support.logs import ORDER_LOG, RESERVATION_LOG, maintain
+from tests.support.metrics import assert_equal, of_the_logs, of_the_views
+from tests.support.queries import Connection, enter, value
+from tests.support.rollups import (
     QUESTIONS,
     SHOWS,
     assert_exact,
     await_final,
     created,
     held_up,
+    lines_not_rolled_up,
     log_holds,
     nothing_done,
     roll_up,
+    roll_up_all,
 )
-from tests.behaviour.test_partitions_and_purge import maintain
-from tests.conftest import Connect, Database
 
 # --- who commits late, what is taken back ------------------------------------------------------
 
@@ -162,7 +153,7 @@ def test_lines_that_move_to_the_month_that_is_theirs_are_not_counted_again(
 # --- bounded work ------------------------------------------------------------------------------
 
 
-def test_a_run_takes_no_more_than_it_is_told_and_the_next_goes_on(owner: Connection) -> None:
+def test_a_run_takes_no_more_than_its_bound_and_the_next_goes_on(owner: Connection) -> None:
     for _ in range(30):
         log_holds(owner)
     await_final(owner)
@@ -178,7 +169,7 @@ def test_a_transaction_is_not_taken_in_parts(owner: Connection) -> None:
     for count in (3, 4, 50, 3):
         log_holds(owner, count)
     await_final(owner)
-    # The second does not fit beside the first; the third is too much all by itself.
+    # The second does not fit beside the first; the third is too much alone.
     assert [roll_up(owner, 5)[RESERVATION_LOG] for _ in range(4)] == [
         (3, True),
         (4, True),
@@ -282,7 +273,7 @@ def test_a_rollup_that_is_killed_has_done_nothing(owner: Connection, connect: Co
     owner.execute("SELECT log_api_request('/', 'GET', 200, 1)")
     await_final(owner)
     marks = owner.execute("SELECT log, watermark FROM metric_watermarks").fetchall()
-    # It comes to the minute that somebody else has locked.
+    # It reaches the minute that another session has locked.
     with held_up(
         owner, connect, "roll_up_metrics()", by="SELECT FROM reservation_minutes FOR UPDATE"
     ) as (session, running):
@@ -298,7 +289,7 @@ def test_a_rollup_that_is_killed_has_done_nothing(owner: Connection, connect: Co
 
 
 def test_a_rollup_waits_for_nobody_who_sells(owner: Connection, database: Database) -> None:
-    """Whoever writes, and has not committed, holds no lock that it needs."""
+    """A session that writes, and has not committed, holds no lock that it needs."""
     hall = make_hall(owner)
     hall.sell(0)
     owner.execute("SET statement_timeout = '10s'")

@@ -15,10 +15,13 @@ import pytest
 from psycopg import sql
 from psycopg.rows import namedtuple_row
 
-from tests.behaviour.conftest import NAMES, Connection, enter, make_hall, value
-from tests.behaviour.monitoring import CONSTRAINT, Events, Requests, Run, roll_up_all, views, write
-from tests.behaviour.test_catalog_law import BEHIND_VIEWS, FOR_ANYBODY
-from tests.conftest import OURS, SCHEMAS, Database, throw_away_database
+from tests.support.databases import Database, throw_away_database
+from tests.support.hall import make_hall
+from tests.support.happenings import CONSTRAINT, Events, Requests, Run, write
+from tests.support.names import NAMES, OURS, SCHEMAS
+from tests.support.privileges import BEHIND_VIEWS, FOR_ANYBODY
+from tests.support.queries import Connection, enter, value, views
+from tests.support.rollups import roll_up_all
 from ticketdb.private_server import SUPERUSER, Cluster
 
 LOGINS = [NAMES.dashboard_role, NAMES.datadog_role]
@@ -58,7 +61,7 @@ WRITES = ["INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"]
 
 @dataclass(frozen=True)
 class House:
-    """A database with people in it, and everything by which one could be told."""
+    """A database with people in it, and everything by which they could be identified."""
 
     database: Database
     traces: dict[str, str]
@@ -76,7 +79,7 @@ class House:
 def people(connection: Connection) -> dict[str, str]:
     """Let somebody buy, somebody fail and somebody leave. Returns what would give them away."""
     hall = make_hall(connection)
-    told = {
+    personal = {
         "p_user_id": "usr_41c0ffee",
         "p_email": "anna.karenina@example.org",
         "p_user_agent": "Samovar/1877 (Petersburg)",
@@ -87,19 +90,19 @@ def people(connection: Connection) -> dict[str, str]:
         "p_payment_provider": "stripe",
         "p_payment_intent_id": "pi_3Nkw",
     }
-    hold = hall.hold(0, 1, session="sess_77e1", **told)
+    hold = hall.hold(0, 1, session="sess_77e1", **personal)
     order = hall.order(hold, "sess_77e1", **keys)
     hall.fail(order, event="evt_first", message="declined for Anna Arkadyevna, card 4242")
-    unpaid = hall.order(hall.hold(4, session="sess_77e5", **told), "sess_77e5")
+    unpaid = hall.order(hall.hold(4, session="sess_77e5", **personal), "sess_77e5")
     hall.fail(unpaid, event="evt_third", message="declined for Anna Arkadyevna, card 4242")
     ticket_id = hall.pay(order, event="evt_second").ticket_ids[0]
     ticket_code = value(connection, "SELECT ticket_code FROM tickets WHERE id = %s", ticket_id)
-    assert not hall.reserve(0, session="sess_77e2", **told).success
-    live = hall.hold(2, session="sess_77e3", **told)
+    assert not hall.reserve(0, session="sess_77e2", **personal).success
+    live = hall.hold(2, session="sess_77e3", **personal)
     hall.extend(live, session="sess_77e3")
-    hall.release(hall.hold(3, session="sess_77e4", **told), session="sess_77e4")
+    hall.release(hall.hold(3, session="sess_77e4", **personal), session="sess_77e4")
     return {
-        **told,
+        **personal,
         "p_idempotency_key": keys["p_idempotency_key"],
         "p_payment_intent_id": keys["p_payment_intent_id"],
         "session": "sess_77e",
@@ -144,7 +147,7 @@ def columns_of(connection: Connection) -> dict[str, list[str]]:
 
 def readable(connection: Connection, role: str) -> dict[str, list[str]]:
     """Of those, what a role may read, as the catalog has it."""
-    # By oid: whoever may not use a schema may not ask for what is in it by name.
+    # By oid: who may not use a schema may not ask for what is in it by name.
     rows = connection.execute(
         "SELECT format('%%I.%%I', nspname, relname) AS relation, attname AS column"
         " FROM pg_class INNER JOIN pg_namespace ON pg_namespace.oid = relnamespace"
@@ -377,7 +380,7 @@ def test_they_may_write_nothing_anywhere(house: House, role: str) -> None:
                 privilege,
             )
         ]
-        # PostgreSQL lets everybody change these, with rules of its own as to what comes of it.
+        # PostgreSQL lets everybody change these, with rules of its own about the effect.
         assert allowed == [("pg_settings", "UPDATE")]
         by_column = session.execute(
             "SELECT attrelid::regclass, attname FROM pg_attribute CROSS JOIN LATERAL"
@@ -397,7 +400,7 @@ def test_they_are_denied_when_they_try(house: House, role: str) -> None:
     with house.session(role) as session:
         for statement in (
             "UPDATE alert_rules SET enabled = false",
-            f"DELETE FROM {OURS[2]}.invariant_checks",
+            f"DELETE FROM {OURS[2]}.last_invariant_check",
             "INSERT INTO reservation_cleanup_runs (scheduler) VALUES ('me')",
             "UPDATE ticketing_settings SET business_time_zone = 'UTC'",
             f"TRUNCATE {OURS[2]}.reservation_minutes",
@@ -457,7 +460,7 @@ def test_the_group_cannot_log_in(house: House) -> None:
 
 @pytest.fixture
 def stranger(house: House) -> Iterator[str]:
-    """A login that ticketdb knows nothing of, let into the schemas as far as a DBA might."""
+    """A login that is not of ticketdb, let into the schemas as far as a DBA might."""
     name = f"stranger_{uuid.uuid4().hex}"
     schemas = [sql.Identifier(schema) for schema in SCHEMAS]
     with house.session(SUPERUSER) as session:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.behaviour.conftest import Hall, Row, make_hall, tables, value
+from tests.support.hall import Hall, make_hall
+from tests.support.queries import Row, tables, value
 
 
 def order_of(hold: Row, **changed: Any) -> dict[str, Any]:
@@ -247,7 +248,7 @@ def test_a_payment_that_was_never_announced_is_named_by_its_event(hall: Hall) ->
     assert earlier(hall, order) == [("adyen", "psp_1")]
 
 
-def test_keys_of_two_shows_are_told_apart(hall: Hall) -> None:
+def test_two_shows_may_use_the_same_key(hall: Hall) -> None:
     elsewhere = make_hall(hall.connection)
     hold, other = hall.hold(0), elsewhere.hold(0)
     for key in ("k1", "k2"):

@@ -9,19 +9,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.behaviour.conftest import (
-    ORDER_LOG,
-    Connection,
-    Hall,
-    Row,
-    broken_invariants,
-    enter,
-    lines,
-    make_hall,
-    value,
-)
-from tests.behaviour.racing import await_true
-from tests.conftest import Connect
+from tests.support.databases import Connect
+from tests.support.hall import Hall, make_hall
+from tests.support.logs import ORDER_LOG, lines
+from tests.support.queries import Connection, Row, broken_invariants, enter, value
+from tests.support.waiting import await_true
 
 # What is promised, and room for a machine that is busy with other tests.
 PROMISED_SECONDS = 2.0
@@ -271,7 +263,7 @@ def timed(call: Callable[[], Row]) -> tuple[Row, float]:
     ],
 )
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_nobody_waits_longer_than_two_seconds_whoever_has_a_lock(
+def test_nobody_waits_longer_than_two_seconds_for_a_lock(
     hall: Hall, connect: Connect, function: str, blocker: str, own_timeout: str
 ) -> None:
     act = ready_to(hall, function)

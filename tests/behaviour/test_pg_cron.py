@@ -14,9 +14,10 @@ import pytest
 from psycopg import sql
 from psycopg.rows import namedtuple_row
 
-from tests.behaviour.conftest import Connection, Row
-from tests.behaviour.racing import await_true
-from tests.conftest import CRON_DATABASE, CRON_LOCK, Database, empty, skip_without
+from tests.support.databases import CRON_DATABASE, CRON_LOCK, Database, empty, skip_without
+from tests.support.names import BESIDE, OTHER_NAMES
+from tests.support.queries import Connection, Row, value
+from tests.support.waiting import await_true
 from ticketdb.config import Variables
 from ticketdb.migrate import commands
 from ticketdb.private_server import Cluster
@@ -29,32 +30,9 @@ DEADLINE_SECONDS = 90.0
 
 DEFAULT = Variables()
 # What a DBA installs who is no superuser.
-MODEST = Variables(
-    schema="modest",
-    monitoring_schema="modest_monitoring",
-    internal_schema="modest_inner",
-    app_role="modest_app",
-    monitor_role="modest_monitor",
-    dashboard_role="modest_reader",
-    datadog_role="modest_datadog",
-    cleanup_job="modest cleanup",
-    rollup_job="modest rollup",
-    invariants_job="modest invariants",
-    partition_job="modest partitions",
-    purge_job="modest purge",
-)
+MODEST = OTHER_NAMES
 # Its cleanup fails. It shares the roles of the first.
-BROKEN = replace(
-    DEFAULT,
-    schema="broken",
-    monitoring_schema="broken_monitoring",
-    internal_schema="broken_inner",
-    cleanup_job="it's broken",
-    rollup_job="broken rollup",
-    invariants_job="broken invariants",
-    partition_job="broken partitions",
-    purge_job="broken purge",
-)
+BROKEN = replace(BESIDE, cleanup_job="it's broken")
 WORKING = [pytest.param(DEFAULT, id="superuser"), pytest.param(MODEST, id="ordinary role")]
 
 
@@ -147,10 +125,12 @@ def installed(cron_database: Database) -> Iterator[Installed]:
         jobs[MODEST.schema] = install(dsn, superuser, MODEST)
         jobs[BROKEN.schema] = install(cron_database.dsn, superuser, BROKEN)
         superuser.execute(
-            "CREATE FUNCTION broken.break_it() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-            " RAISE EXCEPTION 'disk on fire'; END $$;"
-            "CREATE TRIGGER break_it BEFORE UPDATE ON broken.seat_reservations"
-            " FOR EACH ROW EXECUTE FUNCTION broken.break_it()"
+            sql.SQL(
+                "CREATE FUNCTION {0}.break_it() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+                " RAISE EXCEPTION 'disk on fire'; END $$;"
+                "CREATE TRIGGER break_it BEFORE UPDATE ON {0}.seat_reservations"
+                " FOR EACH ROW EXECUTE FUNCTION {0}.break_it()"
+            ).format(sql.Identifier(BROKEN.schema))
         )
         yield Installed(superuser, jobs, time.monotonic())
 
@@ -165,7 +145,7 @@ def status_of(connection: Connection, variables: Variables) -> list[Row]:
 
 @pytest.fixture(scope="module")
 def after_the_first_run(installed: Installed) -> Installed:
-    """pg_cron has run every cleanup job. Nobody has told it to."""
+    """pg_cron has run every cleanup job. Nobody has asked it to."""
     for variables in (DEFAULT, MODEST, BROKEN):
         view = sql.Identifier(variables.schema, "reservation_cleanup_job_status")
         await_true(
@@ -194,7 +174,7 @@ def test_the_migration_has_scheduled_the_jobs(installed: Installed, variables: V
 
 
 @pytest.mark.parametrize("variables", WORKING)
-def test_the_job_ends_a_hold_that_is_over_and_no_other(
+def test_the_job_ends_an_overdue_hold_and_no_other(
     after_the_first_run: Installed, variables: Variables
 ) -> None:
     named = [
@@ -230,7 +210,8 @@ def test_the_dashboards_see_the_run_although_schema_cron_is_closed_to_them(
     ) as reader:
         run = status_of(reader, variables)[-1]  # the first
         assert (run.jobname, run.schedule) == (variables.cleanup_job, variables.cleanup_schedule)
-        assert run.command == f"CALL {variables.schema}.run_reservation_cleanup('pg_cron')"
+        schema = value(reader, "SELECT quote_ident(%s)", variables.schema)
+        assert run.command == f"CALL {schema}.run_reservation_cleanup('pg_cron')"
         assert (run.active, run.status, run.scheduler) == (True, "succeeded", "pg_cron")
         assert 0 <= run.duration_seconds < 30
         assert run.duration_seconds == (run.end_time - run.start_time).total_seconds()
@@ -259,7 +240,7 @@ def test_a_job_that_fails_shows_as_failed_and_says_why(cron_database: Database) 
         assert (run.jobname, run.status, run.scheduler) == ("it's broken", "failed", "pg_cron")
         assert "Reservation cleanup failed: disk on fire" in run.return_message
         recorded: list[Row] = reader.execute(
-            "SELECT * FROM broken.reservation_cleanup_runs ORDER BY id"
+            f"SELECT * FROM {BROKEN.schema}.reservation_cleanup_runs ORDER BY id".encode()
         ).fetchall()
         own = recorded[0]
         assert (own.status, own.error_message) == ("failed", "disk on fire")

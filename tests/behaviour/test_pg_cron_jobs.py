@@ -7,8 +7,9 @@ import pytest
 from psycopg import sql
 from psycopg.rows import namedtuple_row
 
-from tests.behaviour.conftest import NAMES, Connection, Row
-from tests.conftest import Database
+from tests.support.databases import Database
+from tests.support.names import NAMES
+from tests.support.queries import Connection, Row
 from ticketdb.errors import TicketdbError
 from ticketdb.migrate import commands
 

@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
-from tests.behaviour.conftest import Connection, Hall, Row, enter, make_hall, value
-from tests.behaviour.plans import Plan, explained
-from tests.conftest import OURS, Connect, Database
+from tests.support.databases import Connect, Database
+from tests.support.hall import Hall, make_hall
+from tests.support.names import OURS
+from tests.support.plans import Plan, explained
+from tests.support.queries import Connection, Row, enter, value
 
 # jit_above_cost: compiling a plan takes longer than any call.
 COMPILED_ABOVE = 100_000
@@ -14,7 +16,7 @@ COMPILED_ABOVE = 100_000
 MOST_BUFFERS = 200
 MOST_BUFFERS_OF_A_CALL = 600
 BUYERS = 600
-# Enough for statistics that tell one index from another.
+# Enough for statistics by which the planner prefers one index to another.
 PAST_BUYERS = 150
 
 
@@ -68,7 +70,7 @@ def night_before(request: pytest.FixtureRequest, database: Database, connect: Co
 
 
 def hold_everything(hall: Hall, connection: Connection) -> None:
-    """The hour after: many hold seats and are about to pay; the statistics know nothing."""
+    """The hour after: many hold seats and are about to pay; the statistics do not know it."""
     for buyer in range(BUYERS):
         connection.execute(
             "SELECT order_id FROM reserve_seats(%s, %s, %s) AS hold"

@@ -12,13 +12,14 @@ import psycopg
 import pytest
 from psycopg.rows import namedtuple_row
 
-from tests.behaviour.conftest import NAMES, Connection, Hall, enter, make_hall, value
-from tests.behaviour.grown import Size, make_grown_template
-from tests.behaviour.monitoring import Holds, Refunds, Run, views, write
-from tests.behaviour.plans import explained
-from tests.behaviour.test_catalog_law import FOR_ANYBODY
-from tests.behaviour.test_views_price import rows_looked_at
-from tests.conftest import OURS, Database, throw_away_database
+from tests.support.databases import Database, throw_away_database
+from tests.support.grown import Size, make_grown_template
+from tests.support.hall import Hall, make_hall
+from tests.support.happenings import Holds, Refunds, Run, write
+from tests.support.names import NAMES, OURS
+from tests.support.plans import explained, rows_looked_at
+from tests.support.privileges import FOR_ANYBODY
+from tests.support.queries import Connection, enter, value, views
 from ticketdb.private_server import Cluster
 
 LIVE_HOLDS = 50
@@ -33,6 +34,7 @@ MORE = {
     "alerts": (900, 80_000),
     "health": (1000, 100_000),
     "realtime_dashboard": (450, 30_000),
+    "quality_dashboard": (MOST_BUFFERS, 10_000),
     "system_health": RUNS_OF_A_DAY,
     "cleanup_job_health": RUNS_OF_A_DAY,
     "cleanup_job_state": RUNS_OF_A_DAY,

@@ -16,7 +16,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.conftest import Connect, Database, empty
+from tests.support.databases import Connect, Database, empty
+from tests.support.processes import is_running
 from ticketdb import SUPPORTED_MAJORS
 from ticketdb.errors import TicketdbError
 from ticketdb.private_server import (
@@ -68,15 +69,6 @@ def child(binaries: ServerBinaries, body: str = WAIT) -> Iterator[Child]:
             yield Child(process, Path(directory), int(server_pid))
         finally:
             process.kill()
-
-
-def is_running(pid: int) -> bool:
-    """Whether a process is there and not merely waiting to be reaped by whoever adopted it."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
 
 
 def await_true(condition: Callable[[], bool], seconds: float = 15) -> bool:
@@ -237,7 +229,7 @@ def test_nothing_is_left_when_somebody_kills_the_keeper(cluster: Cluster) -> Non
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGTERM, 128 + signal.SIGTERM), (signal.SIGINT, -signal.SIGINT)]
 )
-def test_nothing_is_left_when_the_process_is_told_to_end(
+def test_nothing_is_left_when_the_process_is_signalled_to_end(
     cluster: Cluster, number: signal.Signals, status: int
 ) -> None:
     with child(cluster.binaries) as running:
@@ -304,15 +296,15 @@ def test_a_server_that_cannot_start_quotes_its_log_and_leaves_nothing(
     cluster: Cluster,
 ) -> None:
     settings = {"shared_preload_libraries": "no_such_library"}
-    told = rf"the private PostgreSQL {cluster.binaries.version} in (\S+) did not start: .*"
+    message = rf"the private PostgreSQL {cluster.binaries.version} in (\S+) did not start: .*"
     with (
-        pytest.raises(TicketdbError, match=told) as caught,
+        pytest.raises(TicketdbError, match=message) as caught,
         private_cluster(cluster.binaries, settings=settings),
     ):
         pass
     assert (caught.value.code, caught.value.exit_status) == ("E_SERVER_START", 3)
     assert 'could not access file "no_such_library"' in caught.value.message
-    folder = re.search(told, caught.value.message)
+    folder = re.search(message, caught.value.message)
     assert folder is not None
     assert not Path(folder[1]).exists()
 
@@ -432,9 +424,9 @@ def test_a_folder_of_programs_that_somebody_names_is_not_added_to(cluster: Clust
     other = next(major for major in SUPPORTED_MAJORS if major != here.major)
     named = {BINDIR_VARIABLE: str(here.bindir)}
     assert ensure_postgres("--majors", str(here.major), **named) == (0, "", "")
-    status, _, told = ensure_postgres("--majors", f"{here.major} {other}", **named)
+    status, _, printed = ensure_postgres("--majors", f"{here.major} {other}", **named)
     assert status == 3
-    assert told.startswith(
+    assert printed.startswith(
         f"error [E_NO_SERVER]: no server programs of PostgreSQL {other} found"
         f" ({here.bindir}: has {here.version})"
     )

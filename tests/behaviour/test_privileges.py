@@ -9,17 +9,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.behaviour.conftest import (
-    NAMES,
-    Connection,
-    Hall,
-    acting_as,
-    enter,
-    make_hall,
-    value,
-)
-from tests.behaviour.test_catalog_law import FOR_ANYBODY
-from tests.conftest import OURS, SCHEMAS, Connect, Database
+from tests.support.databases import Connect, Database
+from tests.support.hall import Hall, make_hall
+from tests.support.names import NAMES, OURS, SCHEMAS
+from tests.support.privileges import FOR_ANYBODY
+from tests.support.queries import Connection, acting_as, enter, value
 from ticketdb.migrate import commands
 from ticketdb.migrate.script import script
 from ticketdb.private_server import Cluster
@@ -35,7 +29,7 @@ APPLICATION = {
     "get_reservation_statistics",
     "log_api_request",
 }
-# What says something about a person, or lets its reader act as one.
+# What reveals something about a person, or lets its reader act as one.
 PERSONAL = {
     "seat_reservations": {
         "reservation_token",
@@ -90,7 +84,7 @@ SEAT_MAP = {
 
 @pytest.fixture
 def stranger(connection: Connection) -> str:
-    """A role that ticketdb knows nothing of. Goes with the transaction."""
+    """A role that is not of ticketdb. The end of the transaction removes it."""
     name = f"stranger_{uuid.uuid4().hex}"
     connection.execute(f"CREATE ROLE {name}")
     # What a newcomer could not see, he could not be refused: let him in as far as a DBA might.
@@ -192,7 +186,7 @@ def test_the_application_may_call_its_functions_and_no_other(connection: Connect
 
 def test_the_application_is_denied_what_others_operate(connection: Connection) -> None:
     others = [routine for routine in routines(connection) if routine.name not in APPLICATION]
-    assert {"maintain_partitions", "run_reservation_cleanup", "end_holds"} <= {
+    assert {"maintain_partitions", "run_reservation_cleanup", "end_reservations"} <= {
         routine.name for routine in others
     }
     for routine in others:
@@ -359,7 +353,7 @@ def test_a_stranger_is_denied_every_function(connection: Connection, stranger: s
         assert refuses(connection, stranger, routine.statement), routine.name
 
 
-def test_whoever_may_insert_shows_and_seats_can_though_nothing_internal_is_open_to_him(
+def test_a_role_that_may_insert_shows_and_seats_can_though_nothing_internal_is_open_to_it(
     connection: Connection,
 ) -> None:
     clerk = f"clerk_{uuid.uuid4().hex}"

@@ -1,19 +1,13 @@
-"""Money that bought no tickets has a row in refunds, and events are told apart."""
+"""Money that bought no tickets has a row in refunds, and no event hides another."""
 
 from typing import Any
 
 import psycopg
 import pytest
 
-from tests.behaviour.conftest import (
-    ORDER_LOG,
-    Connection,
-    Hall,
-    Row,
-    make_hall,
-    tables,
-    value,
-)
+from tests.support.hall import Hall, make_hall
+from tests.support.logs import ORDER_LOG
+from tests.support.queries import Connection, Row, tables, value
 
 
 def refunds(hall: Hall) -> list[Row]:
@@ -73,7 +67,7 @@ def test_money_that_comes_twice_is_owed(hall: Hall, status: str) -> None:
 
 
 @pytest.mark.parametrize("amount", [1, 999, 1001])
-def test_what_came_of_a_wrong_amount_is_owed(hall: Hall, amount: int) -> None:
+def test_money_of_a_wrong_amount_is_owed(hall: Hall, amount: int) -> None:
     order = hall.order(hall.hold(0))
     assert hall.pay(order, amount=amount).error_code == "AMOUNT_MISMATCH"
     assert owed(hall) == [("amount_mismatch", "due", amount)]

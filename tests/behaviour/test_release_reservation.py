@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.behaviour.conftest import NIL, ORDER_LOG, Hall, Row, make_hall, sabotage, value
+from tests.support.hall import NIL, Hall, make_hall
+from tests.support.logs import ORDER_LOG
+from tests.support.queries import Row, value
+from tests.support.sabotage import sabotage
 
 
 def arguments(hold: Row, **changed: Any) -> dict[str, Any]:
@@ -188,7 +191,7 @@ def test_sold_seats_are_not_given_back_by_a_release(hall: Hall) -> None:
 
 
 @pytest.mark.parametrize("cleaned_up", [False, True])
-def test_a_hold_that_is_over_has_nothing_to_release(hall: Hall, cleaned_up: bool) -> None:
+def test_an_overdue_hold_has_nothing_to_release(hall: Hall, cleaned_up: bool) -> None:
     hold = hall.hold(0)
     hall.let_run_out(hold)
     if cleaned_up:

@@ -1,4 +1,4 @@
-"""reserve_seats: holding seats, and every way of being told no."""
+"""reserve_seats: holding seats, and every way of being refused."""
 
 import re
 import uuid
@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.behaviour.conftest import NIL, Hall, lines, make_hall, sabotage, tables, value
-from tests.conftest import Connect, Database
+from tests.support.databases import Connect, Database
+from tests.support.hall import NIL, Hall, make_hall
+from tests.support.logs import lines
+from tests.support.queries import tables, value
+from tests.support.sabotage import sabotage
 
 MEGABYTE = "x" * 1_000_000
 
@@ -443,7 +446,7 @@ def test_an_unexpected_error_is_an_answer_and_leaves_nothing_half_done(
         "sqlstate": "22012",
         "detail": "division by zero",
     }
-    # What the buyer reads tells nothing about the server.
+    # What the buyer reads reveals nothing about the server.
     assert "division" not in refusal.answer.error_message
 
 

@@ -9,9 +9,10 @@ import psycopg
 import pytest
 from psycopg.rows import namedtuple_row
 
-from tests.behaviour.conftest import NAMES, Connection, Row, enter, value
-from tests.behaviour.plans import explained
-from tests.conftest import Database
+from tests.support.databases import Database
+from tests.support.names import NAMES
+from tests.support.plans import explained
+from tests.support.queries import Connection, Row, enter, value
 from ticketdb.migrate import commands
 
 
@@ -90,7 +91,7 @@ def test_runs_that_never_began_are_failed_runs(cron: Connection) -> None:
     assert {(run.status, run.return_message, run.start_time) for run in shown(cron)} == {
         ("failed", "connection failed", None)
     }
-    assert problem(cron) == "the last run could not be begun: connection failed"
+    assert problem(cron) == "the last run could not be started: connection failed"
 
 
 def test_a_job_that_could_never_begin_has_failed_and_has_not_run(cron: Connection) -> None:
@@ -223,16 +224,16 @@ def test_a_restart_shows_with_what_pg_cron_says_of_it(cron: Connection) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ("database = 'olden'", "in database olden, which is not there: run ticketdb apply"),
-        ("username = 'gone'", "as role gone, which is not there or may not log in"),
-        (f"username = '{NAMES.app_role}'", f"as role {NAMES.app_role}, which is not there or may"),
-        ("nodeport = 1", "looks for this server on port 1, and it listens on port"),
+        ("database = 'olden'", "in database olden, which does not exist: run ticketdb apply"),
+        ("username = 'gone'", "as role gone, which does not exist or may not log in"),
+        (f"username = '{NAMES.app_role}'", f"as role {NAMES.app_role}, which does not exist"),
+        ("nodeport = 1", "connects to port 1, but this server listens on port"),
     ],
     ids=["renamed database", "dropped role", "role without login", "moved port"],
 )
 def test_the_cause_is_named_where_it_can_be_seen(cron: Connection, change: str, words: str) -> None:
     log_run_that_never_began(cron)
-    assert problem(cron) == "the last run could not be begun: connection failed"
+    assert problem(cron) == "the last run could not be started: connection failed"
     cron.execute(f"UPDATE cron.job SET {change} WHERE jobname = %s".encode(), [NAMES.cleanup_job])
     found = problem(cron)
     assert found is not None

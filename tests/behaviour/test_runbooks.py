@@ -18,9 +18,11 @@ from psycopg import sql
 from psycopg.rows import namedtuple_row
 from typer.testing import CliRunner
 
-from tests.behaviour import test_guide_queries as guide
-from tests.behaviour.conftest import NAMES, Connection, Hall, Row, make_hall, value
-from tests.conftest import OURS, Database, quoted, throw_away_database
+from tests.support import guide
+from tests.support.databases import Database, throw_away_database
+from tests.support.hall import Hall, make_hall
+from tests.support.names import NAMES, OURS, quoted
+from tests.support.queries import Connection, Row, value
 from ticketdb.cli import app
 from ticketdb.config import Variables
 from ticketdb.migrate.commands import apply
@@ -247,7 +249,7 @@ def make_trouble(hall: Hall) -> dict[str, object]:
     owner = hall.connection
     hall.sell(0, session="buys")
     hall.sell(1, session="has no ticket")
-    told = hall.sell(2, session="paid, and is told otherwise")
+    damaged = hall.sell(2, session="paid, and is shown as failed")
     slow = hall.hold(3, session="slow")
     for _ in range(4):
         hall.extend(slow, session="slow")
@@ -274,7 +276,10 @@ def make_trouble(hall: Hall) -> dict[str, object]:
         (f"UPDATE show_seats SET {free} WHERE id = %s", hall.seats[0]),
         (f"UPDATE show_seats SET {free} WHERE id = %s", hall.seats[3]),
         ("DELETE FROM tickets WHERE show_seat_id = %s", hall.seats[1]),
-        ("UPDATE ticket_orders SET status = 'failed', paid_at = NULL WHERE id = %s", told.order_id),
+        (
+            "UPDATE ticket_orders SET status = 'failed', paid_at = NULL WHERE id = %s",
+            damaged.order_id,
+        ),
         ("UPDATE reservation_seats SET released_at = NULL WHERE show_seat_id = %s", hall.seats[7]),
         ("UPDATE reservation_seats SET released_at = now() WHERE show_seat_id = %s", hall.seats[8]),
     ):
@@ -447,7 +452,7 @@ UNWELL = "SELECT message FROM monitoring.health WHERE check_name = '{}' AND seve
         ("metrics-rollup.md", UNWELL.format("rollup", 1)),
         ("partitions.md", UNWELL.format("partitions", 1)),
         ("invariants.md", UNWELL.format("invariants", 1)),
-        ("invariants.md", "SELECT * FROM ticketdb.count_violations() WHERE violations > 0"),
+        ("invariants.md", "SELECT * FROM ticketdb.current_violations() WHERE violations > 0"),
         ("payment-failures.md", "SELECT id FROM ticket_orders WHERE status = 'refund_due'"),
         ("refunds.md", "SELECT FROM refunds WHERE status = 'due' AND reason = 'amount_mismatch'"),
     ],

@@ -8,8 +8,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.behaviour.conftest import NAMES, Hall, Row, acting_as, enter, make_hall, tables
-from tests.conftest import Connect
+from tests.support.databases import Connect
+from tests.support.hall import Hall, make_hall
+from tests.support.names import NAMES
+from tests.support.queries import Row, acting_as, enter, tables
 
 HOSTILE_SETTINGS = [
     "standard_conforming_strings = off",
@@ -118,7 +120,7 @@ def test_in_a_read_only_transaction_every_call_raises(connect: Connect) -> None:
     assert tables(hall.connection) == before
 
 
-def test_whoever_has_no_right_to_a_function_gets_the_error_of_the_server(hall: Hall) -> None:
+def test_a_caller_without_the_right_to_a_function_gets_the_error_of_the_server(hall: Hall) -> None:
     hold = hall.hold(0, 1)
     hall.connection.execute("CREATE ROLE visitor_without_rights")
     hall.connection.execute(

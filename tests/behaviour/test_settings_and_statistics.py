@@ -7,7 +7,8 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from tests.behaviour.conftest import Connection, Hall, call, make_hall, refused_by
+from tests.support.hall import Hall, make_hall
+from tests.support.queries import Connection, call, refused_by
 
 DEFAULTS = {
     "hold_minutes": 10,

@@ -16,9 +16,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.behaviour.machine import DisagreementError, House, TicketMachine
-from tests.behaviour.sabotage import Edit
-from tests.conftest import Connect
+from tests.support.databases import Connect
+from tests.support.machine import TicketMachine
+from tests.support.observing import DisagreementError, House
+from tests.support.sabotage import Edit
 
 MACHINES = 4
 STEPS = 50  # of each example
@@ -177,7 +178,7 @@ SABOTAGES: dict[str, tuple[Edit | Trigger | Run, ...]] = {
     "how holds end is not logged": (
         Run("DROP TRIGGER seat_reservations_audit_update ON seat_reservations"),
     ),
-    "what becomes of orders is not logged": (
+    "changes of orders are not logged": (
         Run("DROP TRIGGER ticket_orders_audit_update ON ticket_orders"),
     ),
     "a refused call is logged without its seats": (

@@ -13,15 +13,16 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 import psycopg
 import pytest
 from psycopg import sql
 from psycopg.rows import namedtuple_row
 
-from tests.behaviour.conftest import NAMES, Connection, Row
-from tests.conftest import SCHEMAS, Database, located, throw_away_database
+from tests.support.databases import Database, throw_away_database
+from tests.support.names import NAMES, SCHEMAS
+from tests.support.qualified import ask, house, let_run_out, our
+from tests.support.queries import Connection
 from ticketdb.migrate import commands
 from ticketdb.paths import PACKAGE
 from ticketdb.private_server import Cluster
@@ -306,95 +307,6 @@ def warnings_of(connection: Connection) -> list[str]:
 
     connection.add_notice_handler(listen)
     return said
-
-
-def ask(connection: Connection, function: str, **arguments: Any) -> Row:
-    """Call a function of ours by its full name; no operator, type or function of anybody else."""
-    statement = sql.SQL("SELECT * FROM {}({})").format(
-        located(function),
-        sql.SQL(", ").join(
-            sql.SQL("{} => {}").format(sql.Identifier(name), sql.Placeholder(name))
-            for name in arguments
-        ),
-    )
-    (answer,) = connection.execute(statement, arguments).fetchall()
-    return answer
-
-
-def our(name: str) -> sql.Composable:
-    return located(name)
-
-
-@dataclass(frozen=True)
-class House:
-    """A show in the minefield."""
-
-    connection: Connection
-    show_id: uuid.UUID
-    seats: list[uuid.UUID]
-
-    def hold(self, *numbers: int, session: str = "anna") -> Row:
-        answer = self.reserve(*numbers, session=session)
-        assert answer.success, answer
-        return answer
-
-    def reserve(self, *numbers: int, session: str = "anna") -> Row:
-        return ask(
-            self.connection,
-            "reserve_seats",
-            p_show_id=self.show_id,
-            p_seat_ids=[self.seats[number] for number in numbers],
-            p_session_id=session,
-            p_email="x@example.org",
-        )
-
-    def of(self, function: str, hold: Row, session: str = "anna", **more: Any) -> Row:
-        return ask(
-            self.connection,
-            function,
-            p_reservation_token=hold.reservation_token,
-            p_session_id=session,
-            **more,
-        )
-
-    def paid(self, function: str, order: Row, event: str, **more: Any) -> Row:
-        return ask(
-            self.connection,
-            function,
-            p_show_id=self.show_id,
-            p_order_id=order.order_id,
-            p_provider="stripe",
-            p_event_id=event,
-            **more,
-        )
-
-
-def house(connection: Connection, seats: int = 8) -> House:
-    show_id, keys = uuid.uuid4(), sorted(uuid.uuid4() for _ in range(seats))
-    connection.execute(
-        sql.SQL(
-            "INSERT INTO {} (id, name, starts_at, currency, status)"
-            " VALUES (%s, 'Hamlet', '2040-01-01', 'EUR', 'on_sale')"
-        ).format(our("shows")),
-        [show_id],
-    )
-    for number, key in enumerate(keys):
-        connection.execute(
-            sql.SQL(
-                "INSERT INTO {} (id, show_id, section, row_label, seat_number, price_in_cents)"
-                " VALUES (%s, %s, 'a', 'a', %s, 100)"
-            ).format(our("show_seats")),
-            [key, show_id, str(number)],
-        )
-    return House(connection, show_id, keys)
-
-
-def let_run_out(connection: Connection) -> None:
-    connection.execute(
-        sql.SQL("UPDATE {} SET expires_at = '2001-01-01' WHERE is_active").format(
-            our("seat_reservations")
-        )
-    )
 
 
 def test_traps_are_planted_for_what_the_bodies_use(minefield: Minefield) -> None:

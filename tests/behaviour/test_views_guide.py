@@ -18,20 +18,13 @@ import pytest
 from psycopg import sql
 from psycopg.rows import namedtuple_row
 
-from tests.behaviour.conftest import NAMES, Connection, Hall, Row, enter, make_hall, value
-from tests.behaviour.monitoring import (
-    CONFLICT,
-    CONSTRAINT,
-    Events,
-    Orders,
-    Run,
-    in_window,
-    one,
-    roll_up_all,
-    write,
-)
-from tests.behaviour.test_guide_queries import BLOCKS, GUIDE
-from tests.conftest import Connect, Database, throw_away_database
+from tests.support.databases import Connect, Database, throw_away_database
+from tests.support.guide import BLOCKS, GUIDE
+from tests.support.hall import Hall, make_hall
+from tests.support.happenings import CONFLICT, CONSTRAINT, Events, Orders, Run, write
+from tests.support.names import NAMES
+from tests.support.queries import Connection, Row, enter, in_window, one, value
+from tests.support.rollups import roll_up_all
 from ticketdb.config import Variables
 from ticketdb.migrate import commands
 from ticketdb.private_server import Cluster
@@ -289,7 +282,7 @@ def test_2_what_the_guide_asks_of_cron_job_fails_and_the_views_answer(
     assert alert.firing == 0
 
 
-def test_3_a_hold_that_is_over_is_active_for_the_guide_until_it_is_cleaned_up(hall: Hall) -> None:
+def test_3_an_overdue_hold_is_active_for_the_guide_until_it_is_cleaned_up(hall: Hall) -> None:
     (datadog,) = re.findall(r"- query: (SELECT .*active_reservations .*)", GUIDE.read_text())
     ours = "SELECT active_reservations FROM active_reservations"
     hall.let_run_out(hall.hold(0))
@@ -308,7 +301,7 @@ def zone_in_which_it_is(hour: int, now: datetime) -> str:
 def test_4_today_depends_on_the_session_in_the_guide_and_not_in_the_views(hall: Hall) -> None:
     connection = hall.connection
     now = value(connection, "SELECT now() AT TIME ZONE 'UTC'")
-    # Two tickets of two hours ago, told by the tables and by the log.
+    # Two tickets of two hours ago, in the tables and in the log.
     connection.execute("ALTER TABLE ticket_orders DISABLE TRIGGER USER")
     hall.sell(0, 1)
     connection.execute("UPDATE tickets SET created_at = now() - interval '2 hours'")

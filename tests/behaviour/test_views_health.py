@@ -9,22 +9,22 @@ import psycopg
 import pytest
 from psycopg.rows import namedtuple_row
 
-from tests.behaviour.conftest import (
+from tests.support.databases import CRON_DATABASE, Connect, Database, skip_without
+from tests.support.hall import Hall
+from tests.support.happenings import CONSTRAINT, Events, Run, write
+from tests.support.logs import (
     LOGS,
-    NAMES,
     ORDER_LOG,
     RESERVATION_LOG,
-    Connection,
-    Hall,
-    Row,
-    acting_as,
-    enter,
-    value,
+    drop_month,
+    first_instant,
+    log_at,
+    month,
 )
-from tests.behaviour.monitoring import CONSTRAINT, Events, Run, one, roll_up_all, write
-from tests.behaviour.racing import await_true
-from tests.behaviour.test_partitions_and_purge import drop_month, first_instant, log_at, month
-from tests.conftest import CRON_DATABASE, Connect, Database, skip_without
+from tests.support.names import NAMES
+from tests.support.queries import Connection, Row, acting_as, enter, one, value
+from tests.support.rollups import roll_up_all
+from tests.support.waiting import await_true
 from ticketdb.migrate import commands
 from ticketdb.private_server import Cluster, private_cluster
 
@@ -85,13 +85,13 @@ def test_all_is_well(well: Connection) -> None:
 
 def test_a_new_house_says_what_it_is_waiting_for(connection: Connection) -> None:
     connection.execute("UPDATE metric_watermarks SET rolled_up_at = now(), advanced_at = now()")
-    connection.execute("UPDATE invariant_checks SET checked_at = now()")
+    connection.execute("UPDATE last_invariant_check SET checked_at = now()")
     assert statuses(connection) == {"alerts": "CRITICAL", "cleanup": "CRITICAL"}
     assert checks(connection)["cleanup"].message == "the cleanup has never run: schedule it"
 
 
 @pytest.mark.parametrize("role", [NAMES.monitor_role, NAMES.dashboard_role, NAMES.datadog_role])
-def test_those_who_monitor_are_told_the_same(well: Connection, role: str) -> None:
+def test_those_who_monitor_see_the_same(well: Connection, role: str) -> None:
     write(well, Events("failed", message=CONSTRAINT))
     before = checks(well)
     with acting_as(well, role):
@@ -166,13 +166,13 @@ def test_the_cleanup_is_judged_by_its_last_run(
 def test_a_failed_run_of_today_is_a_warning_when_another_has_succeeded(well: Connection) -> None:
     write(well, Run(seconds_ago=3600, status="failed"), Run(seconds_ago=5))
     assert statuses(well) == {"alerts": "WARNING", "cleanup": "WARNING"}
-    assert checks(well)["cleanup"].message == "runs have failed within a day"
+    assert checks(well)["cleanup"].message == "runs have failed in the last day"
 
 
-def test_a_scheduler_that_is_gone_is_told_by_name(well: Connection) -> None:
+def test_a_scheduler_that_is_gone_is_named(well: Connection) -> None:
     well.execute("TRUNCATE reservation_cleanup_runs")
     write(well, Run(seconds_ago=700, scheduler="ticketdb"))
-    assert "nothing has run the cleanup since ticketdb" in checks(well)["cleanup"].message
+    assert "ticketdb no longer runs the cleanup" in checks(well)["cleanup"].message
 
 
 def test_the_thresholds_of_the_cleanup_are_those_of_its_rules(well: Connection) -> None:
@@ -193,11 +193,11 @@ def test_holds_that_stay_over_are_critical_although_the_runs_succeed(hall: Hall)
     write(hall.connection, Run())
     found = checks(hall.connection)["cleanup"]
     assert (found.status, found.value) == ("CRITICAL", 301)
-    assert found.message == "holds that are over are not cleaned up"
+    assert found.message == "overdue holds are not being ended"
 
 
 def test_a_message_stays_the_same_while_its_number_grows(well: Connection) -> None:
-    """617 series in 46 minutes: that is what an age in a label comes to."""
+    """An age in a label makes a new series each time: 617 in 46 minutes, once."""
     well.execute("TRUNCATE reservation_cleanup_runs")
     seen = set()
     for minutes in range(20, 60, 3):
@@ -214,7 +214,7 @@ def test_a_message_stays_the_same_while_its_number_grows(well: Connection) -> No
     assert len(seen) == 1
 
 
-def test_the_error_of_a_run_is_told_without_what_is_another_with_every_run(
+def test_the_error_of_a_run_is_shown_without_what_differs_from_run_to_run(
     well: Connection,
 ) -> None:
     seen = set()
@@ -236,9 +236,7 @@ def test_a_run_that_failed_without_a_word_is_given_no_reason(well: Connection) -
     write(well, Run(seconds_ago=5, status="failed"))
     said = value(well, "SELECT return_message FROM reservation_cleanup_job_status LIMIT 1")
     assert said is None
-    assert checks(well)["cleanup"].message == (
-        "the last run failed; the last run, by external, failed"
-    )
+    assert checks(well)["cleanup"].message == "the last run, by external, failed"
 
 
 # rollup
@@ -254,7 +252,7 @@ def test_a_run_that_failed_without_a_word_is_given_no_reason(well: Connection) -
     ],
 )
 @pytest.mark.parametrize("log", LOGS)
-def test_a_rollup_that_is_late_is_told_by_the_name_of_its_log(
+def test_a_late_rollup_is_reported_with_the_name_of_its_log(
     well: Connection, log: str, late: str, expected: str
 ) -> None:
     well.execute(
@@ -304,7 +302,7 @@ def test_rows_that_have_strayed_into_the_default_partition_are_a_warning(
     log_at(well, log, first_instant(month(well, -2)))
     assert statuses(well) == {"partitions": "WARNING"}
     message = checks(well)["partitions"].message
-    assert message == f"{log} has rows outside its months: run maintain_partitions()"
+    assert message == f"{log} has rows in its default partition: run maintain_partitions()"
     well.execute("SELECT maintain_partitions()")
     assert statuses(well) == {}
 
@@ -376,7 +374,7 @@ def test_months_that_have_run_out_are_critical_although_rows_have_strayed(
 def test_a_check_of_the_invariants_that_is_old_is_a_warning(
     well: Connection, age: str, expected: str
 ) -> None:
-    well.execute(f"UPDATE invariant_checks SET checked_at = now() - interval '{age}'")
+    well.execute(f"UPDATE last_invariant_check SET checked_at = now() - interval '{age}'")
     assert statuses(well) == ({} if expected == "OK" else {"invariants": expected})
 
 
@@ -413,9 +411,9 @@ def test_every_invariant_has_been_checked_when_the_database_is_installed(
     connection: Connection,
 ) -> None:
     rows = "SELECT invariant, violations, description FROM {} ORDER BY invariant"
-    told = connection.execute(rows.format("invariant_violations")).fetchall()
-    assert told == connection.execute(rows.format("count_violations()")).fetchall()
-    assert {row.violations for row in told} == {0}
+    shown = connection.execute(rows.format("invariant_violations")).fetchall()
+    assert shown == connection.execute(rows.format("current_violations()")).fetchall()
+    assert {row.violations for row in shown} == {0}
 
 
 @pytest.mark.breaks_invariants
@@ -424,10 +422,10 @@ def test_the_view_says_what_was_found_last_and_how_long_ago_that_was(
 ) -> None:
     broken = "SELECT invariant, violations FROM {} WHERE violations > 0"
     age = "SELECT DISTINCT checked_age_seconds FROM invariant_violations"
-    well.execute("UPDATE invariant_checks SET checked_at = now() - interval '9 minutes'")
+    well.execute("UPDATE last_invariant_check SET checked_at = now() - interval '9 minutes'")
     well.execute("ALTER TABLE show_seats DISABLE TRIGGER USER")
     well.execute("UPDATE show_seats SET status = 'sold' WHERE id = %s", hall.ids(0))
-    assert well.execute(broken.format("count_violations()")).fetchall() == [
+    assert well.execute(broken.format("current_violations()")).fetchall() == [
         ("sold_seats_have_a_ticket", 1)
     ]
     assert well.execute(broken.format("invariant_violations")).fetchall() == []
@@ -441,7 +439,7 @@ def test_the_view_says_what_was_found_last_and_how_long_ago_that_was(
 
 
 def test_invariants_that_nobody_has_checked_are_unknown(well: Connection) -> None:
-    well.execute("DELETE FROM invariant_checks")
+    well.execute("DELETE FROM last_invariant_check")
     assert statuses(well) == {"invariants": "UNKNOWN"}
     name = value(well, "SELECT quote_ident(%s)", NAMES.internal_schema)
     assert checks(well)["invariants"].message == f"never checked: run {name}.check_invariants()"
@@ -451,7 +449,7 @@ def test_an_invariant_of_an_older_release_is_forgotten_with_the_next_check(
     well: Connection,
 ) -> None:
     well.execute(
-        "INSERT INTO invariant_checks (invariant, violations, description, checked_at)"
+        "INSERT INTO last_invariant_check (invariant, violations, description, checked_at)"
         " VALUES ('of_yesteryear', 7, 'x', now() - interval '1 day')"
     )
     assert statuses(well) == {"invariants": "CRITICAL"}
@@ -561,7 +559,9 @@ def pg_cron(small_server: Database) -> None:
 
 
 @pytest.mark.usefixtures("pg_cron")
-def test_a_schedule_of_pg_cron_is_told_from_one_that_is_switched_off(watcher: Connection) -> None:
+def test_a_schedule_of_pg_cron_is_distinguished_from_one_that_is_switched_off(
+    watcher: Connection,
+) -> None:
     state = "SELECT scheduler, is_scheduled, scheduler_alive FROM cleanup_job_health"
     assert one(watcher, state)[1:] == (0, 0)
     watcher.execute("UPDATE cron.job SET active = true")
@@ -589,4 +589,4 @@ def test_a_schedule_of_pg_cron_is_critical_when_its_process_is_gone(watcher: Con
     assert one(watcher, state) == ("pg_cron", 1, 0)
     found = checks(watcher)["cleanup"]
     assert found.status == "CRITICAL"
-    assert "the process of pg_cron is gone: restart the server" in found.message
+    assert "the process of pg_cron has ended: restart the server" in found.message

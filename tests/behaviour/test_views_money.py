@@ -1,10 +1,12 @@
-"""Money on the dashboards: currencies apart, refunds taken off, and what is to be given back."""
+"""Money on the dashboards: a row for each currency, less refunds, and what is to be given back."""
 
 import pytest
 
-from tests.behaviour.conftest import Connection, Hall, Row, enter, make_hall, value
-from tests.behaviour.monitoring import AllIsGivenBack, Refunds, Requests, one, roll_up_all, write
-from tests.conftest import Connect, Database
+from tests.support.databases import Connect, Database
+from tests.support.hall import Hall, make_hall
+from tests.support.happenings import AllIsGivenBack, Refunds, Requests, write
+from tests.support.queries import Connection, Row, enter, one, value
+from tests.support.rollups import roll_up_all
 
 
 def hall_in(connection: Connection, currency: str) -> Hall:
@@ -39,7 +41,7 @@ def test_euros_and_yen_are_never_added_up(connection: Connection) -> None:
 @pytest.mark.parametrize(
     ("currency", "revenue_of_1000"), [("EUR", 10.0), ("JPY", 1000.0), ("KWD", 1.0)]
 )
-def test_revenue_is_told_in_the_unit_that_people_count_in(
+def test_revenue_is_given_in_the_unit_that_people_count_in(
     connection: Connection, currency: str, revenue_of_1000: float
 ) -> None:
     hall_in(connection, currency).sell(0)
@@ -76,7 +78,7 @@ def due(connection: Connection) -> dict[tuple[str, str], tuple[int, float]]:
     return {(row.reason, row.currency): (row.refunds, row.amount) for row in rows}
 
 
-def test_what_is_due_is_told_by_reason_and_currency(connection: Connection) -> None:
+def test_what_is_due_is_listed_by_reason_and_currency(connection: Connection) -> None:
     assert one(connection, "SELECT * FROM refunds_due") == ("none", "none", 0, 0, 0)
     write(
         connection,

@@ -13,19 +13,13 @@ import pytest
 from psycopg import sql
 from psycopg.rows import namedtuple_row
 
-from tests.behaviour.conftest import NAMES, Connection, Row, enter, make_hall, value
-from tests.behaviour.monitoring import (
-    CONSTRAINT,
-    Events,
-    Orders,
-    Requests,
-    Run,
-    roll_up_all,
-    views,
-    write,
-)
-from tests.behaviour.racing import await_true
-from tests.conftest import Database
+from tests.support.databases import Database
+from tests.support.hall import make_hall
+from tests.support.happenings import CONSTRAINT, Events, Orders, Requests, Run, write
+from tests.support.names import NAMES
+from tests.support.queries import Connection, Row, enter, value, views
+from tests.support.rollups import roll_up_all
+from tests.support.waiting import await_true
 from ticketdb.migrate import commands
 from ticketdb.private_server import Cluster, private_cluster
 
@@ -146,7 +140,7 @@ def has_grown(view: str, row: Row) -> bool:
     return row.alert_name in AGEING if view == "alerts" else row.unit == "s"
 
 
-def told(connection: Connection) -> dict[str, list[Row]]:
+def comparable_rows(connection: Connection) -> dict[str, list[Row]]:
     """What the views and the statistics say, but for what is another moment later: ages."""
     found = {}
     for view in views(connection):
@@ -206,8 +200,8 @@ def test_every_view_says_the_same_at_every_stage_of_the_rollup(pair: Pair) -> No
         for play in stages:
             play()
             catch_up(owner, replica)
-            expected = told(primary)
-            found = told(replica)
+            expected = comparable_rows(primary)
+            found = comparable_rows(replica)
             assert [what for what in expected if found[what] != expected[what]] == []
             seen.append(value(replica, "SELECT succeeded FROM reservation_success_rate LIMIT 1"))
         assert seen == [0, 3, 3, 6, 6, 6]

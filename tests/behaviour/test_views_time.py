@@ -1,8 +1,8 @@
 """Hours and days are those of the house, whatever its zone does to the clock, and the session's.
 
-The views are asked in a database whose clock can be set (see `monitoring`), about moments around
-both changes of the clock in seven zones, and compared with what Python's zoneinfo makes of the same
-history. Half of that history is rolled up, half is not.
+The views are asked in a database whose clock can be set (see `tests/support/clock.py`), about
+moments around both changes of the clock in seven zones, and compared with what Python's zoneinfo
+makes of the same history. Half of that history is rolled up, half is not.
 """
 
 from bisect import bisect_left
@@ -23,23 +23,12 @@ import pytest
 from psycopg import sql
 from psycopg.rows import namedtuple_row
 
-from tests.behaviour.conftest import NAMES, Connection, Row, enter, value
-from tests.behaviour.monitoring import (
-    SHOW,
-    Events,
-    Holds,
-    Requests,
-    Run,
-    clocked_database,
-    in_window,
-    one,
-    roll_up_all,
-    set_clock,
-    set_up_clock,
-    views,
-    write,
-)
-from tests.conftest import Database, quoted
+from tests.support.clock import clocked_database, set_clock, set_up_clock
+from tests.support.databases import Database
+from tests.support.happenings import SHOW, Events, Holds, Requests, Run, write
+from tests.support.names import NAMES, quoted
+from tests.support.queries import Connection, Row, enter, in_window, one, value, views
+from tests.support.rollups import roll_up_all
 from ticketdb.private_server import Cluster
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -159,7 +148,7 @@ def move_session(connection: Connection, zone: str) -> None:
 
 
 def in_utc(rows: Sequence[Row]) -> list[tuple[Any, ...]]:
-    """Times as UTC: Python calls those of two zones different where a clock tells one twice."""
+    """Times as UTC: Python calls those of two zones different where a clock shows an hour twice."""
     return [(row[0].astimezone(UTC), *row[1:]) for row in rows]
 
 
@@ -307,12 +296,12 @@ def test_a_clock_that_is_set_right_changes_nothing(connection: Connection) -> No
     now = value(connection, "SELECT now()")
     write(connection, Run(), Requests(count=3), Holds(2), Events("completed", hold_seconds=9))
     connection.execute("SELECT check_invariants()")
-    connection.execute("UPDATE invariant_checks SET checked_at = now()")
+    connection.execute("UPDATE last_invariant_check SET checked_at = now()")
     before = answers(connection)
     set_up_clock(connection)
     set_clock(connection, now)
     assert answers(connection) == before
-    # The control: they do go by it.
+    # The control: the views do read it.
     assert in_window(connection, "reservation_success_rate", "1h").succeeded == 2
     set_clock(connection, now + HOUR + MINUTE)
     assert in_window(connection, "reservation_success_rate", "1h").succeeded == 0
@@ -338,7 +327,7 @@ def answers(connection: Connection) -> dict[str, list[Row]]:
         ]
         where = "WHERE check_name <> 'connections'" if view == "health" else ""
         if view != "connection_pool":
-            # Order is promised by a view that says so.
+            # Only a view with an ORDER BY promises an order.
             order = "ORDER BY alert_name" if view == "alerts" else ""
             found[view] = connection.execute(
                 f"SELECT {', '.join(wanted)} FROM {view} {where} {order}".encode()
@@ -357,7 +346,7 @@ def busy_house(house: Connection) -> Connection:
     house.execute("UPDATE metric_watermarks SET rolled_up_at = %s", [now - HOUR])
     house.execute("SELECT maintain_partitions()")
     house.execute("SELECT check_invariants()")
-    house.execute("UPDATE invariant_checks SET checked_at = %s", [now])
+    house.execute("UPDATE last_invariant_check SET checked_at = %s", [now])
     return house
 
 
@@ -375,7 +364,7 @@ def busy_house(house: Connection) -> Connection:
     ],
     ids=str,
 )
-def test_a_session_with_settings_of_its_own_is_told_the_same(
+def test_a_session_with_settings_of_its_own_gets_the_same_answers(
     busy_house: Connection, setting: str, values: list[str]
 ) -> None:
     expected = answers(busy_house)

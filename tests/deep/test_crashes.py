@@ -23,22 +23,15 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.behaviour.conftest import (
-    NAMES,
-    Connection,
-    Hall,
-    Row,
-    broken_invariants,
-    call,
-    enter,
-    make_hall,
-)
-from tests.conftest import Database
+from tests.support.databases import Database
+from tests.support.hall import Hall, make_hall
+from tests.support.names import NAMES
+from tests.support.queries import Connection, Row, broken_invariants, call, enter
 from ticketdb.migrate import commands
 from ticketdb.private_server import Cluster, private_cluster
 
 DEEP = os.environ.get("TICKETDB_TEST_DEEP") == "1"
-# What gives its first answer again; or the seats are others', if the first call came to nothing.
+# What gives its first answer again; or the seats are others', if the first call had no effect.
 REPEATABLE = {"reserve_seats", "create_ticket_order", "confirm_payment", "fail_payment"}
 KILLS = 25 if DEEP else 3
 BUYERS = 8

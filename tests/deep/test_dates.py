@@ -26,18 +26,18 @@ def at_date(date: str, program: str) -> list[str]:
 
 @pytest.mark.parametrize("date", ["2028-02-29 12:00:00", "1999-12-31 23:59:00"])
 def test_a_program_and_its_children_are_at_one_date(date: str) -> None:
-    told = at_date(
+    printed = at_date(
         date,
         "import subprocess, sys, time; child = 'import time; print(time.time())';"
         "print(time.time(), flush=True); subprocess.run([sys.executable, '-c', child])",
     )
     begin = datetime.fromisoformat(date).replace(tzinfo=UTC).timestamp()
-    mine, childs = map(float, told)
+    mine, childs = map(float, printed)
     assert begin <= mine <= childs <= begin + 60
 
 
 def test_a_server_is_at_that_date_and_its_time_outs_come_when_they_are_due() -> None:
-    told = at_date(
+    printed = at_date(
         "2027-10-31 00:59:00",
         """
 import psycopg, time
@@ -52,4 +52,4 @@ with private_cluster() as cluster, psycopg.connect(cluster.dsn(), autocommit=Tru
         print(time.monotonic() - begin < 10)
 """,
     )
-    assert told == ["2027-10-31", "True"]
+    assert printed == ["2027-10-31", "True"]

@@ -1,4 +1,4 @@
-"""Whatever meets whatever, wherever: what comes of it could have come of one after the other.
+"""Wherever transactions meet, the end is one that they could have had one after the other.
 
 `make test` plays a sample, always the same; `make test-deep` plays thousands, and other ones with
 TICKETDB_TEST_SEED.
@@ -11,11 +11,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.behaviour.conftest import LOG_OF, Connection, enter
-from tests.behaviour.sabotage import Edit
-from tests.conftest import Connect, Database
-from tests.deep.driver import LEVELS, READ_COMMITTED, install_gates, with_gates
-from tests.deep.stage import (
+from tests.support.databases import Database
+from tests.support.driver import LEVELS, READ_COMMITTED, install_gates, with_gates
+from tests.support.logs import LOG_OF
+from tests.support.queries import Connection
+from tests.support.sabotage import Edit
+from tests.support.stage import (
     SCENES,
     Beginning,
     Part,
@@ -27,17 +28,12 @@ from tests.deep.stage import (
     releases,
     reserve,
 )
-from tests.deep.theatre import Play, Theatre, open_theatre
+from tests.support.theatre import Play, Theatre, open_theatre
 
 DEEP = os.environ.get("TICKETDB_TEST_DEEP") == "1"
 SEED = os.environ.get("TICKETDB_TEST_SEED", "1")
 PLAYS = 1000 if DEEP else 36  # of each scene, drawn
 LONGEST = 8  # stops of a transaction, more or less
-
-
-@pytest.fixture
-def owner(connect: Connect) -> Connection:
-    return enter(connect())
 
 
 @pytest.fixture
@@ -71,7 +67,9 @@ def sample(scene: Scene, chance: random.Random) -> Iterator[Play]:
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
-def test_whatever_meets_could_have_come_one_after_the_other(scene: Scene, theatre: Theatre) -> None:
+def test_transactions_that_meet_end_as_if_they_had_come_one_after_the_other(
+    scene: Scene, theatre: Theatre
+) -> None:
     plays = [*sample(scene, random.Random(f"{SEED} {scene.name}"))]
     if DEEP:
         plays += every_pair(scene)
@@ -88,7 +86,7 @@ def test_whatever_meets_could_have_come_one_after_the_other(scene: Scene, theatr
 def test_a_hold_that_is_ordered_and_given_back_at_once_is_one_or_the_other(
     theatre: Theatre, level: str
 ) -> None:
-    """Whoever releases by an old snapshot does not see the order."""
+    """A session that releases by an old snapshot does not see the order."""
     for back in (releases("anna", 1), releases("anna")):
         for pair in itertools.permutations((orders("anna", "k1"), back)):
             for play in every_stop(held, pair, level):
@@ -97,8 +95,8 @@ def test_a_hold_that_is_ordered_and_given_back_at_once_is_one_or_the_other(
         assert theatre.seen["40001"] > 0, theatre.seen
 
 
-def test_a_hold_that_is_given_back_is_not_in_the_way_of_the_next(theatre: Theatre) -> None:
-    """Whoever asks meanwhile waits for it, and then looks again."""
+def test_a_hold_that_is_given_back_does_not_block_the_next(theatre: Theatre) -> None:
+    """A session that asks meanwhile waits for it, and then looks again."""
     for again in (reserve("anna", 0, 1), reserve("anna", 2)):
         for play in every_stop(held, (releases("anna"), again), READ_COMMITTED):
             assert theatre.play(play) is None
@@ -132,7 +130,7 @@ def test_a_hold_that_an_order_does_not_lock_or_does_not_change_is_found_out(
 
 
 @pytest.mark.parametrize(
-    ("edit", "told"),
+    ("edit", "reported"),
     [
         pytest.param(
             Edit("create_ticket_order", "v_hold.id IS NULL THEN 'NOT_FOUND'",
@@ -148,12 +146,12 @@ def test_a_hold_that_an_order_does_not_lock_or_does_not_change_is_found_out(
     ],
 )  # fmt: skip
 def test_an_end_that_no_order_explains_is_found_out(
-    theatre: Theatre, owner: Connection, edit: Edit, told: str | None
+    theatre: Theatre, owner: Connection, edit: Edit, reported: str | None
 ) -> None:
     edit(owner)
     parts = (orders("anna", "k1"), releases("anna", 0))
     wrong = theatre.play(Play(Scene(held, ()), parts, READ_COMMITTED, ((0, 1),), (1, 0)))
-    assert wrong is None if told is None else told in (wrong or "")
+    assert wrong is None if reported is None else reported in (wrong or "")
 
 
 def test_a_rolled_back_transaction_counts_for_nothing(theatre: Theatre) -> None:
@@ -165,7 +163,7 @@ def test_a_rolled_back_transaction_counts_for_nothing(theatre: Theatre) -> None:
 
 def test_all_functions_that_sell_have_gates(owner: Connection) -> None:
     have = set(install_gates(owner))
-    assert {"lock_reservation", "lock_order", "end_holds"} <= have
+    assert {"lock_reservation", "lock_order", "end_reservations"} <= have
     # Those that lock by the functions above and then write nothing of their own have theirs there.
     assert set(LOG_OF) <= have
 

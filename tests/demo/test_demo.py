@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -17,10 +18,11 @@ import pytest
 from psycopg import sql
 from rich.console import Console
 
-from tests.behaviour.racing import await_true
-from tests.behaviour.test_private_cluster import is_running
-from tests.conftest import Connect, Database
-from ticketdb.config import JOBS, Variables, parse_variables
+from tests.support.databases import Connect, Database
+from tests.support.names import BESIDE
+from tests.support.processes import is_running
+from tests.support.waiting import await_true
+from ticketdb.config import Variables
 from ticketdb.demo import run
 from ticketdb.demo.buyers import Sale
 from ticketdb.demo.run import Reckoning, look
@@ -179,14 +181,7 @@ def test_buyers_do_not_notice_that_revisions_come_and_go(
     """What they call stays: up to there, revisions come and go in schemas beside theirs."""
     over = threading.Event()
     monkeypatch.setattr(Sale, "seconds_left", property(lambda _: 0.0 if over.is_set() else 60.0))
-    names = {
-        "schema": "beside",
-        "monitoring_schema": "dials_beside",
-        "internal_schema": "inner_beside",
-        "manage_roles": False,
-    }
-    names |= {name: f"beside {name}" for name in JOBS}
-    beside = parse_variables({"variables": names}, __name__)
+    beside = replace(BESIDE, manage_roles=False)
     chain = read_chain(shipped_tree())
     needed = max(r.revision for r in chain if "rollup/roll_up_metrics.sql" in r.up)
 
@@ -359,7 +354,7 @@ def test_an_interrupted_demo_leaves_nothing_behind(stop_with: signal.Signals) ->
         directory = Path(process.stdout.readline().rpartition(": ")[2].strip())
         assert directory.is_dir()
         server = int((directory / "data" / "postmaster.pid").read_text().split("\n", 1)[0])
-        # Five lines tell how the sale goes: after the first, everybody is in the middle of it.
+        # Five lines report the progress: after the first, everybody is in the middle of the sale.
         assert any("holds/s" in line for line in process.stdout)
         process.send_signal(stop_with)
         _, complaints = process.communicate(timeout=30)

@@ -6,10 +6,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.conftest import Connect, Database
-from tests.migration.conftest import OTHER_NAMES, Program, take_migration_lock
+from tests.support.databases import Connect, Database
+from tests.support.program import Program, take_migration_lock
 from ticketdb.config import Variables
 from ticketdb.database import own_sql
+from ticketdb.develop.generate import AWKWARD_NAMES
 from ticketdb.errors import TicketdbError
 from ticketdb.migrate.chain import read_chain
 from ticketdb.migrate.commands import adopt, apply, revert
@@ -65,13 +66,13 @@ def test_history_is_written_as_apply_would_have_written_it(
 
 @pytest.mark.xdist_group("own_cluster")
 def test_a_database_with_other_names_is_adopted_under_them(own_database: Database) -> None:
-    apply(own_database.dsn, OTHER_NAMES)
+    apply(own_database.dsn, AWKWARD_NAMES)
     with psycopg.connect(own_database.dsn) as connection:
-        schema = OTHER_NAMES.internal_schema.replace('"', '""')
+        schema = AWKWARD_NAMES.internal_schema.replace('"', '""')
         connection.execute(FORGET.replace("ticketdb.", f'"{schema}".').encode())
-    adopt(own_database.dsn, OTHER_NAMES)
-    assert failed_checks(own_database, OTHER_NAMES) == []
-    revert(own_database.dsn, OTHER_NAMES, "base", allow_data_loss=True)
+    adopt(own_database.dsn, AWKWARD_NAMES)
+    assert failed_checks(own_database, AWKWARD_NAMES) == []
+    revert(own_database.dsn, AWKWARD_NAMES, "base", allow_data_loss=True)
 
 
 def test_tables_that_were_restored_without_rows_are_filled(
@@ -97,7 +98,7 @@ def test_a_dump_without_the_history_is_adopted(
     assert failed_checks(empty_database) == []
 
 
-def test_what_differs_is_told_and_nothing_is_written(
+def test_what_differs_is_listed_and_nothing_is_written(
     forgetful: psycopg.Connection, database: Database
 ) -> None:
     forgetful.execute("DROP INDEX public.tickets_one_valid_per_seat")

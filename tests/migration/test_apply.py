@@ -13,12 +13,14 @@ import sqlalchemy
 from alembic import command
 from psycopg import sql
 
-from tests.conftest import NAMES, Connect, Database
-from tests.migration.by_hand import add_revision
-from tests.migration.conftest import OTHER_NAMES, fingerprint, take_migration_lock
+from tests.support.by_hand import OF_SHOWS, add_revision
+from tests.support.databases import Connect, Database, fingerprint
+from tests.support.names import NAMES
+from tests.support.program import take_migration_lock
 from ticketdb.catalog import Catalog
 from ticketdb.config import Variables
 from ticketdb.database import own_sql
+from ticketdb.develop.generate import AWKWARD_NAMES
 from ticketdb.errors import TicketdbError
 from ticketdb.migrate.chain import alembic_config, read_chain
 from ticketdb.migrate.commands import apply, revert
@@ -33,7 +35,8 @@ own_server = pytest.mark.xdist_group("own_cluster")
 # Roles belong to all databases of a server: a test that makes them would race with others.
 roles_exist = pytest.mark.usefixtures("template_database")
 both_names = pytest.mark.parametrize(
-    "names", [pytest.param(Variables(), id="default names"), pytest.param(OTHER_NAMES, id="others")]
+    "names",
+    [pytest.param(Variables(), id="default names"), pytest.param(AWKWARD_NAMES, id="others")],
 )
 CHAIN = read_chain(shipped_tree())
 HEAD = CHAIN[-1].revision
@@ -160,7 +163,7 @@ def test_when_the_first_revision_fails_nothing_is_left(
     up = read_chain(tree_copy)[0].python_file.with_suffix(".up.sql")
     up.write_text(up.read_text() + "SELECT 1 / 0;\n")
     with pytest.raises(TicketdbError, match="division by zero") as caught:
-        apply(own_database.dsn, OTHER_NAMES, tree=tree_copy)
+        apply(own_database.dsn, AWKWARD_NAMES, tree=tree_copy)
     assert (caught.value.code, caught.value.exit_status) == ("E_MIGRATION_FAILED", 5)
     assert everything(own_database) == before
 
@@ -251,7 +254,9 @@ def _block_the_rest(database: Database, connect: Connect) -> tuple[psycopg.Conne
 
 
 @roles_exist
-def test_a_lock_in_the_way_is_waited_for(empty_database: Database, connect: Connect) -> None:
+def test_a_lock_that_blocks_a_revision_is_waited_for(
+    empty_database: Database, connect: Connect
+) -> None:
     blocker, _ = _block_the_rest(empty_database, connect)
     waits: list[Step] = []
 
@@ -278,14 +283,11 @@ def test_a_lock_that_stays_ends_in_exit_status_4_and_the_pid(
     assert apply(empty_database.dsn, Variables(), to=reached).applied == ()
 
 
-INDEX = (
-    f"-- alter: shows/shows.sql sha256={'0' * 64}\n"
-    "CREATE INDEX shows_venue_idx ON {{ schema }}.shows (venue);\n"
-)
+INDEX = OF_SHOWS + "CREATE INDEX shows_venue_idx ON {{ schema }}.shows (venue);\n"
 WRITE = "INSERT INTO public.shows (name, starts_at, currency) VALUES ('x', now(), 'EUR')"
 
 
-def test_who_is_in_the_way_is_named_and_not_who_is_there_as_well(
+def test_a_session_that_blocks_is_named_and_one_that_does_not_block_is_not(
     database: Database, connect: Connect, tree_copy: Tree
 ) -> None:
     """An index keeps writers out. A reader that has been there for longer is no obstacle."""
@@ -296,19 +298,19 @@ def test_who_is_in_the_way_is_named_and_not_who_is_there_as_well(
     with pytest.raises(TicketdbError) as caught:
         apply(database.dsn, Variables(), tree=tree_copy, lock_timeout=1.0, wait=0)
     message = caught.value.message
-    assert f"(in the way: pid {writer.info.backend_pid}, BEGIN; INSERT INTO public.shows" in message
+    assert f"(blocked by pid {writer.info.backend_pid}, BEGIN; INSERT INTO public.shows" in message
     assert "(postgres, idle in transaction since " in message
     assert str(reader.info.backend_pid) not in message
 
 
-def test_a_prepared_transaction_in_the_way_is_named_as_one(tree_copy: Tree) -> None:
+def test_a_prepared_transaction_that_blocks_is_named_as_one(tree_copy: Tree) -> None:
     """It has no session, and so no pid."""
     add_revision(tree_copy, INDEX, "-- privileges\n")
     with private_cluster(settings={"max_prepared_transactions": "1"}) as cluster:
         apply(cluster.dsn(), Variables())
         with psycopg.connect(cluster.dsn(), autocommit=True) as session:
             session.execute(f"BEGIN; {WRITE}; PREPARE TRANSACTION 'forgotten'".encode())
-            with pytest.raises(TicketdbError, match="in the way: a prepared transaction, see"):
+            with pytest.raises(TicketdbError, match="blocked by a prepared transaction, see"):
                 apply(cluster.dsn(), Variables(), tree=tree_copy, lock_timeout=1.0, wait=0)
             session.execute("ROLLBACK PREPARED 'forgotten'")
         apply(cluster.dsn(), Variables(), tree=tree_copy)
@@ -411,7 +413,7 @@ def test_an_applied_file_that_was_edited_is_noticed(database: Database, tree_cop
 
 
 @pytest.mark.parametrize(
-    ("tampering", "code", "told"),
+    ("tampering", "code", "expected"),
     [
         (
             f"DELETE FROM ticketdb_migrations WHERE revision = '{HEAD}'",
@@ -433,13 +435,13 @@ def test_an_applied_file_that_was_edited_is_noticed(database: Database, tree_cop
     ],
 )
 def test_a_history_that_was_tampered_with_is_not_built_upon(
-    tampering: str, code: str, told: str, database: Database, connect: Connect
+    tampering: str, code: str, expected: str, database: Database, connect: Connect
 ) -> None:
     connect().execute(tampering.encode())
-    with pytest.raises(TicketdbError, match=told) as caught:
+    with pytest.raises(TicketdbError, match=expected) as caught:
         apply(database.dsn, Variables())
     assert caught.value.code == code
-    with pytest.raises(TicketdbError, match=told):
+    with pytest.raises(TicketdbError, match=expected):
         revert(database.dsn, Variables(), "base", allow_data_loss=True)
 
 
@@ -456,11 +458,11 @@ def test_only_the_owner_migrates_and_a_member_does_so_in_the_owner_s_name(
     clerk = f"clerk_{database.name}"
     connect().execute(f"CREATE ROLE {clerk} SUPERUSER LOGIN".encode())
     as_clerk = f"{database.dsn} user={clerk}"
-    told = (
+    expected = (
         f"ticketdb belongs to role 'postgres' in database '{database.name}', and this is '{clerk}'"
     )
     for migrate in (apply, partial(revert, to="0001", allow_data_loss=True)):
-        with pytest.raises(TicketdbError, match=re.escape(told)) as caught:
+        with pytest.raises(TicketdbError, match=re.escape(expected)) as caught:
             migrate(as_clerk, Variables())
         assert (caught.value.code, caught.value.exit_status) == ("E_ROLE", 3)
     revert(f"{as_clerk} options='-c role=postgres'", Variables(), BEFORE)

@@ -20,18 +20,17 @@ import psycopg
 import pytest
 from pglast.parser import parse_sql
 
-from tests.behaviour.racing import PATIENCE_SECONDS, await_true
-from tests.conftest import Connect, Database, throw_away_database
-from tests.migration.by_hand import add_indexes, add_revision
-from tests.migration.conftest import (
+from tests.support.by_hand import add_indexes, add_revision
+from tests.support.databases import Connect, Database, fingerprint, throw_away_database
+from tests.support.program import (
     WAITING,
     Program,
     Start,
     clean_environment,
-    fingerprint,
     next_line,
     take_migration_lock,
 )
+from tests.support.waiting import PATIENCE_SECONDS, await_true
 from ticketdb.catalog import Catalog
 from ticketdb.config import Variables
 from ticketdb.database import State, own_sql
@@ -89,7 +88,7 @@ for folder in sys.argv[1:]:
 
 @contextmanager
 def held_up(gatekeeper: psycopg.Connection) -> Iterator[None]:
-    """Let what is started in the block go on together, when the last has come to the lock.
+    """Let what is started in the block go on together, when the last waits for the lock.
 
     The lock is on a table, which must be there; and nothing is applied yet.
     """
@@ -165,7 +164,7 @@ def obstacle(revision: Revision) -> str:
             # Before the first revision the schema of the internal ones is not there.
             case "CreateFunctionStmt" if revision is not CHAIN[0]:
                 return f"SET check_function_bodies = off; {split_statements(section.text)[0]}"
-    raise AssertionError(f"{revision.name} makes no object that could be in the way")
+    raise AssertionError(f"{revision.name} makes no object that could block it")
 
 
 @dataclass
@@ -195,7 +194,7 @@ class Twins:
         assert found == self.clean_catalog, revision.name
 
     def go_on(self, revision: Revision) -> None:
-        """Both come to this revision, the one by the apply after the one that was killed."""
+        """Both reach this revision, the one by the apply after the one that was killed."""
         for database in (self.killed, self.clean):
             result = apply(database.dsn, NAMES, to=revision.revision)
             assert [step.revision for step in result.applied] == [revision.revision]
@@ -251,10 +250,10 @@ def test_killed_before_the_first_revision_it_leaves_nothing(
 
 
 @roles_exist
-def test_a_killed_process_whose_backend_still_waits_is_in_the_way_and_named(
+def test_a_killed_process_whose_backend_still_waits_blocks_and_is_named(
     empty_database: Database, connect: Connect, start: Start
 ) -> None:
-    """A backend notices that its client is gone when it has something to tell it."""
+    """A backend notices that its client is gone when it has something to send."""
     revision = CHAIN[1]
     apply(empty_database.dsn, NAMES, to=CHAIN[0].revision)
     observer, blocker = connect(empty_database), connect(empty_database)
@@ -267,7 +266,7 @@ def test_a_killed_process_whose_backend_still_waits_is_in_the_way_and_named(
     with pytest.raises(TicketdbError) as caught:
         apply(empty_database.dsn, NAMES, lock_timeout=0.1, wait=0.3)
     assert (caught.value.code, caught.value.exit_status) == ("E_LOCK_TIMEOUT", 4)
-    assert f"in the way: pid {orphan}, " in caught.value.message
+    assert f"blocked by pid {orphan}, " in caught.value.message
     blocker.rollback()
     assert apply(empty_database.dsn, NAMES).revision == HEAD
 
@@ -366,18 +365,18 @@ def lock_shows(database: Database, connect: Connect) -> psycopg.Connection:
 
 
 @roles_exist
-def test_the_program_tells_who_is_in_the_way_and_goes_on_when_they_are_gone(
+def test_the_program_names_who_blocks_it_and_goes_on_when_they_are_gone(
     empty_database: Database, connect: Connect, start: Start
 ) -> None:
     blocker = lock_shows(empty_database, connect)
     process = start("apply", "--lock-timeout", "0.1", TICKETDB_DSN=empty_database.dsn)
-    told = next_line(process)
+    printed = next_line(process)
     blocker.rollback()
     output, errors = process.communicate()
     assert re.fullmatch(
-        rf"{CHAIN[2].revision} .*: in the way: pid {blocker.info.backend_pid}, LOCK TABLE"
+        rf"{CHAIN[2].revision} .*: blocked by pid {blocker.info.backend_pid}, LOCK TABLE"
         r" public.shows .*; trying again in 0\.1 s\n",
-        told,
+        printed,
     )
     assert (errors, process.returncode) == ("", 0)
     assert f"the database is at {HEAD}" in output
@@ -467,7 +466,7 @@ NEW_COLUMN = (f"{SEATS} ADD COLUMN note text;\n", f"{SEATS} DROP COLUMN note;\n"
 def test_buyers_are_served_between_the_attempts_of_a_migration(
     database: Database, tree_copy: Tree, connect: Connect
 ) -> None:
-    """It steps aside: whoever came after it is not kept waiting by what it waits for itself."""
+    """It steps aside: those who came after it do not wait for what it waits for itself."""
     add_revision(tree_copy, *NEW_COLUMN)
     holder = connect()
     holder.autocommit = False
@@ -500,7 +499,7 @@ def test_a_migration_that_did_not_step_aside_would_keep_every_buyer_waiting(
     holder.execute("SELECT FROM public.show_seats")
     with Sale(connect) as sale, ThreadPoolExecutor(1) as pool:
         patient = pool.submit(apply, database.dsn, NAMES, tree=tree_copy, lock_timeout=60)
-        # In the queue for the table, behind whoever reads it.
+        # In the queue for the table, behind its readers.
         queue = (
             "FROM pg_stat_activity WHERE datname = current_database()"
             " AND (wait_event_type, wait_event) = ('Lock', 'relation')"

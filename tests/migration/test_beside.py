@@ -1,4 +1,4 @@
-"""One installation a database, unless two are wanted; and one is never taken for none."""
+"""One installation a database, unless two are wanted; and one that is there is never overlooked."""
 
 import json
 from dataclasses import asdict, replace
@@ -7,10 +7,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.conftest import Connect, Database
-from tests.migration.conftest import Program
-from tests.migration.test_script import run
-from ticketdb.config import JOBS, SCHEMAS, Variables
+from tests.support.databases import Connect, Database
+from tests.support.names import BESIDE, SECOND
+from tests.support.program import Program, run_script
+from ticketdb.config import SCHEMAS, Variables
 from ticketdb.errors import TicketdbError
 from ticketdb.migrate.chain import read_chain
 from ticketdb.migrate.commands import apply, revert
@@ -20,12 +20,7 @@ from ticketdb.paths import shipped_tree
 CHAIN = read_chain(shipped_tree())
 HEAD, MIDDLE = CHAIN[-1].revision, CHAIN[2].revision
 
-SHOP_A = Variables()  # what is in `database`
-SHOP_B = replace(
-    SHOP_A, schema="shop_b", monitoring_schema="shop_b_monitoring", internal_schema="shop_b_inner"
-)
-JOBS_OF_B: dict[str, str] = {name: f"shop_b_{name}" for name in JOBS}
-BESIDE = replace(SHOP_B, **JOBS_OF_B)  # type: ignore[arg-type]
+FIRST = Variables()  # what is in `database`
 
 
 def write_configuration(folder: Path, variables: Variables) -> None:
@@ -42,7 +37,7 @@ def schemas(database: Database) -> set[str]:
 @pytest.fixture
 def elsewhere(database: Database, tmp_path: Path) -> Database:
     """A database with an installation that is not the one of the configuration."""
-    write_configuration(tmp_path, SHOP_B)
+    write_configuration(tmp_path, SECOND)
     return database
 
 
@@ -70,7 +65,7 @@ def test_a_second_one_on_purpose_has_to_have_jobs_of_its_own(
     assert "with the same cleanup_job, rollup_job, invariants_job, partition_job" in same.stderr
     assert "set other names for them under [variables] in ticketdb.toml" in same.stderr
     assert schemas(elsewhere) == before
-    write_configuration(tmp_path, replace(BESIDE, purge_job=SHOP_A.purge_job))
+    write_configuration(tmp_path, replace(BESIDE, purge_job=FIRST.purge_job))
     one = ticketdb("apply", "--beside", "--dsn", elsewhere.dsn)
     assert "with the same purge_job - set" in one.stderr
 
@@ -89,22 +84,22 @@ def test_two_on_purpose_live_side_by_side(
     for command in ("verify", "status", "plan"):
         assert ticketdb(command, "--dsn", elsewhere.dsn).returncode == 0, command
     revert(elsewhere.dsn, BESIDE, MIDDLE, allow_data_loss=True)
-    assert apply(elsewhere.dsn, SHOP_A).applied == ()
+    assert apply(elsewhere.dsn, FIRST).applied == ()
 
 
 def test_a_script_is_refused_too_where_another_installation_is(database: Database) -> None:
-    status, told = run(database, script(SHOP_B))
-    assert (status, "this database has ticketdb, with internal_schema = 'ticketdb'" in told) == (
+    status, printed = run_script(database, script(SECOND))
+    assert (status, "this database has ticketdb, with internal_schema = 'ticketdb'" in printed) == (
         3,
         True,
     )
-    assert "HINT:  name its schemas in ticketdb.toml; or make a script with --beside" in told
+    assert "HINT:  name its schemas in ticketdb.toml; or make a script with --beside" in printed
     assert schemas(database) == {"monitoring", "ticketdb"}
-    assert run(database, script(BESIDE, beside=True)) == (0, "")
+    assert run_script(database, script(BESIDE, beside=True)) == (0, "")
     assert schemas(database) == {
         "monitoring",
         "ticketdb",
-        *(getattr(SHOP_B, name) for name in SCHEMAS),
+        *(getattr(SECOND, name) for name in SCHEMAS),
     }
 
 
@@ -115,7 +110,7 @@ def test_what_a_stranger_calls_alike_is_no_installation(
     session = connect(empty_database)
     session.execute("CREATE SCHEMA zoo; CREATE TABLE zoo.ticketdb_migrations (animal text)")
     session.execute("CREATE TABLE zoo.shows (source_sha256 text)")
-    assert apply(empty_database.dsn, SHOP_A).revision == HEAD
+    assert apply(empty_database.dsn, FIRST).revision == HEAD
 
 
 # What is not in the schema of the configuration is not "at base".
@@ -138,7 +133,7 @@ def test_status_verify_and_plan_say_where_it_is(elsewhere: Database, ticketdb: P
 def test_where_there_is_none_at_all_the_schema_that_is_missing_is_named(
     empty_database: Database, ticketdb: Program, tmp_path: Path
 ) -> None:
-    write_configuration(tmp_path, SHOP_B)
+    write_configuration(tmp_path, SECOND)
     verified = ticketdb("verify", "--dsn", empty_database.dsn)
     assert "ticketdb is not here: there is no schema 'shop_b'\n" in verified.stdout
     # The control: where the schema is there, and nothing in it, base is base.
@@ -165,14 +160,14 @@ def test_what_lies_behind_is_not_nothing_to_do(
 def test_a_revert_to_what_lies_ahead_is_not_nothing_to_do(
     database: Database, ticketdb: Program
 ) -> None:
-    revert(database.dsn, SHOP_A, MIDDLE, allow_data_loss=True)
+    revert(database.dsn, FIRST, MIDDLE, allow_data_loss=True)
     done = ticketdb("revert", "--to", HEAD, "--dsn", database.dsn)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
         f"error [E_BEYOND]: the database is at {MIDDLE}, which comes before {HEAD}"
         f" - to go on: `ticketdb apply --to {HEAD}`\n"
     )
-    assert revert(database.dsn, SHOP_A, MIDDLE) == []
+    assert revert(database.dsn, FIRST, MIDDLE) == []
 
 
 # pg_cron's jobs.
@@ -188,14 +183,14 @@ def test_a_job_of_another_installation_is_never_taken(
 ) -> None:
     """Not even by one that got its names past the first question."""
     session = connect(cron_database)
-    apply(cron_database.dsn, SHOP_A)
+    apply(cron_database.dsn, FIRST)
     jobs = job_commands(session)
-    assert SHOP_A.cleanup_job in jobs
+    assert FIRST.cleanup_job in jobs
     session.execute("ALTER TABLE ticketdb.ticketdb_migrations RENAME TO somewhere_else")
     with pytest.raises(TicketdbError) as caught:
-        apply(cron_database.dsn, SHOP_B)
+        apply(cron_database.dsn, SECOND)
     assert caught.value.code == "E_OBJECT_EXISTS"
-    assert f'job "{SHOP_A.cleanup_job}" is already used for: CALL public.' in caught.value.message
+    assert f'job "{FIRST.cleanup_job}" is already used for: CALL public.' in caught.value.message
     assert "Choose another job name in ticketdb.toml." in caught.value.message
     assert job_commands(session) == jobs
     session.execute("DROP SCHEMA shop_b, shop_b_monitoring, shop_b_inner CASCADE")
@@ -211,12 +206,12 @@ def test_a_job_of_ours_with_other_arguments_is_ours(
     cron_database: Database, connect: Connect
 ) -> None:
     """The control: what an older release has scheduled is brought up to date."""
-    apply(cron_database.dsn, SHOP_A)
+    apply(cron_database.dsn, FIRST)
     session = connect(cron_database)
     jobs = job_commands(session)
     session.execute(
         "UPDATE cron.job SET command = 'CALL public.run_reservation_cleanup()' WHERE jobname = %s",
-        [SHOP_A.cleanup_job],
+        [FIRST.cleanup_job],
     )
-    apply(cron_database.dsn, SHOP_A)
+    apply(cron_database.dsn, FIRST)
     assert job_commands(session) == jobs

@@ -8,8 +8,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.conftest import Connect, Database
-from tests.migration.conftest import Finished, Program, Start, await_waiting
+from tests.support.databases import Connect, Database
+from tests.support.program import Finished, Program, Start, await_waiting
 from ticketdb.watch import check as nagios
 
 # By the Monitoring Plugins Development Guidelines: a number has digits and a point, a range may
@@ -204,13 +204,13 @@ def test_an_alert_for_the_daily_review_never_raises(
 @pytest.mark.parametrize(
     ("change", "state", "said"),
     [
-        ("UPDATE ticketdb.invariant_checks SET violations = 3", "CRITICAL", r"is broken \(3\)"),
+        ("UPDATE ticketdb.last_invariant_check SET violations = 3", "CRITICAL", r"is broken \(3\)"),
         (
-            "UPDATE ticketdb.invariant_checks SET checked_at = now() - interval '2 hours'",
+            "UPDATE ticketdb.last_invariant_check SET checked_at = now() - interval '2 hours'",
             "WARNING",
-            r"not checked of late: .* \(7,200s\)",
+            r"not checked recently: .* \(7,200s\)",
         ),
-        ("DELETE FROM ticketdb.invariant_checks", "UNKNOWN", "never checked"),
+        ("DELETE FROM ticketdb.last_invariant_check", "UNKNOWN", "never checked"),
     ],
 )
 def test_a_check_of_health_is_the_state_without_any_alert(
@@ -232,7 +232,7 @@ def test_a_check_of_health_is_the_state_without_any_alert(
 def test_what_is_unknown_does_not_hide_what_is_known(
     ticketdb: Program, healthy: Database, session: psycopg.Connection
 ) -> None:
-    session.execute("DELETE FROM ticketdb.invariant_checks")
+    session.execute("DELETE FROM ticketdb.last_invariant_check")
     lower(session, "many_active_reservations")
     answer = understood(ticketdb("check", "--dsn", healthy.dsn))
     assert answer.state == "WARNING"

@@ -6,14 +6,14 @@ import signal
 import psycopg
 import pytest
 
-from tests.conftest import Connect, Database
-from tests.migration.conftest import HOLD, WAITING, Program, Start, await_waiting, next_line
+from tests.support.databases import Connect, Database
+from tests.support.program import HOLD, WAITING, Program, Start, await_waiting, next_line
 
 OVER = "UPDATE public.seat_reservations SET expires_at = now() - interval '1 minute'"
 RAN = re.compile(r"\d{4}-.*: (\d+) holds expired, (\d+) seats released\n")
 
 
-def test_once_ends_what_is_over_and_says_so(
+def test_once_ends_what_is_overdue_and_reports_it(
     ticketdb: Program, database: Database, connect: Connect
 ) -> None:
     session = connect()
@@ -27,7 +27,7 @@ def test_once_ends_what_is_over_and_says_so(
 
 
 @pytest.mark.parametrize("with_signal", [signal.SIGINT, signal.SIGTERM])
-def test_repeated_runs_end_what_is_over_until_told_to_stop(
+def test_repeated_runs_end_what_is_overdue_until_they_are_stopped(
     with_signal: signal.Signals, start: Start, connect: Connect
 ) -> None:
     process = start("cleanup", "--every", "0.2s")
@@ -48,7 +48,7 @@ def test_repeated_runs_end_what_is_over_until_told_to_stop(
     assert seen == [("ticketdb", "succeeded")]
 
 
-def test_a_lost_connection_is_told_and_made_again(start: Start, connect: Connect) -> None:
+def test_a_lost_connection_is_reported_and_made_again(start: Start, connect: Connect) -> None:
     process = start("cleanup", "--every", "0.2")
     assert RAN.fullmatch(next_line(process))
     blocker, observer = connect(), connect()
@@ -57,26 +57,26 @@ def test_a_lost_connection_is_told_and_made_again(start: Start, connect: Connect
         await_waiting(observer)
         observer.execute(f"SELECT pg_terminate_backend(pid, 5000) {WAITING}".encode())
     assert process.stderr is not None
-    told = process.stderr.readline()
-    assert re.fullmatch(r"error \[E_CONNECTION_LOST\]: .*trying again in 0\.2 s\n", told)
+    printed = process.stderr.readline()
+    assert re.fullmatch(r"error \[E_CONNECTION_LOST\]: .*trying again in 0\.2 s\n", printed)
     while not RAN.fullmatch(next_line(process)):
         pass
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=30) == 0
 
 
-def test_a_run_that_fails_is_told_and_the_next_one_tried(
+def test_a_run_that_fails_is_reported_and_the_next_one_tried(
     start: Start, ticketdb: Program, database: Database, connect: Connect
 ) -> None:
     session = connect()
-    session.execute(b"ALTER FUNCTION ticketdb.overdue_holds RENAME TO elsewhere")
+    session.execute(b"ALTER FUNCTION ticketdb.overdue_reservation_batches RENAME TO elsewhere")
     once = ticketdb("cleanup", TICKETDB_DSN=database.dsn)
     assert once.returncode == 1
     assert re.fullmatch(r"error \[E_CLEANUP\]: .*does not exist.*\n", once.stderr)
     process = start("cleanup", "--every", "0.2")
     assert process.stderr is not None
     assert "does not exist" in process.stderr.readline()
-    session.execute(b"ALTER FUNCTION ticketdb.elsewhere RENAME TO overdue_holds")
+    session.execute(b"ALTER FUNCTION ticketdb.elsewhere RENAME TO overdue_reservation_batches")
     assert RAN.fullmatch(next_line(process))
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=30) == 0
@@ -86,10 +86,10 @@ def test_a_run_that_fails_is_told_and_the_next_one_tried(
     assert statuses == [("failed",), ("succeeded",)]
 
 
-def test_while_another_cleanup_runs_it_says_so_and_not_what_the_other_did(
+def test_while_another_cleanup_runs_it_reports_that_and_not_what_the_other_did(
     ticketdb: Program, database: Database, connect: Connect
 ) -> None:
-    """Whoever started the other: it has a run of the same scheduler on record."""
+    """Also if the other has the same scheduler on record."""
     first = ticketdb("cleanup", TICKETDB_DSN=database.dsn)
     assert RAN.fullmatch(first.stdout)
     with psycopg.connect(database.dsn) as other:

@@ -10,8 +10,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.conftest import Connect, Database
-from tests.migration.conftest import Program
+from tests.support.databases import Connect, Database
+from tests.support.program import Program
 from ticketdb.config import Variables
 from ticketdb.database import State, connect
 from ticketdb.errors import TicketdbError
@@ -20,7 +20,9 @@ from ticketdb.migrate.history import check_server
 CONNECTING = ["apply", "plan", "verify", "status", "cleanup"]
 
 
-def test_no_server_is_told_with_the_place_that_was_tried(ticketdb: Program, tmp_path: Path) -> None:
+def test_a_missing_server_is_reported_with_the_place_that_was_tried(
+    ticketdb: Program, tmp_path: Path
+) -> None:
     for command in CONNECTING:
         done = ticketdb(command, "--dsn", f"host={tmp_path} dbname=shop")
         assert done.returncode == 3, command
@@ -44,7 +46,7 @@ def test_libpq_variables_and_ticketdb_dsn_are_read_in_this_order(
 
 
 @pytest.mark.xdist_group("own_cluster")
-def test_a_wrong_password_is_told_as_such_and_not_shown(
+def test_a_wrong_password_is_reported_as_such_and_not_shown(
     ticketdb: Program, own_database: Database
 ) -> None:
     rules = own_database.cluster.data_directory / "pg_hba.conf"
@@ -64,7 +66,7 @@ def test_a_wrong_password_is_told_as_such_and_not_shown(
     assert re.fullmatch(r"error \[E_CONNECT\]: .*no password.*PGPASSWORD.*\n", missing.stderr)
 
 
-def test_an_absent_database_is_told(ticketdb: Program, empty_database: Database) -> None:
+def test_an_absent_database_is_reported(ticketdb: Program, empty_database: Database) -> None:
     done = ticketdb("apply", "--dsn", empty_database.cluster.dsn("absent"))
     assert done.returncode == 3
     assert re.fullmatch(r'error \[E_CONNECT\]: .*"absent" does not exist.*CREATE.*\n', done.stderr)
@@ -77,7 +79,7 @@ def test_something_that_is_no_dsn_is_refused_without_repeating_it(ticketdb: Prog
     assert "4711" not in done.stderr
 
 
-def test_a_role_that_may_not_create_is_told_what_its_dba_has_to_grant(
+def test_the_grants_that_a_role_needs_are_named_where_it_may_not_create(
     ticketdb: Program, empty_database: Database, connect: Connect
 ) -> None:
     role = f"clerk_{empty_database.name}"
@@ -130,7 +132,7 @@ def test_somebody_elses_function_is_found_by_the_revision_that_meets_it(
     )
 
 
-def test_a_half_typed_configuration_is_told_with_file_and_key(
+def test_a_half_typed_configuration_is_reported_with_file_and_key(
     ticketdb: Program, tmp_path: Path
 ) -> None:
     (tmp_path / "ticketdb.toml").write_text('[variables]\nclean_up_job = "x"\n')
@@ -167,7 +169,7 @@ def test_an_unknown_runbook_is_answered_with_those_there_are(ticketdb: Program) 
     assert "(double-booking.md)" in listed.stdout
 
 
-def test_a_file_that_cannot_be_written_is_told(ticketdb: Program) -> None:
+def test_a_file_that_cannot_be_written_is_reported(ticketdb: Program) -> None:
     done = ticketdb("script", "--out", "absent/install.sql")
     assert done.returncode == 2
     assert "'absent/install.sql': No such file or directory" in done.stderr

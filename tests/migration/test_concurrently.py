@@ -10,9 +10,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.conftest import Connect, Database
-from tests.migration.by_hand import add_indexes, add_revision
-from tests.migration.conftest import Program, await_waiting, clean_environment
+from tests.support.by_hand import OF_SHOWS, add_indexes, add_revision
+from tests.support.databases import Connect, Database
+from tests.support.program import Program, await_waiting, clean_environment
 from ticketdb.catalog import Catalog, read_catalog
 from ticketdb.config import Variables
 from ticketdb.errors import TicketdbError
@@ -119,20 +119,20 @@ def test_an_index_is_made_while_writers_write_however_long_it_waits(
     database: Database, tree_copy: Tree, connect: Connect
 ) -> None:
     add_indexes(tree_copy, INDEX)
-    told: list[Step] = []
+    steps: list[Step] = []
     observer = connect()
     with unfinished_write(connect) as writer:
-        options = {"tree": tree_copy, "lock_timeout": 0.05, "wait": 0.5, "progress": told.append}
+        options = {"tree": tree_copy, "lock_timeout": 0.05, "wait": 0.5, "progress": steps.append}
         with beside(apply, database.dsn, NAMES, **options) as done:
             await_waiting(observer)
             observer.execute("SET lock_timeout = '1s'")
             observer.execute(TWO_SHOWS)
-            while not (told[1:] and observer.execute(WAITING_LONG).fetchall()):
+            while not (steps[1:] and observer.execute(WAITING_LONG).fetchall()):
                 assert not done.done()
             writer.rollback()
             assert [step.revision for step in done.result().applied] == [NEXT]
-    assert f"pid {writer.info.backend_pid}, INSERT INTO" in told[1].detail
-    assert [step.kind for step in told] == ["start", "wait", "done"]
+    assert f"pid {writer.info.backend_pid}, INSERT INTO" in steps[1].detail
+    assert [step.kind for step in steps] == ["start", "wait", "done"]
     assert oid(observer, "shows_venue_idx")
     assert reached(observer) == (NEXT, [NEXT])
     (seconds,) = observer.execute(
@@ -145,8 +145,7 @@ def test_what_makes_an_index_in_a_transaction_would_keep_writers_out(
     database: Database, tree_copy: Tree, connect: Connect
 ) -> None:
     """The opposite of the test above: without the line in the heading, this is what happens."""
-    marker = f"-- alter: shows/shows.sql sha256={'0' * 64}\n"
-    add_revision(tree_copy, marker + INDEX.replace("CONCURRENTLY", "") + ";\n", marker)
+    add_revision(tree_copy, OF_SHOWS + INDEX.replace("CONCURRENTLY", "") + ";\n", OF_SHOWS)
     with unfinished_write(connect), pytest.raises(TicketdbError) as caught:
         apply(database.dsn, NAMES, tree=tree_copy, lock_timeout=0.05, wait=0.05)
     assert caught.value.code == "E_LOCK_TIMEOUT"
@@ -304,20 +303,20 @@ def test_after_kill_9_the_index_that_is_still_being_made_is_waited_for_and_kept(
         tree_copy.migrations,
     ]
     observer = connect()
-    told: list[Step] = []
+    steps: list[Step] = []
     with unfinished_write(connect) as writer:
         with subprocess.Popen(command, env=clean_environment()) as killed:
             await_waiting(observer)
             killed.kill()
         left = oid(observer, "shows_venue_idx", valid=False)
-        options = {"tree": tree_copy, "lock_timeout": 1.0, "progress": told.append}
+        options = {"tree": tree_copy, "lock_timeout": 1.0, "progress": steps.append}
         with beside(apply, database.dsn, NAMES, **options) as done:
-            while not any(step.kind == "wait" for step in told):
+            while not any(step.kind == "wait" for step in steps):
                 assert not done.done()
             writer.rollback()
             done.result()
-    assert "CREATE INDEX CONCURRENTLY shows_venue_idx" in told[1].detail
-    assert told[1].seconds > 0  # it gives up in time: two that wait without end are a deadlock
+    assert "CREATE INDEX CONCURRENTLY shows_venue_idx" in steps[1].detail
+    assert steps[1].seconds > 0  # it gives up in time: two that wait without end are a deadlock
     assert oid(observer, "shows_venue_idx") == left
     assert reached(observer) == (NEXT, [NEXT])
 
@@ -361,15 +360,15 @@ def test_other_statements_give_way_and_are_tried_again(
     blocker = connect()
     blocker.autocommit = False
     blocker.execute("COMMENT ON TABLE public.shows IS 'Not to be.'")
-    told: list[Step] = []
+    steps: list[Step] = []
 
     def on_step(step: Step) -> None:
-        told.append(step)
+        steps.append(step)
         if step.kind == "wait":
             blocker.rollback()
 
     apply(database.dsn, NAMES, tree=tree_copy, lock_timeout=1.0, progress=on_step)
-    (waited,) = [step for step in told if step.kind == "wait"]
+    (waited,) = [step for step in steps if step.kind == "wait"]
     assert f"pid {blocker.info.backend_pid}, COMMENT ON TABLE" in waited.detail
 
 
@@ -389,7 +388,7 @@ def test_a_dry_run_says_what_it_cannot_run_and_why(
     done = ticketdb("apply", "--dry-run", "--dsn", database.dsn)
     assert done.returncode == 0
     reason = "runs outside a transaction, which cannot be rolled back"
-    assert f"1 revisions run and rolled back; the database is at {int(HEAD) - 1:04d}" in done.stdout
+    assert f"1 revision run and rolled back; the database is at {int(HEAD) - 1:04d}" in done.stdout
     assert f"not run: {NEXT}_by_hand, which {reason}\n" in done.stdout
     assert f"not run: {int(NEXT) + 1:04d}_by_hand, which comes after it\n" in done.stdout
     assert everything(connection) == before
@@ -401,11 +400,13 @@ def test_going_back_over_an_index_says_that_it_was_not_rehearsed(
 ) -> None:
     add_indexes(tree_copy, INDEX, down=DROP)
     apply(database.dsn, NAMES, tree=tree_copy)
-    told: list[Step] = []
-    done = revert(database.dsn, NAMES, f"{int(HEAD) - 1:04d}", tree=tree_copy, progress=told.append)
+    steps: list[Step] = []
+    done = revert(
+        database.dsn, NAMES, f"{int(HEAD) - 1:04d}", tree=tree_copy, progress=steps.append
+    )
     assert [step.revision for step in done] == [NEXT, HEAD]
-    assert [(step.kind, step.revision) for step in told][:2] == [("skip", NEXT), ("start", NEXT)]
-    assert told[0].detail == "runs outside a transaction, which cannot be rolled back"
+    assert [(step.kind, step.revision) for step in steps][:2] == [("skip", NEXT), ("start", NEXT)]
+    assert steps[0].detail == "runs outside a transaction, which cannot be rolled back"
     assert index(connect(), "shows_venue_idx") is None
 
 

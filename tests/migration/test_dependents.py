@@ -9,8 +9,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.conftest import Connect, Database
-from tests.migration.by_hand import add_revision
+from tests.support.by_hand import OF_SHOWS, add_revision
+from tests.support.databases import Connect, Database
 from ticketdb.config import Variables
 from ticketdb.errors import TicketdbError
 from ticketdb.migrate.chain import chain_state, drop_of, read_chain
@@ -25,7 +25,6 @@ HEAD = CHAIN[-1].revision
 # The second needs the third, and the first needs both.
 OURS = ("monitoring/health.sql", "monitoring/alerts.sql", "monitoring/active_reservations.sql")
 ERRORS, FUNCTION = "monitoring/top_errors.sql", "foundation/error_message.sql"
-SHOWS = f"-- alter: shows/shows.sql sha256={'0' * 64}\n"
 
 # All there is to a view of somebody else's, by its name.
 VIEWS = """
@@ -111,7 +110,10 @@ def refused(database: Database, tree: Tree) -> list[str]:
     assert (caught.value.code, caught.value.exit_status) == ("E_DEPENDENTS", 5)
     with psycopg.connect(database.dsn) as connection:
         assert oids(connection) == before
-    listed = re.search(r"cannot be put back: (.*) \(nothing was changed\) - ", caught.value.message)
+    listed = re.search(
+        r"depend on what this revision replaces: (.*) \(nothing was changed\) - ",
+        caught.value.message,
+    )
     assert listed, caught.value.message
     return listed[1].split("; ")
 
@@ -195,7 +197,7 @@ def test_views_of_users_come_back_in_a_script(
 def test_a_grant_that_was_lost_would_be_noticed(
     database: Database, session: psycopg.Connection, roles: list[str], tree_copy: Tree
 ) -> None:
-    """Here it cannot be given again: whoever gave it may not enter the schema any more."""
+    """Here it cannot be given again: the role that gave it may not enter the schema any more."""
     adorn(session, roles)
     session.execute(f"REVOKE USAGE ON SCHEMA reports FROM {roles[1]}".encode())
     before = views(session)
@@ -316,8 +318,8 @@ def test_a_temporary_view_of_another_session_stops_the_upgrade(
 ) -> None:
     session.execute("CREATE TEMPORARY VIEW v AS SELECT * FROM monitoring.active_reservations")
     replaced(tree_copy)
-    (told,) = refused(database, tree_copy)
-    assert re.fullmatch(r"view pg_temp_\d+\.v \(temporary\)", told)
+    (listed,) = refused(database, tree_copy)
+    assert re.fullmatch(r"view pg_temp_\d+\.v \(temporary\)", listed)
 
 
 @pytest.mark.usefixtures("template_database")  # the roles are there
@@ -364,7 +366,9 @@ def test_a_column_that_is_gone_stops_the_upgrade_with_the_name_of_the_view(
     )
     before, old = views(session), oids(session)
     replaced(
-        tree_copy, ERRORS, without=r"COMMENT ON COLUMN .*\.occurrences .*;\n|.* AS occurrences,\n"
+        tree_copy,
+        ERRORS,
+        without=r"COMMENT ON COLUMN [^;]*\.occurrences [^;]*;\n|.* AS occurrences,\n",
     )
     with pytest.raises(TicketdbError) as caught:
         apply(database.dsn, NAMES, tree=tree_copy)
@@ -399,8 +403,8 @@ def test_a_column_changes_its_type_under_views_of_users(
 ) -> None:
     add_revision(
         tree_copy,
-        f"{SHOWS}ALTER TABLE {{{{ schema }}}}.shows\n{action} varchar(400);\n",
-        f"{SHOWS}ALTER TABLE {{{{ schema }}}}.shows {action} text;\n",
+        f"{OF_SHOWS}ALTER TABLE {{{{ schema }}}}.shows\n{action} varchar(400);\n",
+        f"{OF_SHOWS}ALTER TABLE {{{{ schema }}}}.shows {action} text;\n",
     )
     session.execute(
         "CREATE VIEW v AS SELECT venue FROM public.shows;"
@@ -417,10 +421,10 @@ def test_a_column_changes_its_type_under_views_of_users(
     assert views(session) == before
 
 
-def test_what_else_is_in_the_way_of_a_column_stops_the_upgrade(
+def test_what_else_depends_on_a_column_stops_the_upgrade(
     database: Database, session: psycopg.Connection, tree_copy: Tree
 ) -> None:
-    alter = f"{SHOWS}ALTER TABLE {{{{ schema }}}}.shows DROP COLUMN venue;\n"
+    alter = f"{OF_SHOWS}ALTER TABLE {{{{ schema }}}}.shows DROP COLUMN venue;\n"
     add_revision(tree_copy, alter, "-- privileges\n")
     session.execute("CREATE VIEW v AS SELECT name, venue FROM public.shows")
     before = views(session)
@@ -450,7 +454,7 @@ def test_a_column_of_a_partitioned_table_takes_views_of_its_partitions_along(
 def test_a_foreign_key_to_a_constraint_that_is_replaced_stops_the_upgrade(
     database: Database, session: psycopg.Connection, tree_copy: Tree
 ) -> None:
-    alter = f"{SHOWS}ALTER TABLE {{{{ schema }}}}.shows\n"
+    alter = f"{OF_SHOWS}ALTER TABLE {{{{ schema }}}}.shows\n"
     add_revision(
         tree_copy,
         f"{alter}ADD COLUMN number integer CONSTRAINT n UNIQUE;\n",
@@ -459,7 +463,7 @@ def test_a_foreign_key_to_a_constraint_that_is_replaced_stops_the_upgrade(
     apply(database.dsn, NAMES, tree=tree_copy)
     session.execute("CREATE TABLE t (number integer CONSTRAINT k REFERENCES public.shows (number))")
     with pytest.raises(
-        TicketdbError, match=r"put back: constraint k on table reports\.t"
+        TicketdbError, match=r"replaces: constraint k on table reports\.t"
     ) as caught:
         revert(database.dsn, NAMES, HEAD, tree=tree_copy)
     assert caught.value.code == "E_DEPENDENTS"
@@ -484,15 +488,15 @@ def test_a_reader_of_a_view_is_waited_for(
     before = views(session)
     session.autocommit = False
     session.execute("SELECT * FROM reports.v")
-    told: list[Step] = []
+    steps: list[Step] = []
 
     def on_step(step: Step) -> None:
-        told.append(step)
+        steps.append(step)
         if step.kind == "wait":
             session.rollback()
 
     apply(database.dsn, NAMES, tree=tree_copy, lock_timeout=1.0, progress=on_step)
-    assert [f"pid {session.info.backend_pid}," in s.detail for s in told if s.kind == "wait"] == [
+    assert [f"pid {session.info.backend_pid}," in s.detail for s in steps if s.kind == "wait"] == [
         True
     ]
     session.autocommit = True

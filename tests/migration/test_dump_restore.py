@@ -1,4 +1,4 @@
-"""A dump that is restored into another server: ticketdb is whole there, and minds its own business.
+"""A dump that is restored into another server: ticketdb is complete, and its jobs run there only.
 
 The jobs of pg_cron wait for its clock, which strikes once a minute: one wait serves all tests.
 """
@@ -12,11 +12,12 @@ import psycopg
 import pytest
 from psycopg.rows import namedtuple_row
 
-from tests.behaviour.conftest import Connection, Hall, Row, enter, make_hall, tables, value
-from tests.behaviour.racing import await_true
-from tests.conftest import Database, skip_without
-from tests.migration.conftest import Program
-from tests.restoring import copy, copy_roles, run
+from tests.support.databases import Database, skip_without
+from tests.support.hall import Hall, make_hall
+from tests.support.program import Program
+from tests.support.queries import Connection, Row, enter, tables, value
+from tests.support.restoring import copy, copy_roles, run
+from tests.support.waiting import await_true
 from ticketdb import SUPPORTED_MAJORS
 from ticketdb.config import Variables
 from ticketdb.errors import TicketdbError
@@ -94,14 +95,14 @@ def test_a_copy_is_what_is_shipped_once_its_rollups_have_been_adopted(
     with session(sold) as original, session(restored) as connection:
         assert tables(connection) == tables(original)
 
-        told = ticketdb("verify", "--dsn", restored.dsn)
-        assert told.returncode == 1, told.stdout
-        failed = [line for line in told.stdout.splitlines() if line.startswith("FAILED")]
+        verified = ticketdb("verify", "--dsn", restored.dsn)
+        assert verified.returncode == 1, verified.stdout
+        failed = [line for line in verified.stdout.splitlines() if line.startswith("FAILED")]
         assert failed == ["FAILED rollups"]
 
         connection.execute("SELECT roll_up_metrics()")
-        told = ticketdb("verify", "--dsn", restored.dsn)
-        assert (told.returncode, told.stderr) == (0, ""), told.stdout
+        verified = ticketdb("verify", "--dsn", restored.dsn)
+        assert (verified.returncode, verified.stderr) == (0, ""), verified.stdout
 
         before = numbers(original)
         assert numbers(connection) == before
@@ -130,10 +131,10 @@ def test_a_copy_on_a_server_without_the_roles_does_not_pass(
             text="DROP SCHEMA public, monitoring CASCADE; CREATE SCHEMA public;"
             + run(other, "pg_dump", sold.dsn),
         )
-        told = ticketdb("verify", "--dsn", restored.dsn)
-        assert told.returncode == 1
-        assert "FAILED privileges" in told.stdout
-        assert "FAILED roles" in told.stdout
+        verified = ticketdb("verify", "--dsn", restored.dsn)
+        assert verified.returncode == 1
+        assert "FAILED privileges" in verified.stdout
+        assert "FAILED roles" in verified.stdout
 
 
 @pytest.fixture(scope="module")
@@ -220,11 +221,11 @@ def test_verify_says_that_the_jobs_of_a_dump_run_on_the_original(
     copies: Copies, ticketdb: Program
 ) -> None:
     assert jobs(copies.careless) == jobs_of(copies.original)
-    told = ticketdb("verify", "--dsn", copies.careless.dsn)
-    assert told.returncode == 1
+    verified = ticketdb("verify", "--dsn", copies.careless.dsn)
+    assert verified.returncode == 1
     here, there = (d.cluster.directory for d in (copies.careless, copies.original))
     for job in JOBS:
-        assert f"job {job}; runs on {there}:5432 instead of {here}:5432" in told.stdout
+        assert f"job {job}; runs on {there}:5432 instead of {here}:5432" in verified.stdout
 
 
 def test_apply_has_the_jobs_run_on_the_copy(copies: Copies) -> None:
@@ -253,8 +254,8 @@ def test_then_they_run_on_the_copy_and_adopt_its_rollups(
     after_the_strike: Copies, ticketdb: Program
 ) -> None:
     assert runs(after_the_strike.careful)[0] == ("pg_cron", "succeeded", 1)
-    told = ticketdb("verify", "--dsn", after_the_strike.careful.dsn)
-    assert (told.returncode, told.stderr) == (0, ""), told.stdout
+    verified = ticketdb("verify", "--dsn", after_the_strike.careful.dsn)
+    assert (verified.returncode, verified.stderr) == (0, ""), verified.stdout
 
 
 def test_a_dump_without_the_rows_of_pg_cron_brings_no_jobs(cron_database: Database) -> None:

@@ -6,9 +6,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.conftest import Database
-from tests.migration.by_hand import add_revision
-from tests.migration.test_script import run
+from tests.support.by_hand import OF_SHOWS, add_revision
+from tests.support.databases import Database
+from tests.support.program import run_script
 from ticketdb.config import Variables
 from ticketdb.errors import TicketdbError
 from ticketdb.migrate.chain import read_chain
@@ -23,7 +23,6 @@ pytestmark = pytest.mark.usefixtures("template_database")  # the roles are there
 NAMES = Variables()
 HEAD = read_chain(shipped_tree())[-1].revision
 ENCODINGS = ["LATIN1", "LATIN2", "EUC_JP", "SQL_ASCII", "WIN1251"]
-MARKER = f"-- alter: shows/shows.sql sha256={'0' * 64}\n"
 
 
 @pytest.fixture
@@ -54,7 +53,7 @@ def comment_of_shows(database: Database) -> str:
 def add_comment(tree: Tree, text: str) -> None:
     """A revision written by hand, whose seventh line has this in it."""
     comment = f"COMMENT ON TABLE {{{{ schema }}}}.shows IS\n'{text}';\n"
-    add_revision(tree, f"{MARKER}-- In words.\n\n{comment}", f"{MARKER}SELECT 1;\n")
+    add_revision(tree, f"{OF_SHOWS}-- In words.\n\n{comment}", f"{OF_SHOWS}SELECT 1;\n")
 
 
 @pytest.mark.parametrize("encoded", ENCODINGS, indirect=True)
@@ -69,7 +68,7 @@ def test_apply_verify_and_revert_work_in_every_encoding(
 
 @pytest.mark.parametrize("encoded", ["LATIN2"], indirect=True)
 def test_a_script_works_too(encoded: Database) -> None:
-    assert run(encoded, script(NAMES)) == (0, "")
+    assert run_script(encoded, script(NAMES)) == (0, "")
     assert [check.details for check in verify(encoded.dsn, NAMES) if not check.ok] == []
 
 
@@ -81,7 +80,7 @@ def test_what_an_encoding_has_letters_for_is_transcoded(encoded: Database, tree_
 
 
 @pytest.mark.parametrize("encoded", ["LATIN2", "EUC_JP", "WIN1251"], indirect=True)
-def test_what_it_has_no_letters_for_is_told_with_file_and_line(
+def test_what_it_has_no_letters_for_is_reported_with_file_and_line(
     encoded: Database, tree_copy: Tree
 ) -> None:
     apply(encoded.dsn, NAMES)

@@ -5,10 +5,9 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from tests.conftest import Connect, Database
-from tests.migration.by_hand import add_revision
-from tests.migration.conftest import fingerprint
-from tests.restoring import copy
+from tests.support.by_hand import add_revision
+from tests.support.databases import Connect, Database, fingerprint
+from tests.support.restoring import copy
 from ticketdb.catalog import differences
 from ticketdb.config import Variables
 from ticketdb.migrate.chain import read_chain
@@ -101,7 +100,7 @@ def test_what_servers_write_by_themselves_is_no_difference(
     assert found(database) == []
 
 
-def test_the_perturbations_are_seen_by_whoever_looks_at_the_bytes(connect: Connect) -> None:
+def test_the_perturbations_change_the_bytes_of_the_catalog(connect: Connect) -> None:
     """The control: they do change something."""
     session = connect()
     session.execute("SET allow_system_table_mods = on")
@@ -147,9 +146,9 @@ DECLARED = [
 ]
 
 
-@pytest.mark.parametrize(("statement", "told"), DECLARED, ids=[d[0] for d in DECLARED])
+@pytest.mark.parametrize(("statement", "reported"), DECLARED, ids=[d[0] for d in DECLARED])
 def test_what_a_dba_declares_is_one(
-    statement: str, told: str, database: Database, connect: Connect
+    statement: str, reported: str, database: Database, connect: Connect
 ) -> None:
     session = connect()
     role = f"hound_{database.name}"
@@ -157,7 +156,7 @@ def test_what_a_dba_declares_is_one(
     session.execute("SET search_path = public")
     session.execute(statement.replace("hound_of_nobody", role).encode())
     try:
-        assert [line for line in found(database) if told in line], found(database)
+        assert [line for line in found(database) if reported in line], found(database)
     finally:
         session.execute(f"DROP OWNED BY {role}; DROP ROLE {role}".encode())
 

@@ -1,11 +1,11 @@
-"""What a revision is made of, on the word of texts alone: for cutting a chain from new objects."""
+"""What a revision consists of, decided by texts alone: for cutting a chain from new objects."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from tests.migration.workshop import FUNCTION, TABLE, VIEW, Workshop, gaps, sections, written
+from tests.support.workshop import FUNCTION, TABLE, VIEW, Workshop, gaps, sections, written
 from ticketdb.develop.revise import freeze
 from ticketdb.errors import TicketdbError
 from ticketdb.migrate.chain import read_chain
@@ -93,7 +93,7 @@ def test_an_object_that_left_the_order_is_dropped(workshop: Workshop) -> None:
 
 
 @pytest.mark.parametrize(
-    ("edit", "code", "told"),
+    ("edit", "code", "message"),
     [
         (
             lambda w: (w.tree.sql / "views" / "x.sql").write_text("\n"),
@@ -136,11 +136,11 @@ def test_an_object_that_left_the_order_is_dropped(workshop: Workshop) -> None:
     ],
 )
 def test_a_tree_that_is_not_in_order_is_refused(
-    edit: "object", code: str, told: str, workshop: Workshop
+    edit: "object", code: str, message: str, workshop: Workshop
 ) -> None:
     assert callable(edit)
     edit(workshop)
-    with pytest.raises(TicketdbError, match=told) as caught:
+    with pytest.raises(TicketdbError, match=message) as caught:
         workshop.freeze()
     assert caught.value.code == code
 

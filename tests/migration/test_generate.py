@@ -1,4 +1,4 @@
-"""What is generated is current: a corner that is bent is found, with its file and the remedy."""
+"""What is generated is current: any change is found, with its file and the remedy."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Connect, Database
+from tests.support.databases import Connect, Database
 from ticketdb import SUPPORTED_MAJORS
 from ticketdb.cli import app
 from ticketdb.develop.generate import outdated, pages_of, write_pages
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.default_names
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """All that is compared, to be bent."""
+    """A copy of all that is compared, to be changed."""
     for name in ("ticketdb", "sql", "migrations", "docs/reference", "scripts"):
         shutil.copytree(ROOT / name, tmp_path / name)
     return tmp_path
@@ -71,14 +71,14 @@ def test_a_source_that_is_not_frozen_is_found(copy: Path) -> None:
     bend_sources(copy)
     done = check(copy)
     assert done.returncode == 1
-    for told in (
+    for message in (
         'sql/ against the chain, default names: rule monitoring.health."_RETURN":',
         "sql/ against the chain, default names: body ",
         ".is_time_zone(text) differs in line 3: '-- Quite another one.' instead of ",
         # Whose bodies are those of sql/.
         "catalog.jsonl against the chain, other names: body ",
     ):
-        assert told in done.stdout
+        assert message in done.stdout
     assert "run `make generate`" in done.stderr
 
 
@@ -86,12 +86,12 @@ def test_an_output_that_was_edited_by_hand_is_found(copy: Path) -> None:
     bend_outputs(copy)
     done = check(copy)
     assert done.returncode == 1
-    for told in (
+    for message in (
         "catalog.jsonl against the chain, other names: relation ",
         "docs/reference/tables.md is out of date: now there is ## shows\n",
         "docs/reference/commands.md is out of date: now there is | `--dry-run` |",
     ):
-        assert told in done.stdout
+        assert message in done.stdout
     assert "run `make generate`" in done.stderr
 
 

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from tests.behaviour.racing import await_true
-from tests.conftest import Connect, Database, throw_away_database
-from tests.migration.by_hand import add_indexes
-from tests.migration.conftest import WAITING, take_migration_lock
+from tests.support.by_hand import add_indexes
+from tests.support.databases import Connect, Database, throw_away_database
+from tests.support.program import WAITING, take_migration_lock
+from tests.support.waiting import await_true
 from ticketdb.config import Variables
 from ticketdb.errors import TicketdbError
 from ticketdb.migrate.chain import read_chain
@@ -72,7 +72,7 @@ def test_before_the_first_revision_there_is_nothing_to_lock_for_strangers(
 
 
 def test_the_owner_can_take_it(database: Database, connect: Connect) -> None:
-    """The control: whoever migrates has it, and so has a DBA who wants no migration now."""
+    """The control: a migration has it, and so has a DBA who wants no migration now."""
     holder = connect()
     take_migration_lock(holder)
     for migrate in (
@@ -100,7 +100,7 @@ def test_who_has_the_lock_of_a_sister_database_is_not_named(
         apply(database.dsn, NAMES, wait=0)
 
 
-def test_it_is_in_nobody_s_way(database: Database, connect: Connect) -> None:
+def test_readers_and_dumps_do_not_wait_for_it(database: Database, connect: Connect) -> None:
     """Those who look at the version, and those who dump it, do not wait."""
     reader = connect()
     reader.execute("SET lock_timeout = '1ms'")
@@ -133,7 +133,7 @@ def test_create_index_concurrently_does_not_wait_for_who_waits_for_the_lock(
         first = pool.submit(apply, database.dsn, NAMES, tree=tree_copy)
         await_true(observer, f"SELECT EXISTS (SELECT {WAITING})")
         second = pool.submit(apply, database.dsn, NAMES, tree=tree_copy)
-        # The second has come to the lock: its sessions beside those of the first.
+        # The second waits for the lock: its sessions beside those of the first.
         await_true(
             observer,
             "SELECT count(*) >= 5 FROM pg_stat_activity WHERE datname = current_database()"
@@ -144,7 +144,7 @@ def test_create_index_concurrently_does_not_wait_for_who_waits_for_the_lock(
         assert second.result().applied == ()
 
 
-def test_two_first_applies_end_well_whoever_makes_the_table(
+def test_two_first_applies_succeed_whichever_makes_the_table(
     empty_database: Database, connect: Connect
 ) -> None:
     """One is made to wait for the other between its question and its CREATE TABLE."""
@@ -173,10 +173,10 @@ def test_a_first_apply_that_fails_leaves_no_table_behind_for_the_lock(
 
 
 def test_a_revert_that_cannot_work_is_not_begun(database: Database, tree_copy: Tree) -> None:
-    """What stands in the way of the second is found before the first is undone."""
+    """What blocks the second is found before the first is undone."""
     down = read_chain(tree_copy)[-2].python_file.with_suffix(".down.sql")
     down.write_text(down.read_text() + "SELECT 1 / 0;\n")
-    told: list[Step] = []
+    steps: list[Step] = []
     with pytest.raises(TicketdbError, match="division by zero") as caught:
         revert(
             database.dsn,
@@ -184,11 +184,11 @@ def test_a_revert_that_cannot_work_is_not_begun(database: Database, tree_copy: T
             CHAIN[-3].revision,
             allow_data_loss=True,
             tree=tree_copy,
-            progress=told.append,
+            progress=steps.append,
         )
     assert caught.value.exit_status == 5
     assert "; the database is at" not in caught.value.message
-    assert told == []
+    assert steps == []
     assert apply(database.dsn, NAMES).applied == ()
 
 

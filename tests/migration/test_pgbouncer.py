@@ -22,9 +22,10 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import namedtuple_row
 
-from tests.behaviour.conftest import Connection, Row, broken_invariants, call, make_hall
-from tests.conftest import Database
-from tests.migration.conftest import Program
+from tests.support.databases import Database
+from tests.support.hall import make_hall
+from tests.support.program import Program
+from tests.support.queries import Connection, Row, broken_invariants, call
 from ticketdb.config import Variables
 from ticketdb.database import connect, refuse_pooler
 from ticketdb.errors import TicketdbError

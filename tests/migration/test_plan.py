@@ -15,9 +15,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.conftest import Connect, Database, throw_away_database
-from tests.migration.conftest import OTHER_NAMES, Program, fingerprint
+from tests.support.by_hand import OF_SHOWS, OUTSIDE, add_revision
+from tests.support.databases import Connect, Database, fingerprint, throw_away_database
+from tests.support.plan_cases import CASES, SURROUNDINGS, Case
+from tests.support.program import Program
 from ticketdb.config import Variables
+from ticketdb.develop.generate import AWKWARD_NAMES
 from ticketdb.errors import TicketdbError
 from ticketdb.migrate import commands
 from ticketdb.migrate.chain import read_chain
@@ -32,332 +35,16 @@ at_once = pytest.mark.xdist_group("plan")
 # Roles belong to all databases of a server: a test that makes them would race with others.
 roles_exist = pytest.mark.usefixtures("template_database")
 
-PYTHON_FILE = """\
-from ticketdb.migrate.run import run_down, run_up
-
-revision, down_revision = "{number:04d}", "{before:04d}"
-branch_labels = depends_on = None
-
-
-def upgrade() -> None:
-    run_up(revision)
-
-
-def downgrade() -> None:
-    run_down(revision)
-"""
-
-# Things of the database's user, which revisions may meet.
-SURROUNDINGS = """
-    CREATE SCHEMA till;
-    CREATE TABLE till.sales (id integer PRIMARY KEY, cents integer, note text, at timestamptz);
-    CREATE TABLE till.refunds (id integer PRIMARY KEY, sale integer);
-    CREATE TABLE till.unchecked (cents integer);
-    ALTER TABLE till.unchecked ADD CONSTRAINT positive CHECK (cents > 0) NOT VALID;
-    CREATE TABLE till.proven (cents integer, CONSTRAINT known CHECK (cents IS NOT NULL));
-    CREATE TABLE till.pay_days (on_day date NOT NULL, cents integer) PARTITION BY LIST (on_day);
-    CREATE TABLE till.pay_days_1 PARTITION OF till.pay_days FOR VALUES IN ('2026-01-01');
-    CREATE TABLE till.pay_days_2 PARTITION OF till.pay_days FOR VALUES IN ('2026-02-01');
-    CREATE INDEX pay_days_cents_idx ON till.pay_days (cents);
-    CREATE TABLE till."Odd, ""na""me" (id integer);
-    CREATE TABLE till.spare (id integer);
-    CREATE TABLE till.leaving (at integer) PARTITION BY LIST (at);
-    CREATE TABLE till.leaving_1 PARTITION OF till.leaving FOR VALUES IN (1);
-    CREATE TABLE till.indexed (id integer);
-    CREATE INDEX indexed_id_idx ON till.indexed (id);
-    CREATE VIEW till.places AS SELECT venue FROM public.shows;
-    CREATE VIEW till.shop_window AS SELECT id, name FROM public.shows;
-    CREATE MATERIALIZED VIEW till.totals AS SELECT count(*) AS shows FROM public.shows;
-    CREATE TABLE till.big AS SELECT generate_series(1, 1000000) AS id;
-    CREATE TABLE till.heap (id integer) PARTITION BY HASH (id);
-    CREATE TABLE till.heap_0 PARTITION OF till.heap FOR VALUES WITH (MODULUS 2, REMAINDER 0);
-    CREATE TABLE till.heap_1 PARTITION OF till.heap FOR VALUES WITH (MODULUS 2, REMAINDER 1);
-    INSERT INTO till.sales (id, cents, note) SELECT id, 1, 'x' FROM generate_series(1, 1200) AS id;
-    ANALYZE till.big, till.sales;
-    -- Each of them is small; only together they are not.
-    UPDATE pg_class SET reltuples = 600000 WHERE relname IN ('heap_0', 'heap_1');
-"""
-
-
-@dataclass(frozen=True)
-class Case:
-    """A revision and what is expected of its last statement but the ledger's."""
-
-    name: str
-    sql: str
-    expected: tuple[str, ...]
-    outside: bool = False
-
-
-def case(name: str, sql: str, *expected: str, outside: bool = False) -> Case:
-    return Case(name, sql, expected, outside)
-
-
-# Each line of what is expected ends with what is done to the relation besides locking it.
-CASES = [
-    case(
-        "another type rewrites",
-        "ALTER TABLE till.sales ALTER COLUMN cents TYPE bigint;",
-        "ACCESS EXCLUSIVE on till.sales: rewrites",
-    ),
-    case(
-        "a wider varchar does not",
-        "ALTER TABLE till.sales ADD COLUMN v varchar(3);"
-        " ALTER TABLE till.sales ALTER COLUMN v TYPE varchar(5);",
-        "ACCESS EXCLUSIVE on till.sales, held",
-    ),
-    case(
-        "a constant default does not rewrite",
-        "ALTER TABLE till.sales ADD COLUMN a integer NOT NULL DEFAULT 3;",
-        "ACCESS EXCLUSIVE on till.sales",
-    ),
-    case(
-        "a volatile default rewrites",
-        "ALTER TABLE till.sales ADD COLUMN b timestamptz DEFAULT clock_timestamp();",
-        "ACCESS EXCLUSIVE on till.sales: rewrites",
-    ),
-    case(
-        "a check scans",
-        "ALTER TABLE till.sales ADD CONSTRAINT c CHECK (id > 0);",
-        "ACCESS EXCLUSIVE on till.sales: scans",
-    ),
-    case(
-        "a check that is not valid does not scan",
-        "ALTER TABLE till.sales ADD CONSTRAINT d CHECK (id > 1) NOT VALID;",
-        "ACCESS EXCLUSIVE on till.sales",
-    ),
-    case(
-        "validating scans under a weaker lock",
-        "ALTER TABLE till.unchecked VALIDATE CONSTRAINT positive;",
-        "SHARE UPDATE EXCLUSIVE on till.unchecked: scans",
-    ),
-    case(
-        "validating what is valid does not scan",
-        "ALTER TABLE till.proven VALIDATE CONSTRAINT known;",
-        "SHARE UPDATE EXCLUSIVE on till.proven",
-    ),
-    case(
-        "not null scans",
-        "ALTER TABLE till.sales ALTER COLUMN at SET NOT NULL;",
-        "ACCESS EXCLUSIVE on till.sales: scans",
-    ),
-    case(
-        "not null that is proven does not",
-        "ALTER TABLE till.proven ALTER COLUMN cents SET NOT NULL;",
-        "ACCESS EXCLUSIVE on till.proven",
-    ),
-    case(
-        "an index scans while writers wait",
-        "CREATE INDEX sales_note_idx ON till.sales (note);",
-        "SHARE on till.sales: scans",
-    ),
-    case(
-        "a foreign key locks both tables",
-        "ALTER TABLE till.refunds ADD CONSTRAINT e FOREIGN KEY (sale) REFERENCES till.sales (id);",
-        "SHARE ROW EXCLUSIVE on till.refunds: scans",
-        "SHARE ROW EXCLUSIVE on till.sales",
-    ),
-    case(
-        "a foreign key that is not valid does not scan",
-        "ALTER TABLE till.refunds ADD CONSTRAINT f FOREIGN KEY (id) REFERENCES till.sales (id)"
-        " NOT VALID;",
-        "SHARE ROW EXCLUSIVE on till.refunds",
-        "SHARE ROW EXCLUSIVE on till.sales",
-    ),
-    case(
-        "a trigger",
-        "CREATE TRIGGER g BEFORE UPDATE ON till.sales"
-        " FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();",
-        "SHARE ROW EXCLUSIVE on till.sales",
-    ),
-    case(
-        "a function locks no relation",
-        "CREATE OR REPLACE FUNCTION {{ internal_schema }}.uuid_v7() RETURNS uuid LANGUAGE sql"
-        " AS $$ SELECT gen_random_uuid() $$;",
-    ),
-    case(
-        "a view reads its tables",
-        "CREATE VIEW {{ monitoring_schema }}.h AS SELECT id FROM {{ schema }}.shows;",
-        "ACCESS SHARE on public.shows",
-    ),
-    case(
-        "an update writes, and reads all",
-        "UPDATE till.refunds SET sale = 1;",
-        "ROW EXCLUSIVE on till.refunds: scans",
-    ),
-    case(
-        "emptying rewrites",
-        "TRUNCATE till.refunds;",
-        "ACCESS EXCLUSIVE on till.refunds: rewrites",
-    ),
-    case(
-        "partitions are told with their table",
-        "ALTER TABLE till.pay_days ADD CONSTRAINT i CHECK (cents > 0);",
-        "ACCESS EXCLUSIVE on till.pay_days and 2 of its partitions: scans",
-    ),
-    case(
-        "a partition alone is told alone",
-        "ALTER TABLE till.pay_days_1 ADD CONSTRAINT j CHECK (cents > 1);",
-        "ACCESS EXCLUSIVE on till.pay_days_1: scans",
-    ),
-    case(
-        "an index that is locked harder than its table",
-        "REINDEX INDEX till.indexed_id_idx;",
-        "ACCESS EXCLUSIVE on till.indexed_id_idx: rewrites",
-        "SHARE on till.indexed: scans",
-    ),
-    case(
-        "a quoted name",
-        'ALTER TABLE till."Odd, ""na""me" ADD COLUMN a integer;',
-        'ACCESS EXCLUSIVE on till."Odd, ""na""me"',
-    ),
-    case(
-        "dropping a view of the user's",
-        "DROP VIEW till.shop_window;",
-        "ACCESS EXCLUSIVE on till.shop_window: drops",
-    ),
-    case(
-        "a column that a view of the user's is built on",
-        "ALTER TABLE {{ schema }}.shows ALTER COLUMN venue TYPE varchar(400);",
-        "ACCESS EXCLUSIVE on public.shows: rewrites",
-    ),
-    case(
-        "what was dropped is not told again",
-        "DROP TABLE till.spare; ALTER TABLE {{ schema }}.shows ADD COLUMN k integer;",
-        "ACCESS EXCLUSIVE on public.shows",
-    ),
-    case(
-        "what the revision makes nobody else can lock",
-        "CREATE TABLE till.fresh (id integer); CREATE INDEX fresh_idx ON till.fresh (id);",
-    ),
-    case(
-        "a relation is held until the revision ends",
-        "ALTER TABLE till.sales ADD COLUMN l integer;"
-        " ALTER TABLE till.refunds ADD COLUMN l integer;"
-        " CREATE INDEX sales_l_idx ON till.sales (l);",
-        "ACCESS EXCLUSIVE on till.sales, held: scans",
-    ),
-    case(
-        "a definition that changes under a lock that is held",
-        "ALTER TABLE till.sales ADD COLUMN m integer; COMMENT ON COLUMN till.sales.m IS 'x';",
-        "ACCESS EXCLUSIVE on till.sales, held",
-    ),
-    case(
-        "a relation that is held and left alone is not told",
-        "ALTER TABLE till.sales ADD COLUMN n integer; SELECT count(*) FROM till.sales WHERE false;",
-    ),
-    case(
-        "a block that runs statements",
-        "DO $$ BEGIN EXECUTE 'ALTER TABLE till.sales ALTER COLUMN cents TYPE numeric'; END $$;",
-        "ACCESS EXCLUSIVE on till.sales: rewrites",
-    ),
-    case(
-        "statements that share a transaction",
-        "CREATE TEMPORARY TABLE o ON COMMIT DROP AS SELECT 1 AS id; SET LOCAL search_path = till;"
-        " INSERT INTO proven (cents) SELECT id FROM o",  # nor does the last one need a semicolon
-        "ROW EXCLUSIVE on till.proven",
-    ),
-    case(
-        "an index built concurrently",
-        "CREATE INDEX CONCURRENTLY sales_cents_idx ON till.sales (cents);",
-        "SHARE UPDATE EXCLUSIVE on till.sales: scans",
-        outside=True,
-    ),
-    case(
-        "an index dropped concurrently",
-        "DROP INDEX CONCURRENTLY till.sales_cents_idx;",
-        "SHARE UPDATE EXCLUSIVE on till.sales",
-        outside=True,
-    ),
-    case(
-        "a table whose indexes are built anew concurrently",
-        "REINDEX TABLE CONCURRENTLY till.indexed;",
-        "SHARE UPDATE EXCLUSIVE on till.indexed: scans",
-        outside=True,
-    ),
-    case(
-        "a partition detached concurrently",
-        "ALTER TABLE till.leaving DETACH PARTITION till.leaving_1 CONCURRENTLY;",
-        "ACCESS EXCLUSIVE on till.leaving_1",
-        "SHARE UPDATE EXCLUSIVE on till.leaving",
-        outside=True,
-    ),
-    case(
-        "a vacuum, which waits for nobody who writes",
-        "VACUUM till.sales;",
-        "SHARE UPDATE EXCLUSIVE on till.sales",
-        outside=True,
-    ),
-    case(
-        "a full vacuum",
-        "VACUUM FULL till.sales;",
-        "ACCESS EXCLUSIVE on till.sales: rewrites",
-        outside=True,
-    ),
-    case(
-        "a statement that could do with a transaction",
-        "ALTER TABLE till.sales ADD COLUMN p integer;",
-        "ACCESS EXCLUSIVE on till.sales",
-        outside=True,
-    ),
-    case(
-        "each statement outside a transaction begins with no lock",
-        "ALTER TABLE till.sales ADD COLUMN q integer; ALTER TABLE till.sales ADD COLUMN r integer;",
-        "ACCESS EXCLUSIVE on till.sales",
-        outside=True,
-    ),
-    case(
-        "a large table",
-        "ALTER TABLE till.big ADD COLUMN a integer;",
-        "ACCESS EXCLUSIVE on till.big",
-    ),
-    case(
-        "a large table rewritten",
-        "ALTER TABLE till.big ALTER COLUMN id TYPE bigint;",
-        "ACCESS EXCLUSIVE on till.big: rewrites",
-    ),
-    case(
-        "a large table by another name",
-        "ALTER TABLE till.big RENAME TO huge; CREATE INDEX huge_idx ON till.huge (id);",
-        "ACCESS EXCLUSIVE on till.big, held: scans",
-    ),
-    case(
-        "a large table after it was renamed",
-        "CREATE INDEX huge_again_idx ON till.huge (id);",
-        "SHARE on till.huge: scans",
-    ),
-    case(
-        "a large table locked lightly",
-        "CREATE INDEX CONCURRENTLY huge_once_more_idx ON till.huge (id);",
-        "SHARE UPDATE EXCLUSIVE on till.huge: scans",
-        outside=True,
-    ),
-    case(
-        "a table that is large with its partitions",
-        "ALTER TABLE till.heap ADD CONSTRAINT s CHECK (id > 0);",
-        "ACCESS EXCLUSIVE on till.heap and 2 of its partitions: scans",
-    ),
-    case(
-        "a partition that is not",
-        "ALTER TABLE till.heap_0 ADD CONSTRAINT t CHECK (id > 0);",
-        "ACCESS EXCLUSIVE on till.heap_0: scans",
-    ),
-]
-
 
 def append(tree: Tree, name: str, sql: str, *, outside: bool = False) -> str:
     """Write a revision by hand. Returns its name."""
-    number = len(read_chain(tree)) + 1
-    stem = tree.versions / f"{number:04d}_{name.replace(' ', '_')}"
-    heading = "-- outside a transaction\n" if outside else ""
-    section = f"-- alter: shows/shows.sql sha256={'0' * 64}\n{sql}\n"
-    stem.with_suffix(".py").write_text(PYTHON_FILE.format(number=number, before=number - 1))
-    stem.with_suffix(".up.sql").write_text(f"-- {number:04d}: {name}.\n{heading}\n{section}")
-    stem.with_suffix(".down.sql").write_text("-- privileges\n")  # nobody goes back
-    return stem.name
+    heading = OUTSIDE if outside else ""
+    down = "-- privileges\n"  # nobody goes back
+    revision = add_revision(tree, f"{OF_SHOWS}{sql}\n", down, heading=heading, name=name)
+    return f"{revision}_{name.replace(' ', '_')}"
 
 
-def told(statement: Statement) -> list[str]:
+def locks_of(statement: Statement) -> list[str]:
     """What is measured of a statement, without sizes."""
     lines = []
     for lock in statement.locks:
@@ -412,20 +99,20 @@ def everything(
 
 @at_once
 @pytest.mark.parametrize("one", CASES, ids=[one.name for one in CASES])
-def test_a_statement_is_told_with_what_it_does(one: Case, everything: Everything) -> None:
+def test_a_statement_is_listed_with_what_it_does(one: Case, everything: Everything) -> None:
     statements = everything.of(one.name.replace(",", ""))
-    assert told(statements[-1]) == list(one.expected)
+    assert locks_of(statements[-1]) == list(one.expected)
     assert {statement.in_transaction for statement in statements} == {not one.outside}
 
 
 @at_once
 def test_what_apply_does_around_a_revision_is_measured_too(everything: Everything) -> None:
-    """The view in its way is dropped and made again."""
+    """A view that depends on the column is dropped and made again."""
     name = "a_column_that_a_view_of_the_user's_is_built_on"
     around = [s for s in everything.plan.statements if s.revision.endswith(name)]
     sections = ["dependents.sql", "shows/shows.sql", "ledger", "dependents.sql"]
     assert [statement.section for statement in around] == sections
-    assert "ACCESS EXCLUSIVE on till.places: drops" in told(around[0])
+    assert "ACCESS EXCLUSIVE on till.places: drops" in locks_of(around[0])
 
 
 BIG = "of till.big (1,000,000 rows, 35 MB) wait until it commits"
@@ -452,7 +139,7 @@ SCANS, REWRITES = ", and meanwhile it scans all of it", ", and meanwhile it rewr
         ("another type rewrites", []),
     ],
 )
-def test_who_must_wait_for_a_large_table_is_warned_of(
+def test_there_is_a_warning_where_others_must_wait_for_a_large_table(
     name: str, warnings: list[str], everything: Everything
 ) -> None:
     assert everything.warnings(name) == warnings
@@ -471,7 +158,7 @@ def test_a_table_of_many_bytes_is_large_however_few_its_rows(
 
 
 @at_once
-def test_what_is_told_of_a_relation_ends_with_its_size_in_the_target(
+def test_a_relation_is_listed_with_its_size_in_the_target(
     everything: Everything,
 ) -> None:
     (statement,) = everything.of("another type rewrites")
@@ -497,7 +184,7 @@ def test_the_target_is_only_read(
         result = plan(database.dsn_as("auditor"), Variables(), "head", True, tree_copy)
     finally:
         dba.execute("DROP ROLE auditor")
-    assert "ACCESS EXCLUSIVE on public.payment_events: drops" in told(of(result, "a_change")[0])
+    assert "ACCESS EXCLUSIVE on public.payment_events: drops" in locks_of(of(result, "a_change")[0])
     assert fingerprint(dba, Variables()) == before
     assert dba.execute("SELECT FROM pg_roles WHERE rolname = 'nobody_yet'").fetchall() == []
 
@@ -551,7 +238,7 @@ def test_what_fails_when_a_revision_commits_fails_here_too(
 
 
 def test_what_needs_no_transaction_fails_in_one(database: Database, tree_copy: Tree) -> None:
-    """As in apply: the revision's heading has to say so."""
+    """As in apply: the revision's heading has to declare it."""
     append(tree_copy, "inside", "CREATE INDEX CONCURRENTLY a ON {{ schema }}.shows (name);")
     with pytest.raises(TicketdbError, match="cannot run inside a transaction block") as caught:
         measured(database, tree_copy)
@@ -575,7 +262,7 @@ def test_an_index_that_was_built_before_an_interruption_is_not_built_again(
     sql = "CREATE INDEX CONCURRENTLY shows_venue_idx ON {{ schema }}.shows (venue);"
     append(tree_copy, "again", sql, outside=True)
     (statement,) = of(measured(database, tree_copy), "again")
-    assert told(statement) == ["SHARE UPDATE EXCLUSIVE on public.shows"]  # to see, and no scan
+    assert locks_of(statement) == ["SHARE UPDATE EXCLUSIVE on public.shows"]  # to see, and no scan
 
 
 def test_a_history_that_was_tampered_with_is_not_planned_upon(
@@ -588,7 +275,7 @@ def test_a_history_that_was_tampered_with_is_not_planned_upon(
     assert caught.value.code == "E_CHECKSUM"
 
 
-def test_what_cannot_be_copied_is_told_and_the_rest_measured(
+def test_what_cannot_be_copied_is_reported_and_the_rest_measured(
     database: Database, connect: Connect, tree_copy: Tree
 ) -> None:
     connect().execute(
@@ -598,7 +285,7 @@ def test_what_cannot_be_copied_is_told_and_the_rest_measured(
     append(tree_copy, "a change", "ALTER TABLE {{ schema }}.shows ADD COLUMN a integer;")
     result = measured(database, tree_copy)
     assert 'extension "of_another_machine" is not available' in result.not_copied
-    assert told(of(result, "a_change")[0]) == ["ACCESS EXCLUSIVE on public.shows"]
+    assert locks_of(of(result, "a_change")[0]) == ["ACCESS EXCLUSIVE on public.shows"]
 
 
 def test_a_revision_finds_the_settings_of_the_target(
@@ -624,12 +311,13 @@ def test_a_revision_finds_the_settings_of_the_target(
         "INSERT INTO public.shows (name, starts_at, currency) VALUES ('x', now(), 'EUR')"
     )
     append(tree_copy, "a question", ask)
-    locks = told(of(measured(database, tree_copy), "a_question")[0])
+    locks = locks_of(of(measured(database, tree_copy), "a_question")[0])
     assert "EXCLUSIVE on public.shows: scans" in locks
 
 
 @pytest.mark.parametrize(
-    "names", [pytest.param(Variables(), id="default names"), pytest.param(OTHER_NAMES, id="others")]
+    "names",
+    [pytest.param(Variables(), id="default names"), pytest.param(AWKWARD_NAMES, id="others")],
 )
 def test_the_first_installation_is_measured_too(names: Variables, empty_database: Database) -> None:
     result = plan(empty_database.dsn, names, "head", True)
@@ -673,7 +361,7 @@ def test_without_a_server_of_that_version_it_says_what_to_install(
 
 
 @roles_exist
-def test_the_command_tells_it_to_people_and_to_machines(
+def test_the_command_prints_it_for_people_and_for_machines(
     empty_database: Database, ticketdb: Program
 ) -> None:
     bindir = str(empty_database.cluster.binaries.bindir)
@@ -708,7 +396,7 @@ def test_with_pg_cron_the_jobs_are_scheduled_in_the_copy_alone(
     before = dba.execute("SELECT * FROM cron.job").fetchall()
     result = measured(cron_database)
     scheduling = next(s for s in result.statements if ".schedule_jobs();" in s.text)
-    assert "ROW EXCLUSIVE on cron.job: scans" in told(scheduling)
+    assert "ROW EXCLUSIVE on cron.job: scans" in locks_of(scheduling)
     assert dba.execute("SELECT * FROM cron.job").fetchall() == before
     assert result.not_copied == []
 
@@ -722,11 +410,11 @@ INTERRUPTED = textwrap.dedent("""
     from ticketdb.paths import Tree
     original = module.private_cluster
     @contextmanager
-    def told(*arguments, **more):
+    def announced(*arguments, **more):
         with original(*arguments, **more) as cluster:
             print(cluster.directory, flush=True)
             yield cluster
-    module.private_cluster = told
+    module.private_cluster = announced
     tree = Tree(Path(sys.argv[2]) / "sql", Path(sys.argv[2]) / "migrations")
     module.plan(sys.argv[1], Variables(), "head", True, tree)
 """)

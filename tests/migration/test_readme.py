@@ -50,7 +50,7 @@ def test_what_the_readme_shows_is_what_a_server_and_the_demo_answer(copy: Path) 
     [(" t       | paid ", " f       | paid "), ("overdue holds", "forgotten holds")],
     ids=["session", "demo"],
 )
-def test_a_readme_that_shows_something_else_is_told(
+def test_a_readme_that_shows_something_else_is_reported(
     copy: Path,
     shown: str,
     edited: str,

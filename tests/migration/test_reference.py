@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.conftest import Connect, Database
+from tests.support.databases import Connect, Database
 from ticketdb.cli import app
 from ticketdb.develop.generate import pages_of
 
@@ -75,10 +75,12 @@ def test_every_function_that_a_role_may_call_and_every_one_of_the_contract_is_de
 def test_what_only_its_owner_uses_is_left_out(database: Database) -> None:
     pages = pages_of(database.dsn, app)
     named = sections(pages["functions.md"]).keys() | sections(pages["tables.md"]).keys()
-    assert named.isdisjoint({"metric_watermarks", "ticketdb_migrations", "end_holds", "log_change"})
+    assert named.isdisjoint(
+        {"metric_watermarks", "ticketdb_migrations", "end_reservations", "log_change"}
+    )
 
 
-def test_a_new_object_enters_the_reference_with_the_first_grant(
+def test_a_new_table_enters_the_reference_with_the_first_grant(
     database: Database, connect: Connect
 ) -> None:
     session = connect()
@@ -91,7 +93,7 @@ def test_a_new_object_enters_the_reference_with_the_first_grant(
     )
     before = pages_of(database.dsn, app)
     assert "plans" not in sections(before["tables.md"])
-    assert "plan_ahead" not in sections(before["functions.md"])
+    assert "Executable by its owner." in sections(before["functions.md"])["plan_ahead"]
     session.execute(
         "GRANT SELECT (id) ON public.plans TO ticketdb_monitor;"
         " GRANT EXECUTE ON FUNCTION public.plan_ahead TO ticketdb_app"

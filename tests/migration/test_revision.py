@@ -6,9 +6,9 @@ from contextlib import nullcontext
 
 import pytest
 
-from tests.conftest import Connect, Database
-from tests.migration.conftest import Program
-from tests.migration.workshop import (
+from tests.support.databases import Connect, Database
+from tests.support.program import Program
+from tests.support.workshop import (
     ANSWERS,
     FUNCTION,
     PLACES,
@@ -226,7 +226,7 @@ def test_the_command_proves_what_it_wrote(
     workshop.edit("functions/answer.sql", "42", "43")
     asked = ticketdb("revision")
     assert asked.returncode == 2
-    assert "error [E_REVISION]: a message is missing" in asked.stderr
+    assert "error [E_REVISION]: a message is missing for what has changed" in asked.stderr
     done = ticketdb("revision", "-m", "a better answer")
     assert done.returncode == 0
     assert (
@@ -280,7 +280,7 @@ def read_files(workshop: Workshop) -> Revision:
     return Revision(file.name[:4], file, "", "")
 
 
-def test_sql_that_the_server_refuses_is_told_with_its_place(
+def test_sql_that_the_server_refuses_is_reported_with_its_place(
     workshop: Workshop, ticketdb: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put_to_work(workshop, monkeypatch)
@@ -321,7 +321,7 @@ def test_files_that_were_not_asked_for_are_left_for_later(
     assert proven(workshop).revision == "0003"
 
 
-def test_an_installation_without_sources_says_so(
+def test_an_installation_without_sources_is_an_error_that_names_the_reason(
     ticketdb: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     installed = Tree(PACKAGE / "sql", PACKAGE / "migrations")

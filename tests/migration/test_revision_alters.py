@@ -6,7 +6,7 @@ from textwrap import indent
 
 import pytest
 
-from tests.migration.workshop import (
+from tests.support.workshop import (
     ANSWERS,
     FUNCTION,
     PLACES,
@@ -45,7 +45,7 @@ def test_what_people_write_is_proven_when_they_have(workshop: Workshop) -> None:
     assert wrong(workshop) == []
 
 
-def test_a_wrong_alter_is_told_with_both_values(workshop: Workshop) -> None:
+def test_a_wrong_alter_is_reported_with_both_values(workshop: Workshop) -> None:
     revision = alter_places(workshop)
     workshop.fill(revision, ".up.sql", f"ALTER TABLE {PLACES} ADD COLUMN name varchar(9);")
     workshop.fill(revision, ".down.sql", f"ALTER TABLE {PLACES} DROP COLUMN name;")
@@ -57,7 +57,7 @@ def test_a_wrong_alter_is_told_with_both_values(workshop: Workshop) -> None:
     )
 
 
-def test_a_way_back_that_leads_elsewhere_is_told(workshop: Workshop) -> None:
+def test_a_way_back_that_leads_elsewhere_is_reported(workshop: Workshop) -> None:
     revision = alter_places(workshop)
     workshop.fill(revision, ".up.sql", f"ALTER TABLE {PLACES} ADD COLUMN name text;")
     back = f"ALTER TABLE {PLACES} DROP COLUMN name, DROP CONSTRAINT places_pkey;"
@@ -68,7 +68,7 @@ def test_a_way_back_that_leads_elsewhere_is_told(workshop: Workshop) -> None:
     assert {"before 0002 has" in line for line in lines} == {True, False}
 
 
-def test_a_changed_view_is_out_of_the_way_of_the_alter(workshop: Workshop) -> None:
+def test_a_changed_view_is_dropped_before_the_alter(workshop: Workshop) -> None:
     workshop.edit("tables/places.sql", ");", ", name text);")
     workshop.write(
         "views/answers.sql", f"CREATE OR REPLACE VIEW {ANSWERS} AS SELECT name FROM {PLACES};\n"
@@ -95,7 +95,9 @@ def test_a_changed_view_does_not_keep_a_column_from_another_type(workshop: Works
     assert wrong(workshop) == []
 
 
-def test_a_table_that_goes_is_not_in_the_way_of_what_it_needs(workshop: Workshop) -> None:
+def test_a_table_that_is_dropped_does_not_hold_up_a_change_of_what_it_needs(
+    workshop: Workshop,
+) -> None:
     workshop.write("tables/shelves.sql", SHELVES)
     workshop.settle()
     workshop.remove("tables/shelves.sql")
@@ -361,12 +363,12 @@ def test_a_revision_outside_a_transaction_passes_through(workshop: Workshop) -> 
         heading, text = file.read_text().split("\n", 1)
         file.write_text(f"{heading}\n-- outside a transaction\n{text}")
     assert wrong(workshop) == []
-    # Nor does it stand in the way of comparing the table later.
+    # Nor does it keep the table from being compared later.
     workshop.edit("tables/places.sql", "CREATE INDEX", "-- Serves names.\nCREATE INDEX")
     assert workshop.freeze().text_only == ["tables/places.sql"]
 
 
-def test_a_difference_is_told_where_it_is() -> None:
+def test_a_difference_is_reported_with_its_place() -> None:
     body = Difference("body", "f()", "one\n two\nthree", "one\n  2\nthree")
     assert described(body, "a", "b") == "body f(), line 2: a has 'two', b '2'"
     missing = Difference("comment", "routine f()", None, "x  y")

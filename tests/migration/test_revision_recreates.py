@@ -1,9 +1,9 @@
-"""What cannot be replaced is dropped first and made again, with what hangs on it."""
+"""What cannot be replaced is dropped first and made again, with what depends on it."""
 
 import pytest
 
-from tests.conftest import Connect, Database
-from tests.migration.workshop import (
+from tests.support.databases import Connect, Database
+from tests.support.workshop import (
     ANSWERS,
     FUNCTION,
     PLACES,
@@ -250,7 +250,7 @@ def test_a_trigger_that_names_a_column_makes_room_while_its_type_is_altered(
         (");", ", note text);"),
     ],
 )
-def test_a_trigger_stays_that_is_not_in_the_way(
+def test_a_trigger_that_does_not_block_the_change_stays(
     before: str, after: str, workshop: Workshop
 ) -> None:
     workshop.write("tables/places.sql", TABLE.replace(");", ", price integer);"))

@@ -9,8 +9,8 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from tests.conftest import Database, throw_away_database
-from tests.migration.conftest import Program
+from tests.support.databases import Database, throw_away_database
+from tests.support.program import Program
 from ticketdb.config import Variables
 from ticketdb.errors import TicketdbError
 from ticketdb.migrate.commands import apply, revert
@@ -134,7 +134,7 @@ def test_a_role_that_exists_is_used_as_it_is_by_a_superuser(
     assert roles(dba).keys() == {"datadog"}
 
 
-def test_that_an_existing_role_is_not_in_our_group_is_told(
+def test_an_existing_role_that_is_not_in_our_group_is_reported(
     own_database: Database, dba: psycopg.Connection
 ) -> None:
     """The control: of a role that exists, what ticketdb did to it is compared all the same."""
@@ -250,8 +250,8 @@ def test_a_role_that_somebody_uses_stays_and_the_reason_is_printed(
     done = ticketdb("revert", "--to", "base", "--allow-data-loss", "--dsn", own_database.dsn)
     assert done.returncode == 0
     assert roles(dba).keys() == kept
-    told = {line for line in done.stderr.splitlines() if line.startswith("warning: role ")}
-    assert len(told) == len(kept & OURS)
+    warned = {line for line in done.stderr.splitlines() if line.startswith("warning: role ")}
+    assert len(warned) == len(kept & OURS)
     dba.execute(undo.encode())
 
 

@@ -101,7 +101,8 @@ def test_old_output_is_found_and_left_alone(tmp_path: Path) -> None:
     current.write_text(ANSWERED)
     old.write_text(ANSWERED.replace("one two\n", "one three\n"))
     done = run_docs("--check", current, old)
-    assert (done.returncode, done.stdout) == (1, "")
+    assert done.returncode == 1
+    assert "\n-one three\n+one two\n" in done.stdout
     assert done.stderr == f"error: output is out of date: run scripts/run-docs {old}\n"
     assert "one three\n" in old.read_text()
 

@@ -10,11 +10,12 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.conftest import Connect, Database
-from tests.migration.by_hand import add_indexes
-from tests.migration.conftest import OTHER_NAMES, Program, fingerprint, take_migration_lock
+from tests.support.by_hand import add_indexes
+from tests.support.databases import Connect, Database, fingerprint
+from tests.support.program import Program, run_script, take_migration_lock
 from ticketdb.catalog import differences
 from ticketdb.config import Variables
+from ticketdb.develop.generate import AWKWARD_NAMES
 from ticketdb.errors import TicketdbError
 from ticketdb.migrate.chain import read_chain
 from ticketdb.migrate.commands import apply, revert
@@ -23,21 +24,14 @@ from ticketdb.paths import Tree, shipped_tree
 
 own_server = pytest.mark.xdist_group("own_cluster")
 both_names = pytest.mark.parametrize(
-    "names", [pytest.param(Variables(), id="default names"), pytest.param(OTHER_NAMES, id="others")]
+    "names",
+    [pytest.param(Variables(), id="default names"), pytest.param(AWKWARD_NAMES, id="others")],
 )
 NAMES = Variables()
 CHAIN = read_chain(shipped_tree())
 HEAD, BEFORE, MIDDLE = CHAIN[-1].revision, CHAIN[-2].revision, CHAIN[len(CHAIN) // 2].revision
 NEXT = f"{int(HEAD) + 1:04d}"
 INDEX = "CREATE INDEX CONCURRENTLY shows_venue_idx ON {{ schema }}.shows (venue)"
-
-
-def run(database: Database, text: str, *options: str, user: str = "postgres") -> tuple[int, str]:
-    """What psql makes of a script: its exit status and what it complains about."""
-    psql = database.cluster.binaries.bindir / "psql"
-    command: list[Any] = [psql, "-X", "-q", *options, "-f", "-", database.dsn_as(user)]
-    done = subprocess.run(command, input=text, check=False, capture_output=True, text=True)
-    return done.returncode, done.stderr
 
 
 def contents(database: Database, names: Variables = NAMES) -> tuple[Any, ...]:
@@ -69,10 +63,10 @@ def behind(database: Database) -> Database:
 def refused(database: Database, text: str, user: str = "postgres") -> str:
     """What a script says that must not run; and nothing has changed."""
     before = contents(database)
-    status, told = run(database, text, user=user)
-    assert status == 3, told
+    status, printed = run_script(database, text, user=user)
+    assert status == 3, printed
     assert contents(database) == before
-    return told
+    return printed
 
 
 @own_server
@@ -84,7 +78,7 @@ def test_a_script_makes_the_database_that_apply_makes(
     catalog, *tables = contents(own_database, names)
     revert(own_database.dsn, names, "base", allow_data_loss=True)
     for start, to in (("base", MIDDLE), (MIDDLE, "head")):
-        assert run(own_database, script(names, start=start, to=to)) == (0, "")
+        assert run_script(own_database, script(names, start=start, to=to)) == (0, "")
     scripted, *others = contents(own_database, names)
     assert differences(catalog, scripted) == []
     assert others == tables
@@ -94,7 +88,7 @@ def test_a_script_makes_the_database_that_apply_makes(
 
 def test_a_script_does_not_run_twice(behind: Database) -> None:
     text = script(NAMES, start=BEFORE)
-    assert run(behind, text) == (0, "")
+    assert run_script(behind, text) == (0, "")
     assert f"this script has been run, the database is at {HEAD}" in refused(behind, text)
 
 
@@ -102,33 +96,33 @@ def test_a_script_that_was_interrupted_is_continued_by_another(behind: Database)
     revert(behind.dsn, NAMES, MIDDLE, allow_data_loss=True)
     text = script(NAMES, start=MIDDLE)
     half = text[: text.index(f"\\echo {BEFORE}: ")]
-    assert run(behind, half) == (0, "")
+    assert run_script(behind, half) == (0, "")
     reached = CHAIN[-3].revision
-    told = refused(behind, text)
-    assert f"this script starts at revision {MIDDLE}, the database is at {reached}" in told
-    assert f"HINT:  make another with `ticketdb script --from {reached}`" in told
-    assert run(behind, script(NAMES, start=reached)) == (0, "")
+    printed = refused(behind, text)
+    assert f"this script starts at revision {MIDDLE}, the database is at {reached}" in printed
+    assert f"HINT:  make another with `ticketdb script --from {reached}`" in printed
+    assert run_script(behind, script(NAMES, start=reached)) == (0, "")
 
 
 def test_a_script_that_fails_leaves_the_revisions_before(behind: Database) -> None:
     revert(behind.dsn, NAMES, CHAIN[-3].revision, allow_data_loss=True)
     text = script(NAMES, start=CHAIN[-3].revision)
     position = text.rindex("COMMIT;")
-    status, told = run(behind, f"{text[:position]}SELECT 1 / 0;\n{text[position:]}")
-    assert (status, "division by zero" in told) == (3, True)
+    status, printed = run_script(behind, f"{text[:position]}SELECT 1 / 0;\n{text[position:]}")
+    assert (status, "division by zero" in printed) == (3, True)
     _, ledger, version = contents(behind)
     assert version == [(BEFORE,)]
     assert [row[0] for row in ledger] == [revision.revision for revision in CHAIN[:-1]]
-    assert run(behind, script(NAMES, start=BEFORE)) == (0, "")
+    assert run_script(behind, script(NAMES, start=BEFORE)) == (0, "")
 
 
 def test_a_script_starts_where_it_was_made_for(behind: Database) -> None:
-    told = refused(behind, script(NAMES))
-    assert f"starts at revision base, the database is at {BEFORE}" in told
-    told = refused(behind, script(NAMES, start=MIDDLE, to=BEFORE))
-    assert f"has been run, the database is at {BEFORE}" in told
-    told = refused(behind, script(NAMES, start=HEAD))
-    assert f"starts at revision {HEAD}, the database is at {BEFORE}" in told
+    printed = refused(behind, script(NAMES))
+    assert f"starts at revision base, the database is at {BEFORE}" in printed
+    printed = refused(behind, script(NAMES, start=MIDDLE, to=BEFORE))
+    assert f"has been run, the database is at {BEFORE}" in printed
+    printed = refused(behind, script(NAMES, start=HEAD))
+    assert f"starts at revision {HEAD}, the database is at {BEFORE}" in printed
 
 
 def test_a_script_is_for_one_role(behind: Database, connect: Connect) -> None:
@@ -138,9 +132,9 @@ def test_a_script_is_for_one_role(behind: Database, connect: Connect) -> None:
     assert f"this script is for role {role}, and this is postgres" in refused(behind, text)
     # By default it is for the owner of what is there.
     text = script(NAMES, start=BEFORE)
-    told = refused(behind, text, user=role)
-    assert f"this script is for role postgres, and this is {role}" in told
-    assert run(behind, "SET ROLE postgres;\n" + text, user=role) == (0, "")
+    printed = refused(behind, text, user=role)
+    assert f"this script is for role postgres, and this is {role}" in printed
+    assert run_script(behind, "SET ROLE postgres;\n" + text, user=role) == (0, "")
     connect(behind).execute(f"DROP ROLE {role}".encode())
 
 
@@ -149,12 +143,12 @@ def test_a_script_is_for_one_major_version_if_asked_for(
 ) -> None:
     major = behind.cluster.binaries.major
     other = 18 if major < 18 else 17
-    told = refused(behind, script(NAMES, start=BEFORE, major=other))
-    assert f"this script is for PostgreSQL {other}, and this is {major}" in told
+    printed = refused(behind, script(NAMES, start=BEFORE, major=other))
+    assert f"this script is for PostgreSQL {other}, and this is {major}" in printed
     file = tmp_path / "script.sql"
     options = ["--from", BEFORE, "--major", str(major), "--role", "postgres", "--out", str(file)]
     assert ticketdb("script", *options).returncode == 0
-    assert run(behind, file.read_text()) == (0, "")
+    assert run_script(behind, file.read_text()) == (0, "")
     unknown = ticketdb("script", "--major", "14")
     assert (unknown.returncode, "equal to 15" in unknown.stderr) == (2, True)
 
@@ -164,12 +158,12 @@ def test_a_script_is_for_the_major_versions_that_are_supported(
 ) -> None:
     major = behind.cluster.binaries.major
     monkeypatch.setattr("ticketdb.migrate.script.SUPPORTED_MAJORS", range(major + 1, major + 3))
-    told = refused(behind, script(NAMES, start=BEFORE))
-    assert f"for PostgreSQL {major + 1}, {major + 2}, and this is {major}" in told
+    printed = refused(behind, script(NAMES, start=BEFORE))
+    assert f"for PostgreSQL {major + 1}, {major + 2}, and this is {major}" in printed
 
 
 @pytest.mark.parametrize(
-    ("tampering", "told"),
+    ("tampering", "printed"),
     [
         (
             "DELETE FROM ticketdb.ticketdb_migrations WHERE revision = '0003'",
@@ -189,16 +183,16 @@ def test_a_script_is_for_the_major_versions_that_are_supported(
     ],
 )
 def test_a_script_is_for_a_database_with_the_same_history(
-    tampering: str, told: str, behind: Database, connect: Connect
+    tampering: str, printed: str, behind: Database, connect: Connect
 ) -> None:
     connect(behind).execute(tampering.encode())
-    assert f"is for another database: {told}" in refused(behind, script(NAMES, start=BEFORE))
+    assert f"is for another database: {printed}" in refused(behind, script(NAMES, start=BEFORE))
 
 
 def test_a_script_is_for_a_database_with_the_same_names(behind: Database) -> None:
     text = script(replace(NAMES, purge_job="sweep"), start=BEFORE)
-    told = refused(behind, text)
-    assert "built with purge_job = purge-ticketing-history, not sweep" in told
+    printed = refused(behind, text)
+    assert "built with purge_job = purge-ticketing-history, not sweep" in printed
 
 
 def test_a_script_takes_the_migration_lock(behind: Database, connect: Connect) -> None:
@@ -207,7 +201,7 @@ def test_a_script_takes_the_migration_lock(behind: Database, connect: Connect) -
     text = script(NAMES, start=BEFORE)
     assert "another migration of this schema is running" in refused(behind, text)
     holder.close()
-    assert run(behind, text) == (0, "")
+    assert run_script(behind, text) == (0, "")
 
 
 def test_a_script_holds_the_migration_lock_while_a_revision_runs(
@@ -217,7 +211,7 @@ def test_a_script_holds_the_migration_lock_while_a_revision_runs(
     blocker.execute("BEGIN; LOCK TABLE ticketdb.ticketdb_migrations IN SHARE MODE")
     text = script(NAMES, start=BEFORE)
     with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(run, behind, text)
+        running = pool.submit(run_script, behind, text)
         while not observer.execute(
             "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
             " AND application_name = 'psql' AND datname = current_database()"
@@ -235,9 +229,9 @@ def test_a_script_stops_where_another_migration_has_come_in_between(behind: Data
     text = script(NAMES, start=CHAIN[-3].revision)
     position = text.index(f"\\echo {HEAD}: ")
     other = script(NAMES, start=BEFORE)
-    status, told = run(behind, text[:position] + other + text[position:])
-    assert (status, "another migration has come in between" in told) == (3, True)
-    assert f"the database is at {HEAD}" in told
+    status, printed = run_script(behind, text[:position] + other + text[position:])
+    assert (status, "another migration has come in between" in printed) == (3, True)
+    assert f"the database is at {HEAD}" in printed
     assert contents(behind)[2] == [(HEAD,)]
 
 
@@ -254,22 +248,24 @@ def test_a_script_stops_where_another_migration_has_come_in_between(behind: Data
 def test_a_script_is_refused_inside_a_transaction(
     before: str, options: tuple[str, ...], behind: Database
 ) -> None:
-    """Whoever ends that decides whether anything has happened: one might say ROLLBACK."""
+    """Who ends that decides whether anything has happened: one might say ROLLBACK."""
     text = script(NAMES, start=BEFORE)
     unchanged = contents(behind)
-    status, told = run(behind, f"{before}{text}", *options)
-    assert (status, "this script must not be run inside a transaction" in told) == (3, True), told
-    assert "psql without -1" in told
+    status, printed = run_script(behind, f"{before}{text}", *options)
+    assert (status, "this script must not be run inside a transaction" in printed) == (3, True), (
+        printed
+    )
+    assert "psql without -1" in printed
     assert contents(behind) == unchanged
-    assert run(behind, text) == (0, "")
+    assert run_script(behind, text) == (0, "")
 
 
 def test_a_script_inside_a_transaction_installs_nothing(
     empty_database: Database, connect: Connect
 ) -> None:
     text = f"BEGIN;\n{script(NAMES)}\nCOMMIT;\n"
-    status, told = run(empty_database, text, "-v", "ON_ERROR_STOP=0")
-    assert (status, "must not be run inside a transaction" in told) == (3, True)
+    status, printed = run_script(empty_database, text, "-v", "ON_ERROR_STOP=0")
+    assert (status, "must not be run inside a transaction" in printed) == (3, True)
     made = connect(empty_database).execute("SELECT relname FROM pg_class WHERE oid >= 16384")
     assert made.fetchall() == []
 
@@ -305,8 +301,8 @@ def test_a_script_refuses_tables_that_were_there_before(
 ) -> None:
     connection = connect(empty_database)
     connection.execute("CREATE TABLE public.shows (id integer)")
-    status, told = run(empty_database, script(NAMES))
-    assert (status, "public.shows is there already" in told) == (3, True)
+    status, printed = run_script(empty_database, script(NAMES))
+    assert (status, "public.shows is there already" in printed) == (3, True)
     made = connection.execute("SELECT relname FROM pg_class WHERE oid >= 16384 AND relkind = 'r'")
     assert made.fetchall() == [("shows",)]
 
@@ -324,7 +320,7 @@ def test_a_script_runs_what_runs_outside_a_transaction(database: Database, exten
     revert(database.dsn, NAMES, BEFORE, tree=extended, allow_data_loss=True)
     with psycopg.connect(database.dsn) as connection:
         connection.execute("DROP INDEX public.shows_venue_idx")
-    assert run(database, script(NAMES, start=BEFORE, tree=extended)) == (0, "")
+    assert run_script(database, script(NAMES, start=BEFORE, tree=extended)) == (0, "")
     scripted, *others = contents(database)
     assert differences(catalog, scripted) == []
     assert others == tables
@@ -339,7 +335,7 @@ def test_a_script_finishes_an_index_that_was_left_invalid(
     connection.execute(made)
     valid = "indexrelid = 'public.shows_venue_idx'::regclass"
     connection.execute(f"UPDATE pg_index SET indisvalid = false WHERE {valid}".encode())
-    assert run(database, script(NAMES, start=HEAD, tree=extended)) == (0, "")
+    assert run_script(database, script(NAMES, start=HEAD, tree=extended)) == (0, "")
     found = connection.execute(f"SELECT indisvalid FROM pg_index WHERE {valid}".encode())
     assert found.fetchone() == (True,)
     assert contents(database)[2] == [(NEXT,)]
@@ -356,9 +352,9 @@ def test_a_script_stops_where_an_index_cannot_be_made(
         " VALUES ('a', 'x', now(), 'EUR'), ('b', 'x', now(), 'EUR')"
     )
     text = script(NAMES, start=HEAD, tree=tree_copy)
-    status, told = run(database, text)
-    assert (status, 'create unique index "shows_venue_idx"' in told) == (3, True)
+    status, printed = run_script(database, text)
+    assert (status, 'create unique index "shows_venue_idx"' in printed) == (3, True)
     assert contents(database)[2] == [(HEAD,)]
     connection.execute("DELETE FROM public.shows")
-    assert run(database, text) == (0, "")
+    assert run_script(database, text) == (0, "")
     assert contents(database)[2] == [(NEXT,)]

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.conftest import Connect, Database
-from tests.migration.by_hand import add_revision
-from tests.migration.conftest import Program
-from tests.migration.workshop import Workshop, written
+from tests.support.by_hand import OF_SHOWS, add_revision
+from tests.support.databases import Connect, Database
+from tests.support.program import Program
+from tests.support.workshop import Workshop, written
 from ticketdb.config import Variables
 from ticketdb.errors import TicketdbError
 from ticketdb.migrate.chain import read_chain
@@ -17,10 +17,9 @@ from ticketdb.verify import verify
 
 NAMES = Variables()
 HEAD = read_chain(shipped_tree())[-1].revision
-MARKER = f"-- alter: shows/shows.sql sha256={'0' * 64}\n"
 UPDATE = "UPDATE {{ schema }}.shows SET name = 'renamed';\n"
-COLUMN = f"{MARKER}ALTER TABLE {{{{ schema }}}}.shows ADD COLUMN note text;\n"
-BACK = f"{MARKER}ALTER TABLE {{{{ schema }}}}.shows DROP COLUMN note;\n"
+COLUMN = f"{OF_SHOWS}ALTER TABLE {{{{ schema }}}}.shows ADD COLUMN note text;\n"
+BACK = f"{OF_SHOWS}ALTER TABLE {{{{ schema }}}}.shows DROP COLUMN note;\n"
 
 
 def refusal(tree: Tree) -> str:
@@ -30,14 +29,14 @@ def refusal(tree: Tree) -> str:
     return caught.value.message
 
 
-def test_sql_above_the_first_marker_is_refused_by_whoever_reads_the_chain(
+def test_sql_above_the_first_marker_is_refused_by_all_that_read_the_chain(
     database: Database, connect: Connect, tree_copy: Tree
 ) -> None:
     connect().execute(
         "INSERT INTO public.shows (name, starts_at, currency) VALUES ('x', now(), 'EUR')"
     )
     add_revision(tree_copy, UPDATE + COLUMN, BACK)
-    told = []
+    messages = []
     for read in (
         lambda: apply(database.dsn, NAMES, tree=tree_copy),
         lambda: plan(database.dsn, NAMES, "head", False, tree_copy),
@@ -47,10 +46,15 @@ def test_sql_above_the_first_marker_is_refused_by_whoever_reads_the_chain(
     ):
         with pytest.raises(TicketdbError) as caught:
             read()
-        told.append(caught.value.message)
-    assert set(told) == {refusal(tree_copy)}
-    assert "_by_hand.up.sql, line 3: \"UPDATE {{ schema }}.shows SET name = 'renamed';\"" in told[0]
-    assert "stands above the first marker line - put it below one, such as '-- alter:" in told[0]
+        messages.append(caught.value.message)
+    assert set(messages) == {refusal(tree_copy)}
+    assert (
+        "_by_hand.up.sql, line 3: \"UPDATE {{ schema }}.shows SET name = 'renamed';\""
+        in messages[0]
+    )
+    assert (
+        "stands above the first marker line - put it below one, such as '-- alter:" in messages[0]
+    )
     assert connect().execute("SELECT name FROM public.shows").fetchall() == [("x",)]
 
 
@@ -88,12 +92,12 @@ def test_comments_and_blanks_may_stand_there(tree_copy: Tree) -> None:
 @pytest.mark.parametrize("text", ["", "-- nothing to do\n", COLUMN.replace("\n", "\r\n")])
 def test_a_revision_without_a_marker_line_is_one_clear_error(text: str, tree_copy: Tree) -> None:
     add_revision(tree_copy, COLUMN, text)
-    told = refusal(tree_copy)
-    assert "_by_hand.down.sql" in told
-    assert "marker line" in told
+    message = refusal(tree_copy)
+    assert "_by_hand.down.sql" in message
+    assert "marker line" in message
 
 
-def test_bytes_that_are_no_text_are_told_with_their_line(tree_copy: Tree) -> None:
+def test_bytes_that_are_no_text_are_reported_with_their_line(tree_copy: Tree) -> None:
     add_revision(tree_copy, COLUMN, BACK)
     up = read_chain(tree_copy)[-1].python_file.with_suffix(".up.sql")
     up.write_bytes(up.read_bytes() + b"COMMENT ON TABLE x IS '\xb5';\n")

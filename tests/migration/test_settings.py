@@ -6,9 +6,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.conftest import Connect, Database
-from tests.migration.conftest import Program, fingerprint
-from tests.migration.test_script import run
+from tests.support.databases import Connect, Database, fingerprint
+from tests.support.program import Program, run_script
 from ticketdb.catalog import Catalog, differences, read_catalog
 from ticketdb.config import Variables
 from ticketdb.database import connect as open_session
@@ -138,7 +137,7 @@ def test_apply_makes_the_same_database_and_verify_finds_it_so(
 
 
 def test_a_script_makes_the_same_database(hostile: Database, expected: Catalog) -> None:
-    assert run(hostile, script(NAMES)) == (0, "")
+    assert run_script(hostile, script(NAMES)) == (0, "")
     assert differences(expected, catalog(hostile)) == []
     assert stored_settings(hostile) == {"search_path=pg_catalog, pg_temp"}
     assert failed_checks(hostile) == []
@@ -177,7 +176,7 @@ def test_adopt_takes_it_for_what_it_is(database: Database) -> None:
 def test_plan_and_status_say_the_same(database: Database, ticketdb: Program) -> None:
     revert(database.dsn, NAMES, BEFORE)
     with psycopg.connect(database.dsn, autocommit=True) as session:
-        # plan tells sizes as they are: they are to be the same twice, whatever vacuum is at.
+        # plan prints current sizes: they are to be the same twice, whatever vacuum is at.
         session.execute("VACUUM ANALYZE ticketdb.ticketdb_migrations")
     plan = ("plan", "--json", "--dsn", database.dsn)
     before = json.loads(ticketdb(*plan).stdout)
@@ -222,11 +221,11 @@ def test_what_is_set_for_a_role_does_not_count_either(
             "DO $$ BEGIN RAISE EXCEPTION 'x' USING HINT = 'ask the caretaker'; END $$",
             "x [SQLSTATE P0001] - ask the caretaker",
         ),
-        # PostgreSQL's own hint, which is about something else, is not told.
+        # PostgreSQL's own hint, which is about something else, is not printed.
         ("SELECT pg_catalog.lower(1)", "[SQLSTATE 42883] - it was rolled back"),
     ],
 )
-def test_a_hint_of_ours_is_told_in_every_language(
+def test_a_hint_of_ours_is_given_in_every_language(
     statement: str, hint: str, empty_database: Database, connect: Connect
 ) -> None:
     with pytest.raises(TicketdbError) as caught, explained("here", statement):
@@ -234,7 +233,7 @@ def test_a_hint_of_ours_is_told_in_every_language(
     assert caught.value.message.endswith(hint)
 
 
-def test_a_role_that_may_not_create_roles_is_told_so_whatever_the_words(
+def test_a_role_that_may_not_create_roles_gets_that_error_in_every_language(
     empty_database: Database, connect: Connect
 ) -> None:
     """In another language only the SQLSTATE, and the function of the server, are the same."""

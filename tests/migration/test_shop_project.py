@@ -1,7 +1,7 @@
 """The example of a shop with tests, as its CI runs it: the wheel, a clean environment, no checkout.
 
-What is run are the steps of the workflow file that is shown. pytest runs as whoever runs this: as
-root, too.
+What is run are the steps of the workflow file that is shown. pytest runs as the user who runs this:
+as root, too.
 """
 
 import os
@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.migration.conftest import clean_environment
-from tests.migration.wheel import ROOT, build_wheel, make_environment
+from tests.support.program import clean_environment
+from tests.support.wheel import ROOT, build_wheel, make_environment
 from ticketdb.private_server import Cluster
 
 EXAMPLE = ROOT / "examples" / "shop-tests"

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from psycopg.rows import dict_row
 
-from tests.conftest import Connect, Database
-from tests.migration.conftest import (
+from tests.support.databases import Connect, Database
+from tests.support.program import (
     HOLD,
     WAITING,
     Program,
@@ -169,7 +169,7 @@ def test_no_alert_is_never_all_that_is_said_while_health_is_critical(
 ) -> None:
     ticketdb("cleanup", "--dsn", database.dsn)
     session = connect()
-    session.execute("UPDATE ticketdb.invariant_checks SET violations = 3")
+    session.execute("UPDATE ticketdb.last_invariant_check SET violations = 3")
     said = ticketdb("status", "--dsn", database.dsn, COLUMNS="200").stdout
     assert re.search(r"^firing +none, but see health$", said, re.MULTILINE)
     assert re.search(r"^health +CRITICAL: invariants$", said, re.MULTILINE)
@@ -215,7 +215,7 @@ def test_who_may_only_look_at_dashboards_may_look_at_the_status(
     assert report["missing_views"] == []
 
 
-def test_who_may_not_look_is_told_who_may(
+def test_who_may_not_look_gets_the_names_of_those_who_may(
     ticketdb: Program, database: Database, connect: Connect
 ) -> None:
     role = f"stranger_{database.name}"
@@ -276,16 +276,16 @@ def test_a_label_cannot_steer_the_terminal(
 
 
 @pytest.mark.parametrize("with_signal", [signal.SIGINT, signal.SIGTERM])
-def test_watching_tells_it_again_and_again_until_told_to_stop(
+def test_watching_prints_it_again_and_again_until_it_is_stopped(
     with_signal: signal.Signals, start: Start, connect: Connect
 ) -> None:
     process = start("status", "--watch", "0.1")
-    told = blocks(process)
-    first = next(told)
+    printed = blocks(process)
+    first = next(printed)
     assert all(title in first for title in TITLES)
     assert not ONE_HOLD.search(first)
     connect().execute(HOLD)
-    while not ONE_HOLD.search(next(told)):
+    while not ONE_HOLD.search(next(printed)):
         pass
     process.send_signal(with_signal)
     _, errors = process.communicate(timeout=30)
@@ -323,10 +323,12 @@ def test_a_watch_is_ended_also_while_it_waits_for_the_database(
     assert (process.returncode, errors) == (0, "")
 
 
-def test_a_lost_connection_is_told_in_a_line_and_made_again(start: Start, connect: Connect) -> None:
+def test_a_lost_connection_is_reported_in_a_line_and_made_again(
+    start: Start, connect: Connect
+) -> None:
     process = start("status", "--watch", "0.1")
-    told = blocks(process)
-    next(told)
+    printed = blocks(process)
+    next(printed)
     blocker, observer = connect(), connect()
     with blocker.transaction():
         blocker.execute(LOCK)
@@ -336,7 +338,7 @@ def test_a_lost_connection_is_told_in_a_line_and_made_again(start: Start, connec
         line = process.stderr.readline()
         assert re.fullmatch(r"error \[E_CONNECTION_LOST\]: .*trying again in 0\.1 s\n", line)
     observer.execute(HOLD)
-    while not ONE_HOLD.search(next(told)):
+    while not ONE_HOLD.search(next(printed)):
         pass
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=30) == 0
@@ -410,7 +412,7 @@ def test_on_a_terminal_it_is_refreshed_in_place(
     assert re.sub(r"\x1b\[\??[\d;]*[a-zA-Z]|\s", "", after) == ""
 
 
-def test_on_a_terminal_a_lost_connection_is_told_above_what_was_known(
+def test_on_a_terminal_a_lost_connection_is_reported_above_what_was_known(
     terminal: Callable[..., Terminal], connect: Connect
 ) -> None:
     screen = terminal("status", "--watch", "0.1")
@@ -420,10 +422,10 @@ def test_on_a_terminal_a_lost_connection_is_told_above_what_was_known(
         blocker.execute(LOCK)
         await_waiting(observer)
         observer.execute(f"SELECT pg_terminate_backend(pid, 5000) {WAITING}".encode())
-        told = re.compile(r"error \[E_CONNECTION_LOST\].*Real-Time Operations.*Alerts", re.DOTALL)
-        assert screen.read_until(told.search)
-    told_and_gone = re.compile(told.pattern + r".*\x1b\[Hevery 0\.1 s", re.DOTALL)
-    assert screen.read_until(told_and_gone.search)
+        shown = re.compile(r"error \[E_CONNECTION_LOST\].*Real-Time Operations.*Alerts", re.DOTALL)
+        assert screen.read_until(shown.search)
+    shown_and_gone = re.compile(shown.pattern + r".*\x1b\[Hevery 0\.1 s", re.DOTALL)
+    assert screen.read_until(shown_and_gone.search)
     screen.process.send_signal(signal.SIGINT)
     assert screen.ended() == 0
 

@@ -1,4 +1,4 @@
-"""Who else may create in our schemas is told, and what they made to catch calls is a difference."""
+"""Who else may create in our schemas is reported; what they made to catch calls is a difference."""
 
 import json
 import uuid
@@ -8,8 +8,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.conftest import Connect, Database
-from tests.migration.conftest import Program
+from tests.support.databases import Connect, Database
+from tests.support.program import Program
 from ticketdb.config import Variables
 from ticketdb.migrate.commands import apply
 from ticketdb.verify import Check, verify
@@ -47,7 +47,7 @@ def test_nobody_else_may_create_where_a_superuser_owns_the_database(database: Da
     assert (check.details, check.warnings) == ((), ())
 
 
-def test_the_owner_of_the_database_is_told(
+def test_the_owner_of_the_database_is_reported(
     database: Database, connect: Connect, landlord: str
 ) -> None:
     own_database(connect(), landlord)
@@ -57,7 +57,7 @@ def test_the_owner_of_the_database_is_told(
 
 
 @pytest.mark.parametrize("schema", ["public", "monitoring"])
-def test_others_who_may_create_are_told_by_verify_and_apply(
+def test_others_who_may_create_are_reported_by_verify_and_apply(
     database: Database, connect: Connect, landlord: str, ticketdb: Program, schema: str
 ) -> None:
     """Everybody may, in `public` of a cluster that was upgraded from PostgreSQL 14."""
@@ -65,18 +65,18 @@ def test_others_who_may_create_are_told_by_verify_and_apply(
     dba.execute(f"GRANT CREATE ON SCHEMA {schema} TO {landlord}".encode())
     if schema == "public":
         dba.execute("GRANT CREATE ON SCHEMA public TO PUBLIC")
-    told = [f"role {landlord} may create objects in schema {schema}"]
+    warnings = [f"role {landlord} may create objects in schema {schema}"]
     if schema == "public":
-        told.insert(0, "PUBLIC may create objects in schema public")
-    assert list(apply(database.dsn, Variables()).warnings) == told
+        warnings.insert(0, "PUBLIC may create objects in schema public")
+    assert list(apply(database.dsn, Variables()).warnings) == warnings
     for command in ("verify", "apply"):
         done = ticketdb(command, "--dsn", database.dsn)
-        assert f"warning: {told[0]}" in done.stdout
+        assert f"warning: {warnings[0]}" in done.stdout
         assert done.returncode == (1 if command == "verify" and schema == "monitoring" else 0)
     report = json.loads(ticketdb("verify", "--json", "--dsn", database.dsn).stdout)
-    assert told in [check["warnings"] for check in report["checks"]]
+    assert warnings in [check["warnings"] for check in report["checks"]]
     report = json.loads(ticketdb("apply", "--json", "--dsn", database.dsn).stdout)
-    assert report["warnings"] == told
+    assert report["warnings"] == warnings
     # Of the schema of the views every grant is a difference, besides.
     if schema == "monitoring":
         dba.execute(f"REVOKE CREATE ON SCHEMA monitoring FROM {landlord}".encode())
@@ -100,25 +100,25 @@ TRAPS = [
 ]
 
 
-@pytest.mark.parametrize(("trap", "told"), TRAPS, ids=[told for _, told in TRAPS])
+@pytest.mark.parametrize(("trap", "message"), TRAPS, ids=[message for _, message in TRAPS])
 def test_what_a_stranger_made_to_catch_a_call_is_a_difference(
-    database: Database, connect: Connect, landlord: str, ticketdb: Program, trap: str, told: str
+    database: Database, connect: Connect, landlord: str, ticketdb: Program, trap: str, message: str
 ) -> None:
     own_database(connect(), landlord)
     connect(user=landlord).execute(trap.encode())
     (detail,) = verdict(database).details
-    assert detail.startswith(f"{told} of role {landlord} ")
+    assert detail.startswith(f"{message} of role {landlord} ")
     assert ticketdb("verify", "--dsn", database.dsn).returncode == 1
-    assert f"warning: {told}" in ticketdb("apply", "--dsn", database.dsn).stdout
+    assert f"warning: {message}" in ticketdb("apply", "--dsn", database.dsn).stdout
 
 
-@pytest.mark.parametrize(("trap", "told"), TRAPS, ids=[told for _, told in TRAPS])
+@pytest.mark.parametrize(("trap", "message"), TRAPS, ids=[message for _, message in TRAPS])
 def test_what_the_owner_or_an_extension_made_gives_nobody_a_right(
-    database: Database, connect: Connect, trap: str, told: str
+    database: Database, connect: Connect, trap: str, message: str
 ) -> None:
     dba = connect()
     dba.execute(trap.encode())
-    assert told
+    assert message
     check = verdict(database)
     assert (check.details, check.warnings) == ((), ())
 

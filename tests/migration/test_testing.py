@@ -6,10 +6,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import sql
 from pytest_postgresql import factories
 
-from tests.conftest import Connect, Database
-from tests.migration.conftest import clean_environment
+from tests.support.databases import Connect, Database
+from tests.support.names import OTHER_NAMES
+from tests.support.program import clean_environment
 from ticketdb import testing
 from ticketdb.config import Variables
 from ticketdb.testing import make_overdue, put_on_sale
@@ -92,7 +94,7 @@ def test_names_are_those_of_the_configuration_file(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (tmp_path / file).write_text('[variables]\nschema = "box office"\n')
+    (tmp_path / file).write_text(f'[variables]\nschema = "{OTHER_NAMES.schema}"\n')
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(testing.CONFIG_VARIABLE, raising=False)
     if file != "ticketdb.toml":
@@ -100,7 +102,8 @@ def test_names_are_those_of_the_configuration_file(
     load(empty_database)
     session = connect(empty_database)
     show = put_on_sale(session, seats=3)
-    found = session.execute('SELECT show_id FROM "box office".show_seats').fetchall()
+    seats = sql.Identifier(OTHER_NAMES.schema, "show_seats")
+    found = session.execute(sql.SQL("SELECT show_id FROM {}").format(seats)).fetchall()
     assert found == [(show.show_id,)] * 3
 
 

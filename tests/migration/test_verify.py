@@ -1,4 +1,4 @@
-"""verify: each thing that it checks is broken once, and it says so."""
+"""verify: each thing that it checks is broken once, and it reports that."""
 
 import json
 import re
@@ -11,9 +11,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.conftest import Connect, Database
-from tests.migration.conftest import OTHER_NAMES, Program
+from tests.support.databases import Connect, Database
+from tests.support.program import Program
 from ticketdb.config import Variables
+from ticketdb.develop.generate import AWKWARD_NAMES
 from ticketdb.migrate.chain import MADE, read_chain, read_sources
 from ticketdb.migrate.commands import apply, revert
 from ticketdb.paths import shipped_tree
@@ -34,7 +35,7 @@ def failures(database: Database) -> dict[str, tuple[str, ...]]:
     return {c.name: c.details for c in verify(database.dsn, Variables()) if not c.ok}
 
 
-# What was done, where it is told, and what is said: what it is called, and both values where there
+# What was done, the check that reports it, and what it prints: the name, and both values if there
 # are two.
 TAMPERING = [
     # comments
@@ -42,9 +43,9 @@ TAMPERING = [
     ("COMMENT ON TABLE shows IS 'x'", "comments", "public.shows: 'x' instead of 'Performances"),
     ("COMMENT ON COLUMN tickets.status IS NULL", "comments", "public.tickets.status is missing"),
     (
-        "COMMENT ON CONSTRAINT shows_pkey ON shows IS NULL",
+        "COMMENT ON CONSTRAINT shows_name_check ON shows IS NULL",
         "comments",
-        "shows.shows_pkey is missing",
+        "shows.shows_name_check is missing",
     ),
     (
         "COMMENT ON INDEX tickets_one_valid_per_seat IS NULL",
@@ -327,9 +328,9 @@ TAMPERING = [
         "sold_seats_have_a_ticket: 1",
     ),
     (
-        "DROP FUNCTION count_violations()",
+        "DROP FUNCTION current_violations()",
         "invariants",
-        "function count_violations is missing",
+        "function current_violations is missing",
     ),
 ]
 
@@ -363,10 +364,10 @@ def examined(session: psycopg.Connection) -> dict[str, tuple[str, ...]]:
 
 
 @pytest.mark.parametrize(
-    ("tampering", "check", "told"), TAMPERING, ids=[tampering for tampering, _, _ in TAMPERING]
+    ("tampering", "check", "message"), TAMPERING, ids=[tampering for tampering, _, _ in TAMPERING]
 )
 def test_tampering_is_found_and_named(
-    tampering: str, check: str, told: str, session: psycopg.Connection
+    tampering: str, check: str, message: str, session: psycopg.Connection
 ) -> None:
     session.rollback()
     session.execute(
@@ -379,29 +380,31 @@ def test_tampering_is_found_and_named(
     session.execute(re.sub(r"\{(\w+)\}", lambda m: places[m[1]], tampering).encode())
     details = examined(session)
     session.rollback()
-    assert any(told in detail for detail in details.get(check, ())), details
+    assert any(message in detail for detail in details.get(check, ())), details
 
 
 @pytest.mark.parametrize("table", sorted(TABLES))
-def test_whatever_table_is_gone_is_told(table: str, session: psycopg.Connection) -> None:
-    """Also one that the checks themselves read: those say so, in one line, and others go on."""
+def test_a_missing_table_is_reported_whichever_it_is(
+    table: str, session: psycopg.Connection
+) -> None:
+    """Also one that the checks themselves read: those report it in one line, and others go on."""
     session.rollback()
     session.execute("SET LOCAL client_min_messages = error")
     session.execute(f"DROP TABLE {table} CASCADE".encode())
     if table == "ticketdb.ticketdb_alembic_version":  # then nothing is known about the database
         assert examined(session).keys() == {"revision", "checksums"}
     else:
-        told = examined(session)
+        message = examined(session)
         assert any(
             detail.startswith(f"relation {table} is missing")
-            for detail in told.get("schemas and tables", ())
-        ), told
-        assert all(len(told.get(check, ())) <= 1 for check in DATA_CHECKS)
+            for detail in message.get("schemas and tables", ())
+        ), message
+        assert all(len(message.get(check, ())) <= 1 for check in DATA_CHECKS)
     session.rollback()
 
 
 @pytest.mark.parametrize(
-    ("damage", "check", "told"),
+    ("damage", "check", "message"),
     [
         (
             "DROP TABLE public.payment_events CASCADE",
@@ -425,8 +428,8 @@ def test_whatever_table_is_gone_is_told(table: str, session: psycopg.Connection)
         ),
     ],
 )
-def test_a_check_whose_ground_is_gone_says_so_and_others_go_on(
-    damage: str, check: str, told: str, session: psycopg.Connection
+def test_a_check_without_what_it_reads_reports_that_and_others_go_on(
+    damage: str, check: str, message: str, session: psycopg.Connection
 ) -> None:
     session.rollback()
     session.execute("SET LOCAL client_min_messages = error")
@@ -435,9 +438,9 @@ def test_a_check_whose_ground_is_gone_says_so_and_others_go_on(
     found = examined(session)
     session.rollback()
     assert names[-3:] == DATA_CHECKS
-    assert found[check] == (told,)
+    assert found[check] == (message,)
     assert found.keys() & set(DATA_CHECKS) == {check}
-    assert found.keys() - {check}  # what is gone is told, too
+    assert found.keys() - {check}  # what is gone is reported, too
 
 
 def test_what_the_last_check_of_the_invariants_found_is_not_asked(
@@ -445,7 +448,7 @@ def test_what_the_last_check_of_the_invariants_found_is_not_asked(
 ) -> None:
     """They are counted anew: a check is up to ten minutes old."""
     session.rollback()
-    session.execute("UPDATE ticketdb.invariant_checks SET violations = 3")
+    session.execute("UPDATE ticketdb.last_invariant_check SET violations = 3")
     assert examined(session) == {}
     session.rollback()
 
@@ -455,7 +458,7 @@ def test_what_was_built_is_what_is_shipped(own_database: Database, manage_roles:
     """The negative control of all tampering, with names and quoting that could confuse it."""
     for names in (
         Variables(manage_roles=manage_roles),
-        replace(OTHER_NAMES, manage_roles=manage_roles),
+        replace(AWKWARD_NAMES, manage_roles=manage_roles),
     ):
         apply(own_database.dsn, names)
         checks = verify(own_database.dsn, names)
@@ -467,7 +470,7 @@ def test_what_was_built_is_what_is_shipped(own_database: Database, manage_roles:
 def test_names_that_stand_in_the_bodies_of_functions_do_not_confuse_it(
     own_database: Database,
 ) -> None:
-    """Schemas called like an alias of a query: text alone cannot tell one from the other."""
+    """Schemas called like an alias of a query: text alone cannot distinguish them."""
     names = Variables(
         schema="event", monitoring_schema="mark", app_role="user", monitor_role="show"
     )
@@ -477,7 +480,7 @@ def test_names_that_stand_in_the_bodies_of_functions_do_not_confuse_it(
     assert {check.name: check.details for check in checks if not check.ok} == {}
 
 
-def test_a_database_that_lags_behind_is_told(database: Database) -> None:
+def test_a_database_that_lags_behind_is_reported(database: Database) -> None:
     revert(database.dsn, Variables(), CHAIN[-2].revision)
     assert failures(database)["revision"] == (
         f"the database is at {CHAIN[-2].revision}, the package at {CHAIN[-1].revision}",
@@ -513,14 +516,14 @@ def test_the_verdict_is_printed_for_people_and_for_programs(
     connect().execute("GRANT SELECT ON public.shows TO PUBLIC")
     bad = ticketdb("verify", "--dsn", database.dsn)
     assert bad.returncode == 1
-    told = "grant public.shows to PUBLIC is not shipped: 'SELECT'"
-    assert f"FAILED privileges\n    {told}\n" in bad.stdout
+    message = "grant public.shows to PUBLIC is not shipped: 'SELECT'"
+    assert f"FAILED privileges\n    {message}\n" in bad.stdout
     as_json = ticketdb("verify", "--json", "--dsn", database.dsn)
     assert as_json.returncode == 1
     report = json.loads(as_json.stdout)
     assert report["ok"] is False
     (failed,) = (check for check in report["checks"] if not check["ok"])
-    assert (failed["name"], failed["details"]) == ("privileges", [told])
+    assert (failed["name"], failed["details"]) == ("privileges", [message])
     assert failed["differences"] == [
         {
             "change": "extra",
@@ -534,17 +537,19 @@ def test_the_verdict_is_printed_for_people_and_for_programs(
     suite = ET.parse(tmp_path / "report.xml").getroot()
     assert (suite.get("tests"), suite.get("failures")) == (str(len(report["checks"])), "1")
     (failure,) = suite.iter("failure")
-    assert failure.text == told
+    assert failure.text == message
 
 
-def test_a_restored_database_is_told_until_its_logs_are_rolled_up(
+def test_a_restored_database_is_reported_until_its_logs_are_rolled_up(
     database: Database, connect: Connect
 ) -> None:
     connection = connect()
     connection.execute("UPDATE ticketdb.metric_watermarks SET system_identifier = 1")
-    told = failures(database)["rollups"]
-    assert len(told) == 3
-    assert all("was restored from another server: run roll_up_metrics()" in line for line in told)
+    message = failures(database)["rollups"]
+    assert len(message) == 3
+    assert all(
+        "was restored from another server: run roll_up_metrics()" in line for line in message
+    )
     connection.execute("SELECT public.roll_up_metrics()")
     assert failures(database) == {}
 
@@ -555,7 +560,7 @@ def test_the_jobs_of_pg_cron_are_compared(cron_database: Database) -> None:
     job = "WHERE jobname = 'cleanup-expired-reservations'"
     name, call = "job cleanup-expired-reservations", "CALL public.run_reservation_cleanup"
     with psycopg.connect(cron_database.dsn, autocommit=True) as connection:
-        for tampering, told in (
+        for tampering, message in (
             (f"UPDATE cron.job SET active = false {job}", f"{name} is switched off"),
             (
                 f"UPDATE cron.job SET active = true, schedule = '0 4 * * *' {job}",
@@ -568,7 +573,7 @@ def test_the_jobs_of_pg_cron_are_compared(cron_database: Database) -> None:
             (f"SELECT cron.unschedule(jobid) FROM cron.job {job}", f"{name} is missing"),
         ):
             connection.execute(tampering.encode())
-            assert failures(cron_database) == {"jobs": (told,)}
+            assert failures(cron_database) == {"jobs": (message,)}
     # The next apply mends it, though no revision is pending.
     assert [job.action for job in apply(cron_database.dsn, Variables()).jobs] == [
         "scheduled",

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Connect, Database
-from tests.migration.conftest import OTHER_NAMES, Program
+from tests.support.databases import Connect, Database
+from tests.support.program import Program
 from ticketdb.catalog import DIFF_LINES, Difference, source_bodies
 from ticketdb.config import Variables
 from ticketdb.database import connect as connect_to
+from ticketdb.develop.generate import AWKWARD_NAMES
 from ticketdb.migrate.commands import apply
 from ticketdb.paths import Tree, shipped_tree
 from ticketdb.verify import verify
@@ -58,8 +59,8 @@ def test_a_body_in_the_standard_form_is_compared_as_the_server_prints_it(
         f"CREATE OR REPLACE FUNCTION {name} RETURNS double precision LANGUAGE sql IMMUTABLE"
         " RETURN 2.0".encode()
     )
-    (told,) = changed(database).values()
-    assert "duration_bucket_growth() differs in line 1: 'RETURN" in told
+    (detail,) = changed(database).values()
+    assert "duration_bucket_growth() differs in line 1: 'RETURN" in detail
 
 
 def test_a_changed_body_is_shown_as_a_diff_below_its_first_line(
@@ -100,19 +101,19 @@ def test_a_body_that_is_quite_another_is_shown_in_its_first_lines_only() -> None
 
 
 def test_bodies_are_found_under_whatever_names(own_database: Database, tree_copy: Tree) -> None:
-    apply(own_database.dsn, OTHER_NAMES)
+    apply(own_database.dsn, AWKWARD_NAMES)
     with connect_to(own_database.dsn) as session:
         plain = source_bodies(session, Variables(), shipped_tree())
-        other = source_bodies(session, OTHER_NAMES, shipped_tree())
+        other = source_bodies(session, AWKWARD_NAMES, shipped_tree())
     assert len(plain) == len(other)
     assert len(set(other.values()) - set(plain.values())) > 50
-    assert all(check.ok for check in verify(own_database.dsn, OTHER_NAMES))
+    assert all(check.ok for check in verify(own_database.dsn, AWKWARD_NAMES))
     # The control: it is these files that are read.
     (file,) = tree_copy.sql.rglob("is_time_zone.sql")
     file.write_text(file.read_text().replace("RETURN true;", "RETURN NOT false;"))
-    checks = verify(own_database.dsn, OTHER_NAMES, tree_copy)
-    (told,) = (detail for check in checks for detail in check.details)
-    assert "+    RETURN true;" in told
+    checks = verify(own_database.dsn, AWKWARD_NAMES, tree_copy)
+    (detail,) = (line for check in checks for line in check.details)
+    assert "+    RETURN true;" in detail
 
 
 SOURCES = {

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Database
-from tests.migration.conftest import clean_environment
-from tests.migration.wheel import ROOT, build_wheel, make_environment
+from tests.support.databases import Database
+from tests.support.program import clean_environment
+from tests.support.wheel import ROOT, build_wheel, make_environment
 
 
 @pytest.mark.usefixtures("template_database")

@@ -42,7 +42,7 @@ def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("contents", "told"),
+    ("contents", "message"),
     [
         pytest.param('[variables]\nschema = "sho', "is not TOML: Unterminated string", id="quote"),
         pytest.param("[variables\n", r"is not TOML: .*line 1", id="bracket"),
@@ -71,14 +71,14 @@ def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_mistake_is_told_with_file_key_and_remedy(
-    contents: str, told: str, tmp_path: Path
+def test_a_mistake_is_reported_with_file_key_and_remedy(
+    contents: str, message: str, tmp_path: Path
 ) -> None:
-    assert re.search(told, refusal(contents, tmp_path))
+    assert re.search(message, refusal(contents, tmp_path))
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "told"),
+    ("key", "value", "message"),
     [
         ("schema", "", "is empty"),
         ("schema", "x" * 64, "longer than 63 bytes"),
@@ -100,8 +100,10 @@ def test_a_mistake_is_told_with_file_key_and_remedy(
         ("cleanup_schedule", "* *\r* * *", "a control character"),
     ],
 )
-def test_a_value_that_would_not_survive_in_sql_is_refused(key: str, value: str, told: str) -> None:
-    with pytest.raises(TicketdbError, match=rf"here: variables\.{key}: .*{told}"):
+def test_a_value_that_would_not_survive_in_sql_is_refused(
+    key: str, value: str, message: str
+) -> None:
+    with pytest.raises(TicketdbError, match=rf"here: variables\.{key}: .*{message}"):
         parse_variables({"variables": {key: value}}, "here")
 
 

@@ -45,12 +45,12 @@ def test_a_dead_link_a_dead_heading_and_a_stray_page_are_found(tmp_path: Path) -
     (docs / "stray.md").write_text("# Stray\n")
     done = build(docs, tmp_path / "out")
     assert done.returncode == 1
-    for told in (
+    for message in (
         "'nowhere.md'",
         "'nowhere'",
         "stray.md: WARNING: document isn't included in any toctree",
     ):
-        assert told in done.stderr
+        assert message in done.stderr
 
 
 def dead_links(page: Path) -> list[str]:

@@ -1,6 +1,7 @@
-"""The package is one house: what its rooms may import, and what a command loads to start."""
+"""What rooms of the package may import, what a command loads, and how long files of tests are."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,6 +29,8 @@ ROOMS = (
     "cli",
     "testing",  # for the tests of shops, and of ours: nothing that is run imports it
 )
+TESTS = PACKAGE.parent / "tests"
+LONGEST = 600  # lines of a file of tests: a longer one is about more than one topic
 DRIVER, ALEMBIC = ("psycopg",), ("alembic", "sqlalchemy")
 
 
@@ -127,3 +130,35 @@ def test_a_command_loads_no_more_than_it_needs(
     loaded = loaded_by(*arguments)
     assert loaded >= {"ticketdb", *needed}
     assert loaded.isdisjoint(not_needed)
+
+
+def too_long(folder: Path) -> list[str]:
+    return [file.name for file in folder.rglob("*.py") if file.read_text().count("\n") > LONGEST]
+
+
+def test_no_file_of_tests_is_too_long() -> None:
+    assert too_long(TESTS) == []
+
+
+def test_a_file_of_tests_that_is_too_long_is_found(tmp_path: Path) -> None:
+    for name, lines in (("test_short.py", LONGEST), ("test_long.py", LONGEST + 1)):
+        (tmp_path / name).write_text("pass\n" * lines)
+    assert too_long(tmp_path) == ["test_long.py"]
+
+
+def imports_of_tests(folder: Path) -> list[str]:
+    """Files that import from a file of tests. What tests share is in tests/support."""
+    imports = re.compile(r"^(from|import) [\w.]*\btest_\w+|^from tests[\w.]* import test_", re.M)
+    return [file.name for file in folder.rglob("*.py") if imports.search(file.read_text())]
+
+
+def test_no_test_imports_another() -> None:
+    assert imports_of_tests(TESTS) == []
+
+
+@pytest.mark.parametrize(
+    "line", ["from tests.static.test_help import OPTION", "from tests.static import test_help"]
+)
+def test_an_import_of_a_test_is_found(line: str, tmp_path: Path) -> None:
+    (tmp_path / "test_x.py").write_text(f"import os\n{line}\n")
+    assert imports_of_tests(tmp_path) == ["test_x.py"]

@@ -1,4 +1,4 @@
-"""The gate finds nothing in what is shipped, and everything that is put in its way."""
+"""The gate finds nothing in what is shipped, and every mistake that is put into it."""
 
 import re
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import REQUIRE_PG_CRON, skip_without
+from tests.support.databases import REQUIRE_PG_CRON, skip_without
 from ticketdb.database import settings_sql
 from ticketdb.develop import lint
 from ticketdb.develop.lint import (
@@ -42,7 +42,7 @@ def broken(file: str, more: str) -> tuple[Template, int]:
     return replace(template, text=template.text + more), template.text.count("\n") + 1
 
 
-def told(findings: Iterable[Finding]) -> list[tuple[str, int, str]]:
+def places(findings: Iterable[Finding]) -> list[tuple[str, int, str]]:
     return [(finding.file, finding.line, finding.rule) for finding in findings]
 
 
@@ -66,12 +66,12 @@ def test_nothing_is_found_in_what_is_shipped() -> None:
         (SHOWS, "CREATE SCHEMA shows;\n", "object", "does not belong beside CreateStmt"),
     ],
 )
-def test_what_is_wrong_is_told_with_file_and_line(
+def test_what_is_wrong_is_reported_with_file_and_line(
     file: str, text: str, rule: str, reason: str
 ) -> None:
     template, line = broken(file, text)
     (finding,) = examine(template)
-    assert told([finding]) == [(file, line, rule)]
+    assert places([finding]) == [(file, line, rule)]
     assert reason in finding.message
     assert str(finding).startswith(f"{file}:{line}: {rule}: ")
 
@@ -94,7 +94,7 @@ def test_a_name_that_could_end_the_literal_around_it_is_a_statement_too_many() -
     text = "COMMENT ON TABLE {{ schema }}.shows IS\n'{{ monitoring_schema }}';\n"
     template, line = broken(SHOWS, text)
     injection, token = examine(template)
-    assert told([injection, token]) == [(SHOWS, 1, "injection"), (SHOWS, line + 1, "token")]
+    assert places([injection, token]) == [(SHOWS, 1, "injection"), (SHOWS, line + 1, "token")]
     assert "hostile names make" in injection.message
     assert "stands within" in token.message
 
@@ -108,9 +108,9 @@ def test_a_name_that_could_end_the_literal_around_it_is_a_statement_too_many() -
         "DO $body$ BEGIN EXECUTE $x$ SELECT '{{ schema }}', 'shows' $x$; END; $body$;\n",
     ],
 )
-def test_a_name_within_something_longer_is_found_where_no_parser_minds(text: str) -> None:
+def test_a_name_within_something_longer_is_found_where_no_parser_objects(text: str) -> None:
     template, line = broken(f"{LAST}.up.sql", text)
-    assert (template.file, line, "token") in told(examine(template))
+    assert (template.file, line, "token") in places(examine(template))
 
 
 def test_where_our_splitter_and_postgresql_disagree_the_template_is_refused() -> None:
@@ -224,7 +224,7 @@ def test_what_only_looks_like_it_passes(statement: str) -> None:
 
 def test_the_packages_own_queries_are_ascii_too() -> None:
     (finding,) = examine(Template("ticketdb/state.sql", "SELECT 1;\n-- …\n"))
-    assert told([finding]) == [("ticketdb/state.sql", 2, "ascii")]
+    assert places([finding]) == [("ticketdb/state.sql", 2, "ascii")]
 
 
 def test_lines_stay_where_they_are_when_a_template_is_rendered() -> None:
@@ -249,7 +249,7 @@ def test_an_index_on_a_table_of_an_earlier_revision_is_made_concurrently_or_refu
     assert squawk([template]) == []
     template, line = broken(f"{THIRD}.up.sql", "CREATE INDEX ON {{ schema }}.shows (venue);\n")
     (finding,) = squawk([template])
-    assert told([finding]) == [(template.file, line, "require-concurrent-index-creation")]
+    assert places([finding]) == [(template.file, line, "require-concurrent-index-creation")]
     assert "concurrently" in finding.message
 
 
@@ -257,7 +257,7 @@ def test_concurrently_has_no_place_in_a_transaction() -> None:
     text = "CREATE INDEX CONCURRENTLY IF NOT EXISTS x ON {{ schema }}.shows (venue);\n"
     template, line = broken(f"{THIRD}.up.sql", text)
     rule = "ban-concurrent-index-creation-in-transaction"
-    assert told(squawk([template])) == [(template.file, line, rule)]
+    assert places(squawk([template])) == [(template.file, line, rule)]
 
 
 def outside(statement: str) -> Template:
@@ -270,7 +270,7 @@ def test_outside_a_transaction_a_statement_must_bear_to_be_run_again() -> None:
     statement = "CREATE INDEX CONCURRENTLY {}shows_venue_idx ON {{{{ schema }}}}.shows (venue);"
     assert squawk([outside(statement.format("IF NOT EXISTS "))]) == []
     (finding,) = squawk([outside(statement.format(""))])
-    assert told([finding]) == [("migrations/versions/0099_more.up.sql", 5, "prefer-robust-stmts")]
+    assert places([finding]) == [("migrations/versions/0099_more.up.sql", 5, "prefer-robust-stmts")]
 
 
 def test_what_takes_data_away_is_for_the_way_back_only() -> None:
@@ -278,7 +278,7 @@ def test_what_takes_data_away_is_for_the_way_back_only() -> None:
     template, _ = broken(f"{THIRD}.down.sql", dropping)
     assert squawk([template]) == []
     template, line = broken(f"{THIRD}.up.sql", dropping)
-    assert told(squawk([template])) == [(template.file, line, "ban-drop-table")]
+    assert places(squawk([template])) == [(template.file, line, "ban-drop-table")]
 
 
 @pytest.fixture
@@ -332,7 +332,7 @@ def test_functions_are_checked_on_a_server_of_the_gates_own(
     assert printed[-1].startswith(f"lint-migrations: {len(printed) - 1} findings")
 
 
-def test_what_only_a_server_can_refuse_is_told_with_file_and_line(
+def test_what_only_a_server_can_refuse_is_reported_with_file_and_line(
     tree: Tree,
     cluster: Cluster,
     capsys: pytest.CaptureFixture[str],
@@ -344,11 +344,13 @@ def test_what_only_a_server_can_refuse_is_told_with_file_and_line(
     view = tree.sql / "monitoring" / "alerts.sql"
     view.write_text(view.read_text().replace("SELECT", "SELECT nonsense,", 1))
     assert lint.main() != 0
-    told = capsys.readouterr().err
-    assert re.match(r'error \[\w+\]: sql/monitoring/alerts\.sql, line \d+: column "nonsense"', told)
+    printed = capsys.readouterr().err
+    assert re.match(
+        r'error \[\w+\]: sql/monitoring/alerts\.sql, line \d+: column "nonsense"', printed
+    )
 
 
-def test_an_unfinished_revision_is_told_in_one_line(
+def test_an_unfinished_revision_is_reported_in_one_line(
     tree: Tree, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     up = read_chain(tree)[0].python_file.with_suffix(".up.sql")

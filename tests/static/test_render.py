@@ -55,7 +55,7 @@ def test_a_hostile_name_is_one_token_or_refused(schema: str, job: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("template", "told"),
+    ("template", "message"),
     [
         ("{{ 'text' }}", "'text' may not be written"),
         ("{{ 1 }}", "1 may not be written"),
@@ -74,8 +74,8 @@ def test_a_hostile_name_is_one_token_or_refused(schema: str, job: str) -> None:
         ("\n\n{{ schema", r"shows\.sql:3: unexpected end"),
     ],
 )
-def test_anything_but_a_variable_is_refused(template: str, told: str) -> None:
-    with pytest.raises(TicketdbError, match=told) as caught:
+def test_anything_but_a_variable_is_refused(template: str, message: str) -> None:
+    with pytest.raises(TicketdbError, match=message) as caught:
         render(template, Variables(), "shows.sql")
     assert caught.value.code == "E_TEMPLATE"
 

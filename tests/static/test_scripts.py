@@ -64,7 +64,7 @@ def test_package_lists_that_another_apt_has_locked_are_waited_for(tmp_path: Path
     assert (waiting.returncode, rest) == (0, "")
 
 
-def test_whoever_waits_for_another_apt_says_so_once_and_gives_up_in_the_end(tmp_path: Path) -> None:
+def test_waiting_for_another_apt_is_reported_once_and_given_up_in_the_end(tmp_path: Path) -> None:
     tries = tmp_path / "tries"
     program(tmp_path, "apt-get", f"echo try >>{tries}; echo '{LOCKED}' >&2; exit 100")
     path = f"{tmp_path}:{os.environ['PATH']}"

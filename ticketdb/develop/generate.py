@@ -38,15 +38,18 @@ from ticketdb.private_server import Cluster, find_server_binaries, private_clust
 ROOT = PACKAGE.parent
 REMEDY = "if sql/ is right, freeze it with `ticketdb revision -m …` and run `make generate`"
 # No name is the default one, and none is a plain word.
-OTHER_NAMES = Variables(
-    schema="box office",
-    monitoring_schema='"gauges"',
-    internal_schema="boiler room",
-    app_role="shop's",
-    monitor_role="select",
-    dashboard_role="Wall Board",
-    datadog_role="hound",
-    cleanup_job="it's; a \\ job",
+# With what quoting has to get right. Tests of commands use them, too.
+AWKWARD_NAMES = Variables(
+    schema="""we"ird; 'sch%s :ema\\""",
+    monitoring_schema="M O.N-ä",
+    internal_schema="in'ner",
+    app_role="app's",
+    monitor_role='Mon\\"itor',
+    dashboard_role="Dash Board",
+    datadog_role="data-dog",
+    cleanup_job="it's; a \\ job %s",
+    cleanup_schedule="*/2 * * * *",
+    rollup_schedule="*/2 * * * *",
 )
 
 
@@ -118,7 +121,7 @@ def check(major: int, app: typer.Typer) -> list[str]:
     """What does not agree on this major version, a line each: nothing when all of it does."""
     tree, wrong = shipped_tree(), []
     with private_cluster(find_server_binaries(major=major)) as cluster:
-        for number, names in enumerate((Variables(), OTHER_NAMES)):
+        for number, names in enumerate((Variables(), AWKWARD_NAMES)):
             chain = database(cluster, f"chain_{number}")
             apply(chain, names)
             sources = database(cluster, f"sources_{number}")

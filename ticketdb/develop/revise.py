@@ -660,7 +660,9 @@ def write(
     from alembic.script import ScriptDirectory
 
     if not MESSAGE.fullmatch(message):
-        what = "a message is missing" if not message else f"{message!r} cannot be a heading"
+        what = f"{message!r} cannot be a heading"
+        if not message:
+            what = "a message is missing for what has changed since the newest revision"
         raise problem(
             "E_REVISION", f"{what}: use -m TEXT, one line without quotes, braces, backslashes"
         )

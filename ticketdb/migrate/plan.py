@@ -58,7 +58,7 @@ class Statement:
     in_transaction: bool
     section: str
     text: str
-    locks: list[dict[str, Any]] = field(default_factory=list)  # plan_taken.sql, plan_told.sql
+    locks: list[dict[str, Any]] = field(default_factory=list)  # plan_taken.sql, plan_described.sql
 
     @property
     def headline(self) -> str:
@@ -125,7 +125,7 @@ def _measure(target: Connection, state: State, variables: Variables, result: Pla
     result.measured_on = binaries.version
     locks = [lock for statement in statements for lock in statement.locks]
     measured = {"locks": json.dumps(locks), "today": json.dumps(relations[0])}
-    described = query(target, "migrate/sql/plan_told.sql", variables, **measured)
+    described = query(target, "migrate/sql/plan_described.sql", variables, **measured)
     for lock, row in zip(locks, described, strict=True):
         lock |= row._asdict()
         del lock["oid"]  # of the copy, and meaningless in the database itself

@@ -25,11 +25,7 @@ SECTIONS = {
     "application": ("Application", "What a shop calls to sell, and to report on itself."),
     "operation": (
         "Operation",
-        "What keeps it in order: jobs call these, and so may their owner by hand.",
-    ),
-    "views": (
-        "Behind the views",
-        "What the views call with the rights of whoever reads them. Read the views instead.",
+        "Maintenance: jobs call these, and the owner may call them by hand.",
     ),
 }
 # A literal in the body of a function that sells; not where another variable gets it, for a log.
@@ -123,9 +119,8 @@ def functions(connection: Connection, variables: Variables) -> str:
     messages = _messages(connection)
     chapters = []
     for name, (title, introduction) in SECTIONS.items():
-        if rows := [row for row in found if row.section == name]:
-            entries = (_function(row, messages) for row in rows)
-            chapters.append(section(title, introduction + "\n", *entries))
+        entries = (_function(row, messages) for row in found if row.section == name)
+        chapters.append(section(title, introduction + "\n", *entries))
     return page(
         "Functions",
         "Those that sell answer with one row: `success`, what was asked for, `error_code` and "

@@ -1,5 +1,5 @@
--- The tables and views that people use, with all that the reference says of them. What only ticketdb itself uses is for
--- its owner alone: it is left out, as is what lies in other schemas. So are partitions.
+-- The tables and views that people use, with what the reference prints about them. Left out are those that only the
+-- owner may read, those of other schemas, and partitions.
 WITH relations AS (
     SELECT
         c.oid,
@@ -91,8 +91,8 @@ SELECT
             )
         FROM pg_constraint AS c
         LEFT JOIN pg_class AS f ON f.oid = c.confrelid
-        -- From PostgreSQL 18 on NOT NULL is one: here it is a column's. Partitions of the table referred to, and
-        -- what enforces a key, have constraints of their own, without a name that anybody gave.
+        -- NOT NULL, a constraint from PostgreSQL 18 on, is printed with its column. Left out are constraints that
+        -- PostgreSQL derives from a key, for partitions of the table that it refers to: their names are generated.
         WHERE c.conrelid = r.oid AND c.contype IN ('p', 'u', 'f', 'c', 'x') AND c.conparentid = 0
     ) AS constraints,
     (
@@ -117,7 +117,7 @@ SELECT
 FROM relations AS r
 WHERE
     EXISTS (SELECT FROM grants AS g WHERE g.oid = r.oid)
-    -- Of the contract, although for the owner alone.
+    -- Part of the contract, although only the owner may read them.
     OR (r.schema = {{ schema | literal }} AND r.name IN ('change_log', 'ticketing_settings'))
 ORDER BY
     r.schema <> {{ schema | literal }},

@@ -1,5 +1,5 @@
--- The functions and procedures that people call, with all that the reference says of them. `section`: of the
--- application, of operation, or of the views, which call them for whoever reads them.
+-- The functions and procedures that people call, with all that the reference says of them: those of the application,
+-- and those that operate the database, which only its owner may call.
 WITH routines AS (
     SELECT
         p.*,
@@ -13,25 +13,10 @@ WITH routines AS (
     FROM pg_proc AS p
     INNER JOIN pg_namespace AS s ON s.oid = p.pronamespace
     WHERE s.nspname IN ({{ schema | literal }}, {{ monitoring_schema | literal }})
-),
-
-sections AS (
-    SELECT
-        r.*,
-        CASE
-            -- Of the contract, whoever may call them.
-            WHEN r.proname IN (
-                'check_invariants', 'cleanup_expired_seat_reservations', 'maintain_partitions', 'purge_history',
-                'roll_up_metrics', 'run_reservation_cleanup'
-            ) THEN 'operation'
-            WHEN r.callers ? {{ app_role | literal }} THEN 'application'
-            WHEN r.callers <> '[]'::jsonb THEN 'views'
-        END AS section
-    FROM routines AS r
 )
 
 SELECT
-    r.section,
+    CASE WHEN r.callers ? {{ app_role | literal }} THEN 'application' ELSE 'operation' END AS section,
     r.proname AS name,
     r.prokind = 'p' AS is_procedure,
     r.proretset AS returns_rows,
@@ -55,8 +40,7 @@ SELECT
         FROM unnest(COALESCE(r.proallargtypes, r.proargtypes::oid[]), r.proargmodes, r.proargnames)
             WITH ORDINALITY AS a (type, mode, name, number)
     ) AS arguments
-FROM sections AS r
-WHERE r.section IS NOT NULL
+FROM routines AS r
 ORDER BY
-    r.section,
+    section,
     r.proname COLLATE "C"

@@ -1,11 +1,11 @@
--- A description of the session that blocks another. To be run while that one waits: PostgreSQL keeps no record of it.
+-- A description of the session that blocks another. Run it while that one waits: PostgreSQL keeps no record of it.
 SELECT
     -- A statement with CONCURRENTLY waits without a time-out.
     w.query ~* '\mCONCURRENTLY\M' AS for_long,
     CASE
-        WHEN a.pid IS NULL THEN 'in the way: a prepared transaction, see pg_prepared_xacts'
+        WHEN a.pid IS NULL THEN 'blocked by a prepared transaction, see pg_prepared_xacts'
         ELSE format(
-            'in the way: pid %s, %s (%s)',
+            'blocked by pid %s, %s (%s)',
             a.pid,
             regexp_replace(left(a.query, 100), '\s+', ' ', 'g'),
             concat_ws(

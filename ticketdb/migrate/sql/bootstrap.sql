@@ -1,7 +1,7 @@
--- Run before a revision: checks that its tables do not exist, and creates the schemas and the version table.
--- For `adopt`, where only the history is missing, it creates the ledger, too.
--- alembic would create its table by itself, but without comments and with the privileges of ALTER
--- DEFAULT PRIVILEGES: in `public` of a Supabase database, all privileges for all roles.
+-- Run before a revision: checks that its tables do not exist, and creates the schemas and the version table. For
+-- `adopt`, where only the history is missing, it creates the ledger, too. alembic would create its table itself, but
+-- without comments, and with the privileges of ALTER DEFAULT PRIVILEGES: in `public` of a Supabase database, all
+-- privileges for all roles.
 DO $body$
 DECLARE
     v_grants text;
@@ -54,8 +54,7 @@ BEGIN
         IF to_regnamespace(quote_ident({{ internal_schema | literal }})) IS NULL THEN
             CREATE SCHEMA {{ internal_schema }};
             COMMENT ON SCHEMA {{ internal_schema }} IS
-            'ticketdb: its ledger, rollups, months of the logs and internal functions. Nobody but '
-            'their owner has any business here.';
+            'ticketdb: ledger, rollups, partitions of the logs and internal functions. For their owner only.';
             v_new_schema := {{ internal_schema | literal }};
         END IF;
         IF to_regclass(format('%I.ticketdb_alembic_version', {{ internal_schema | literal }})) IS NULL THEN
@@ -66,12 +65,10 @@ BEGIN
             COMMENT ON TABLE {{ internal_schema }}.ticketdb_alembic_version IS
             'The revision that the database is at: one row, kept by alembic.';
             COMMENT ON COLUMN {{ internal_schema }}.ticketdb_alembic_version.version_num IS 'Revision id.';
-            COMMENT ON CONSTRAINT ticketdb_alembic_version_pkc
-            ON {{ internal_schema }}.ticketdb_alembic_version IS 'A revision is reached once.';
             v_made := v_made || 'ticketdb_alembic_version'::text;
         END IF;
     EXCEPTION
-        -- Another session has just created them, and with them the table that the migration lock is on.
+        -- Another session has just created them, and with them the table that is the migration lock.
         WHEN unique_violation OR duplicate_schema OR duplicate_table THEN
             RAISE EXCEPTION 'another migration of this schema is running'
                 USING ERRCODE = 'lock_not_available', HINT = 'run this again when it is done';

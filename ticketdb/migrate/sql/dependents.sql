@@ -123,7 +123,9 @@ BEGIN
         FROM pg_class AS c
         INNER JOIN pg_class AS r ON r.oid = COALESCE(pg_partition_root(c.oid), c.oid)
         INNER JOIN pg_namespace AS n ON n.oid = r.relnamespace
-        WHERE n.nspname IN ({{ schema | literal }}, {{ monitoring_schema | literal }}, {{ internal_schema | literal }}) AND r.relname = ANY(v_own)
+        WHERE
+            n.nspname IN ({{ schema | literal }}, {{ monitoring_schema | literal }}, {{ internal_schema | literal }})
+            AND r.relname = ANY(v_own)
     ),
 
     -- Objects that prevent the change, and those that depend on the views among them. A view depends through its rule,
@@ -185,7 +187,9 @@ BEGIN
             NOT r.is_part
             AND o.oid IS NULL
             AND NOT COALESCE(
-                n.nspname IN ({{ schema | literal }}, {{ monitoring_schema | literal }}, {{ internal_schema | literal }})
+                n.nspname IN (
+                    {{ schema | literal }}, {{ monitoring_schema | literal }}, {{ internal_schema | literal }}
+                )
                 AND f.proname = ANY(v_own),
                 false
             )
@@ -220,7 +224,7 @@ BEGIN
         FROM dependents AS d
         LEFT JOIN pg_class AS v ON d.is_view AND v.oid = d.object_id
         UNION ALL
-        -- These would be dropped silently.
+        -- These would be dropped without notice.
         SELECT
             a.object_id,
             0,
@@ -254,7 +258,7 @@ BEGIN
     INTO v_stuck, v_views
     FROM judged AS j;
     IF v_stuck IS NOT NULL THEN
-        RAISE EXCEPTION 'what this revision replaces is used by what cannot be put back: %', v_stuck
+        RAISE EXCEPTION 'objects that could not be restored depend on what this revision replaces: %', v_stuck
             USING ERRCODE = 'dependent_objects_still_exist', DETAIL = 'nothing was changed';
     END IF;
     FOREACH v_view IN ARRAY COALESCE(v_views, '{}') LOOP

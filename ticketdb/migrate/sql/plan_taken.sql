@@ -70,7 +70,7 @@ touched AS (
 ),
 
 -- Indexes and partitions are listed with their table, if that has a lock at least as strong.
-told AS (
+listed AS (
     SELECT
         p.oid,
         p.kind,
@@ -85,7 +85,7 @@ told AS (
                 LIMIT 1
             ),
             p.oid
-        ) AS told_as
+        ) AS listed_as
     FROM touched AS p
 )
 
@@ -100,7 +100,7 @@ SELECT
     count(*) FILTER (WHERE p.oid <> t.oid AND p.kind IN ('r', 'f')) AS partitions,
     CASE WHEN NOT t.is_held OR bool_or(p.rewrites OR p.scans) THEN m.blocks END AS blocks
 FROM touched AS t
-INNER JOIN told AS p ON p.told_as = t.oid
+INNER JOIN listed AS p ON p.listed_as = t.oid
 INNER JOIN modes AS m ON m.strength = t.strength
 GROUP BY
     t.oid,

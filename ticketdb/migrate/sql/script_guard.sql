@@ -1,6 +1,7 @@
--- A script may be run twice, or again after it was interrupted, or by two DBAs at once, or on another database than the
--- one that it was made for. In all these cases it stops before it has changed anything. First: inside a transaction,
--- such as that of psql -1, the end of that would decide over all of it. So two statements must be two transactions.
+-- A script may be run twice, or again after an interruption, or by two DBAs at once, or on another database than the
+-- one that it was made for. In all these cases it stops before it has changed anything. The first check: inside a
+-- transaction, such as that of psql -1, all of it would be committed or rolled back at the end of that. So two
+-- statements must be two transactions.
 SELECT set_config('ticketdb.transaction', l.virtualtransaction, false)
 FROM pg_locks AS l
 WHERE l.pid = pg_backend_pid() AND l.locktype = 'virtualxid' AND l.granted;
