@@ -159,7 +159,7 @@ def hot(bench: Bench) -> Iterator[Result]:
 
 
 def peers(bench: Bench) -> Iterator[Result]:
-    """Ours beside other ways to keep buyers apart, spread and hot."""
+    """Ours beside other ways to serialize buyers, spread and hot."""
     options = bench.options
     bench.prepare(PEER_DATABASE, BASE, "peer_tables.sql", *(f"peer_{peer}.sql" for peer in PEERS))
     for load, choose, clients in (

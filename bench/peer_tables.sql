@@ -1,5 +1,5 @@
 -- What the peers write to: the floor's tables, and the one index that finds the claims on a seat. Each peer writes the
--- same rows as reserve_seats does, refusals included, and is one call too: what differs is how it keeps buyers apart.
+-- same rows as reserve_seats does, refusals included, and is one call too: what differs is how it serializes buyers.
 -- Shops do it from the application, in several round trips with the locks held: they are slower than this.
 CREATE SCHEMA peer;
 

@@ -2,7 +2,7 @@
 
 The package ships the fingerprint of the database that it builds, for each major version of
 PostgreSQL, in ``catalog.jsonl``: lines of [majors, kind, identity, definition]. It was taken from
-databases in which every name is a placeholder, so that it can be told under any names. The bodies
+databases in which every name is a placeholder, so that it can be printed with any names. The bodies
 of functions are not in it: they are read where people write them, in ``sql/``.
 """
 

@@ -137,7 +137,7 @@ def test_a_role_that_exists_is_used_as_it_is_by_a_superuser(
 def test_an_existing_role_that_is_not_in_our_group_is_reported(
     own_database: Database, dba: psycopg.Connection
 ) -> None:
-    """The control: of a role that exists, what ticketdb did to it is compared all the same."""
+    """The control: of a role that exists, what ticketdb did to it is compared anyway."""
     dba.execute("CREATE ROLE datadog LOGIN")
     apply(own_database.dsn, NAMES)
     dba.execute("REVOKE ticketdb_monitor FROM datadog")
