@@ -70,6 +70,9 @@ DROP ROUTINE {{ internal_schema }}.log_tail;
 -- drop: rollup/is_restored_log.sql
 DROP ROUTINE {{ internal_schema }}.is_restored_log;
 
+-- drop: rollup/next_range.sql
+DROP ROUTINE {{ internal_schema }}.next_range;
+
 -- drop: rollup/next_xact_id.sql
 DROP ROUTINE {{ internal_schema }}.next_xact_id;
 

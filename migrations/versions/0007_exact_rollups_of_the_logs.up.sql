@@ -372,6 +372,67 @@ $body$;
 COMMENT ON FUNCTION {{ internal_schema }}.next_xact_id(xid8) IS
 'The transaction number after this one.';
 
+-- object: rollup/next_range.sql sha256=38caed0d24e848c8fbb1672923b2767afd5af9cf5f7ed58b8f3cb039440c8a57
+-- For roll_up_metrics(): how far one run goes. Reads the log in the order of its index, and no
+-- further than that: a backlog may be many times what one run may take.
+CREATE OR REPLACE FUNCTION {{ internal_schema }}.next_range(
+    p_log text,
+    p_from xid8,
+    p_final xid8,
+    p_after_id bigint,
+    p_max_events integer,
+    OUT below_xact_id xid8,
+    OUT events bigint,
+    OUT last_id bigint,
+    OUT is_behind boolean
+)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+-- The planner would collect the whole backlog first, to sort or to hash it.
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_hashagg = off
+SET enable_sort = off
+AS $body$
+DECLARE
+    v_transactions refcursor;
+    v_xact_id xid8;
+    v_events bigint;
+    v_last_id bigint;
+BEGIN
+    below_xact_id := p_final;
+    events := 0;
+    is_behind := false;
+    -- A cursor, because FOR would fetch fifty transactions ahead.
+    OPEN v_transactions FOR EXECUTE format(
+        'SELECT event.xact_id, count(*), max(event.id) FROM %I.%I AS event '
+        'WHERE event.xact_id >= $1 AND event.xact_id < $2 AND event.id > $3 '
+        'GROUP BY event.xact_id ORDER BY event.xact_id',
+        {{ schema | literal }}, p_log
+    )
+    USING p_from, p_final, p_after_id;
+    LOOP
+        FETCH v_transactions INTO v_xact_id, v_events, v_last_id;
+        EXIT WHEN NOT FOUND;
+        -- Transactions are taken whole, even one that is too large by itself.
+        IF events > 0 AND events + v_events > p_max_events THEN
+            below_xact_id := v_xact_id;
+            is_behind := true;
+            EXIT;
+        END IF;
+        events := events + v_events;
+        last_id := GREATEST(last_id, v_last_id);
+    END LOOP;
+    CLOSE v_transactions;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ internal_schema }}.next_range(text, xid8, xid8, bigint, integer) IS
+'The transactions of a log that one run of roll_up_metrics() takes: from p_from to below '
+'below_xact_id, rows beyond p_after_id, at most p_max_events of them unless one transaction has '
+'more; how many rows, the highest id among them, and whether more are final.';
+
 -- object: rollup/is_restored_log.sql sha256=0bd3e81ddde31c4c83d9dd898f1c2ed44ee55e7c6f107b64f0b84b6a6c1185f8
 -- Whether the watermark of a log is another server's, because the database was restored from a
 -- dump. Until roll_up_metrics() has corrected that, new events may be missing from the views.
@@ -1146,7 +1207,7 @@ COMMENT ON FUNCTION {{ internal_schema }}.adopt_restored_log(text) IS
 'server''s transaction numbers. Returns how many rows it added. Blocks writers of the log '
 'meanwhile.';
 
--- object: rollup/roll_up_metrics.sql sha256=07106e826b9a2f9c03f09fb893e16463614727e92e5df4b2429d662e550d7472
+-- object: rollup/roll_up_metrics.sql sha256=44b22d5e2b85ea0a47de26f031f66695012c4295307b20583fbbfad3e3b9d7f5
 -- Scheduled every minute. Adds final rows of the logs to the rollups: those of transactions that
 -- every later snapshot sees as ended. A call is one transaction: if it fails, nothing has changed,
 -- and the views read a longer tail of the log.
@@ -1161,12 +1222,8 @@ ROWS 3
 AS $body$
 DECLARE
     v_mark {{ internal_schema }}.metric_watermarks;
-    v_final xid8;
     v_below xid8;
     v_last_id bigint;
-    v_xact_id xid8;
-    v_events bigint;
-    v_id bigint;
 BEGIN
     IF p_max_events IS NULL OR p_max_events < 1 THEN
         RAISE EXCEPTION 'p_max_events must be at least 1, not %',
@@ -1189,29 +1246,20 @@ BEGIN
             CONTINUE;
         END IF;
 
-        v_final := pg_snapshot_xmin(pg_current_snapshot());
-        v_below := v_final;
-        v_last_id := NULL;
-        events_folded := 0;
-        is_behind := false;
-        FOR v_xact_id, v_events, v_id IN EXECUTE format(
-            'SELECT event.xact_id, count(*), max(event.id) '
-            'FROM %I.%I AS event '
-            'WHERE event.xact_id >= $1 AND event.xact_id < $2 AND event.id > $3 '
-            'GROUP BY event.xact_id ORDER BY event.xact_id',
-            {{ schema | literal }}, log
-        )
-        USING v_mark.watermark, v_final, v_mark.restored_id
-        LOOP
-            -- Transactions are added whole, even one that exceeds the limit by itself.
-            IF events_folded > 0 AND events_folded + v_events > p_max_events THEN
-                v_below := v_xact_id;
-                is_behind := true;
-                EXIT;
-            END IF;
-            events_folded := events_folded + v_events;
-            v_last_id := GREATEST(v_last_id, v_id);
-        END LOOP;
+        SELECT
+            next_range.below_xact_id,
+            next_range.events,
+            next_range.last_id,
+            next_range.is_behind
+        INTO
+            v_below,
+            events_folded,
+            v_last_id,
+            is_behind
+        FROM {{ internal_schema }}.next_range(
+            log, v_mark.watermark, pg_snapshot_xmin(pg_current_snapshot()), v_mark.restored_id,
+            p_max_events
+        );
         IF events_folded > 0 THEN
             PERFORM {{ internal_schema }}.fold_events(
                 log, v_mark.watermark, v_below, v_mark.restored_id

@@ -12,12 +12,8 @@ ROWS 3
 AS $body$
 DECLARE
     v_mark {{ internal_schema }}.metric_watermarks;
-    v_final xid8;
     v_below xid8;
     v_last_id bigint;
-    v_xact_id xid8;
-    v_events bigint;
-    v_id bigint;
 BEGIN
     IF p_max_events IS NULL OR p_max_events < 1 THEN
         RAISE EXCEPTION 'p_max_events must be at least 1, not %',
@@ -40,29 +36,20 @@ BEGIN
             CONTINUE;
         END IF;
 
-        v_final := pg_snapshot_xmin(pg_current_snapshot());
-        v_below := v_final;
-        v_last_id := NULL;
-        events_folded := 0;
-        is_behind := false;
-        FOR v_xact_id, v_events, v_id IN EXECUTE format(
-            'SELECT event.xact_id, count(*), max(event.id) '
-            'FROM %I.%I AS event '
-            'WHERE event.xact_id >= $1 AND event.xact_id < $2 AND event.id > $3 '
-            'GROUP BY event.xact_id ORDER BY event.xact_id',
-            {{ schema | literal }}, log
-        )
-        USING v_mark.watermark, v_final, v_mark.restored_id
-        LOOP
-            -- Transactions are added whole, even one that exceeds the limit by itself.
-            IF events_folded > 0 AND events_folded + v_events > p_max_events THEN
-                v_below := v_xact_id;
-                is_behind := true;
-                EXIT;
-            END IF;
-            events_folded := events_folded + v_events;
-            v_last_id := GREATEST(v_last_id, v_id);
-        END LOOP;
+        SELECT
+            next_range.below_xact_id,
+            next_range.events,
+            next_range.last_id,
+            next_range.is_behind
+        INTO
+            v_below,
+            events_folded,
+            v_last_id,
+            is_behind
+        FROM {{ internal_schema }}.next_range(
+            log, v_mark.watermark, pg_snapshot_xmin(pg_current_snapshot()), v_mark.restored_id,
+            p_max_events
+        );
         IF events_folded > 0 THEN
             PERFORM {{ internal_schema }}.fold_events(
                 log, v_mark.watermark, v_below, v_mark.restored_id

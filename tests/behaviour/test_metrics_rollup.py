@@ -12,6 +12,7 @@ from tests.support.databases import Connect, Database
 from tests.support.hall import make_hall
 from tests.support.logs import ORDER_LOG, RESERVATION_LOG, maintain
 from tests.support.metrics import assert_equal, of_the_logs, of_the_views
+from tests.support.plans import explained, rows_looked_at
 from tests.support.queries import Connection, enter, value
 from tests.support.rollups import (
     QUESTIONS,
@@ -163,6 +164,42 @@ def test_a_run_takes_no_more_than_its_bound_and_the_next_goes_on(owner: Connecti
         assert created(owner) == 30
     assert runs == [(7, True)] * 4 + [(2, False)]
     assert roll_up(owner, 7) == nothing_done()
+
+
+def rows_of_the_log_read_by_a_run(owner: Connection) -> list[int]:
+    """By each query of a run that may take 100 rows of a backlog of 5,000."""
+    for _ in range(100):
+        log_holds(owner, 50)
+    await_final(owner)
+    with explained(owner) as plans:
+        assert roll_up(owner, 100)[RESERVATION_LOG] == (100, True)
+    scans = [
+        [node for node in plan.nodes if RESERVATION_LOG in node.get("Relation Name", "")]
+        for plan in plans
+    ]
+    return [sum(rows_looked_at(node) for node in nodes) for nodes in scans if nodes]
+
+
+@pytest.mark.parametrize("statistics", ["none", "up to date"])
+def test_a_run_reads_no_more_of_a_backlog_than_it_may_take(
+    owner: Connection, statistics: str
+) -> None:
+    if statistics != "none":
+        log_holds(owner, 5_000)
+        owner.execute(f"ANALYZE {RESERVATION_LOG}")
+        roll_up_all(owner)
+    # To find where the range ends, the next transaction is counted, too.
+    assert max(rows_of_the_log_read_by_a_run(owner)) <= 100 + 50 + 1
+
+
+def test_a_run_that_reads_the_whole_backlog_is_noticed(owner: Connection) -> None:
+    owner.execute(
+        "ALTER FUNCTION next_range(text, xid8, xid8, bigint, integer) SET enable_bitmapscan = on"
+    )
+    owner.execute(
+        "ALTER FUNCTION next_range(text, xid8, xid8, bigint, integer) SET enable_indexscan = off"
+    )
+    assert max(rows_of_the_log_read_by_a_run(owner)) >= 5_000
 
 
 def test_a_transaction_is_not_taken_in_parts(owner: Connection) -> None:
