@@ -13,17 +13,14 @@ test is marked `breaks_invariants`.
 
 import uuid
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
-import psycopg
 import pytest
 from psycopg.pq import TransactionStatus
-from psycopg.rows import namedtuple_row
 
 from tests.support.databases import Connect, Database
 from tests.support.hall import Hall, make_hall
-from tests.support.queries import Connection, broken_invariants, enter
+from tests.support.queries import Connection, broken_invariants, enter, rolled_back
 from ticketdb.private_server import Cluster
 
 MONTH_OF_THE_RUN = f"{datetime.now(UTC):%Y-%m}"
@@ -50,8 +47,7 @@ def shared_database(cluster: Cluster, template_database: str) -> Database:
 @pytest.fixture
 def connection(shared_database: Database, request: pytest.FixtureRequest) -> Iterator[Connection]:
     """A superuser in an empty database at head, inside a transaction that is rolled back."""
-    with closing(psycopg.connect(shared_database.dsn, row_factory=namedtuple_row)) as connection:
-        enter(connection)
+    with rolled_back(shared_database.dsn) as connection:
         yield connection
         usable = connection.info.transaction_status == TransactionStatus.INTRANS
         if usable and request.node.get_closest_marker("breaks_invariants") is None:

@@ -8,12 +8,10 @@ rolled up.
 
 import math
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
-from psycopg.rows import namedtuple_row
 
 from tests.support.alerts import (
     CASES,
@@ -39,7 +37,7 @@ from tests.support.happenings import (
     write,
 )
 from tests.support.names import NAMES
-from tests.support.queries import Connection, acting_as, enter, in_window, one, value
+from tests.support.queries import Connection, acting_as, enter, in_window, one, rolled_back, value
 from tests.support.rollups import roll_up_all
 from ticketdb.private_server import Cluster
 
@@ -347,8 +345,8 @@ def clocked(cluster: Cluster, template_database: str) -> Iterator[Database]:
 @pytest.fixture
 def at_noon(clocked: Database) -> Iterator[Connection]:
     """A transaction that is taken back, in a database whose clock is set to noon."""
-    with closing(psycopg.connect(clocked.dsn, row_factory=namedtuple_row)) as connection:
-        set_clock(enter(connection), NOON)
+    with rolled_back(clocked.dsn) as connection:
+        set_clock(connection, NOON)
         yield connection
 
 

@@ -19,7 +19,7 @@ from tests.support.happenings import Holds, Refunds, Run, write
 from tests.support.names import NAMES, OURS
 from tests.support.plans import explained, rows_looked_at
 from tests.support.privileges import FOR_ANYBODY
-from tests.support.queries import Connection, enter, value, views
+from tests.support.queries import Connection, enter, rolled_back, value, views
 from ticketdb.private_server import Cluster
 
 LIVE_HOLDS = 50
@@ -127,8 +127,8 @@ def grown(cluster: Cluster, template_database: str) -> Iterator[Database]:
 @pytest.fixture
 def house(grown: Database) -> Iterator[Connection]:
     """The owner of the grown house, in a transaction that is rolled back."""
-    with closing(psycopg.connect(grown.dsn, row_factory=namedtuple_row)) as connection:
-        yield enter(connection)
+    with rolled_back(grown.dsn) as connection:
+        yield connection
 
 
 def too_costly(

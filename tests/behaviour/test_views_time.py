@@ -8,7 +8,6 @@ makes of the same history. Half of that history is rolled up, half is not.
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -21,13 +20,12 @@ from zoneinfo import ZoneInfo, available_timezones
 import psycopg
 import pytest
 from psycopg import sql
-from psycopg.rows import namedtuple_row
 
 from tests.support.clock import clocked_database, set_clock, set_up_clock
 from tests.support.databases import Database
 from tests.support.happenings import SHOW, Events, Holds, Requests, Run, write
 from tests.support.names import NAMES, quoted
-from tests.support.queries import Connection, Row, enter, in_window, one, value, views
+from tests.support.queries import Connection, Row, enter, in_window, one, rolled_back, value, views
 from tests.support.rollups import roll_up_all
 from ticketdb.private_server import Cluster
 
@@ -135,8 +133,8 @@ def clocked(cluster: Cluster, template_database: str) -> Iterator[Database]:
 @pytest.fixture
 def house(clocked: Database) -> Iterator[Connection]:
     """A transaction that is taken back, in the database that has the history."""
-    with closing(psycopg.connect(clocked.dsn, row_factory=namedtuple_row)) as connection:
-        yield enter(connection)
+    with rolled_back(clocked.dsn) as connection:
+        yield connection
 
 
 def settle_in(connection: Connection, zone: str) -> None:

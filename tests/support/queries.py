@@ -1,7 +1,7 @@
 """What tests ask a database, and how."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import psycopg
@@ -22,6 +22,20 @@ def enter(connection: Connection) -> Connection:
         sql.SQL("SET search_path = {}").format(sql.SQL(", ").join(map(sql.Identifier, SCHEMAS)))
     )
     return connection
+
+
+@contextmanager
+def rolled_back(dsn: str) -> Iterator[Connection]:
+    """A session in a transaction that has been rolled back when the block ends.
+
+    If it were only closed, the server would do that a moment later, beside the next test.
+    """
+    with closing(enter(psycopg.connect(dsn))) as connection:
+        try:
+            yield connection
+        finally:
+            if not connection.closed:
+                connection.rollback()
 
 
 def value(connection: Connection, query: str, *parameters: Any) -> Any:
