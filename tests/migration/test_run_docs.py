@@ -103,7 +103,7 @@ def test_old_output_is_found_and_left_alone(tmp_path: Path) -> None:
     done = run_docs("--check", current, old)
     assert done.returncode == 1
     assert "\n-one three\n+one two\n" in done.stdout
-    assert done.stderr == f"error: output is out of date: run scripts/run-docs {old}\n"
+    assert done.stderr == f"error: output is out of date in {old}: run `make doc-outputs`\n"
     assert "one three\n" in old.read_text()
 
 
