@@ -28,7 +28,7 @@ ORDER BY seat.number;
 -- from them must still be good when everybody comes.
 WITH hold AS (
     INSERT INTO public.seat_reservations (
-        id, show_id, session_id, status, expires_at, created_at, ended_at
+        id, show_id, reservation_token, session_id, status, expires_at, created_at, ended_at
     )
     SELECT
         lpad((seat.number / 10)::text, 32, '0')::uuid,
@@ -38,6 +38,13 @@ WITH hold AS (
                 + 1
             )::text, 32, '0'
         )::uuid,
+        -- The show, and 128 random bits.
+        lpad(
+            (
+                (seat.number - 1) / (current_setting('bench.seats')::integer / current_setting('bench.shows')::integer)
+                + 1
+            )::text, 32, '0'
+        ) || replace(gen_random_uuid()::text, '-', ''),
         'past-' || seat.number,
         'released',
         now() - interval '1 day',

@@ -25,10 +25,11 @@ SELECT
     5000
 FROM generate_series(0, 1999) AS seat (number);
 
-INSERT INTO public.seat_reservations (id, show_id, session_id, expires_at)
+INSERT INTO public.seat_reservations (id, show_id, reservation_token, session_id, expires_at)
 SELECT
     lpad(hold.number::text, 32, '0')::uuid,
     lpad((hold.number % 200 + 1)::text, 32, '0')::uuid,
+    lpad((hold.number % 200 + 1)::text, 32, '0') || replace(gen_random_uuid()::text, '-', ''),
     'live-' || hold.number,
     -- Beyond the end of the measurement.
     now() + interval '1 day'

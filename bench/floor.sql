@@ -11,6 +11,11 @@ CREATE TABLE floor.seat_reservations (
     PRIMARY KEY (id, show_id)
 );
 
+-- As the tables of the first measurements had it, so that the floor stays comparable with them.
+ALTER TABLE floor.seat_reservations
+ALTER COLUMN reservation_token
+SET DEFAULT encode(uuid_send(ticketdb.uuid_v7()) || uuid_send(gen_random_uuid()), 'hex');
+
 CREATE TABLE floor.reservation_seats (
     LIKE public.reservation_seats INCLUDING DEFAULTS INCLUDING GENERATED,
     PRIMARY KEY (reservation_id, show_seat_id, show_id)

@@ -13,10 +13,14 @@ ORDER BY seat.number;
 
 -- One statement, so that the audit trigger sees the claims, as it does in reserve_seats.
 WITH hold AS (
-    INSERT INTO public.seat_reservations (id, show_id, session_id, expires_at, created_at)
+    INSERT INTO public.seat_reservations (
+        id, show_id, reservation_token, session_id, expires_at, created_at
+    )
     SELECT
         lpad((1000000 + hold.number)::text, 32, '0')::uuid,
         lpad((hold.number % current_setting('bench.shows')::integer + 1)::text, 32, '0')::uuid,
+        lpad((hold.number % current_setting('bench.shows')::integer + 1)::text, 32, '0')
+        || replace(gen_random_uuid()::text, '-', ''),
         'over-' || hold.number,
         now() - interval '5 minutes' - make_interval(secs => hold.number * 7919 % 100000 / 1000.0),
         now() - interval '15 minutes' - make_interval(secs => hold.number * 7919 % 100000 / 1000.0)

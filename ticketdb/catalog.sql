@@ -1,4 +1,4 @@
--- The catalog fingerprint: everything in ticketdb's three schemas, and its four roles, as rows of (root, kind,
+-- The catalog fingerprint: everything in ticketdb's three schemas, and its five roles, as rows of (root, kind,
 -- identity, definition). The root is the relation or routine that a row belongs to, in the schema that other
 -- applications may use. The owner is <owner>. Partitions of single months, which are created and dropped all the time,
 -- have one name, <month>, so that equal ones give one row. Jobs are not in it: scheduled_jobs() lists what they should
@@ -29,7 +29,7 @@ roles AS (
             ELSE quote_ident(r.rolname)
         END AS label,
         r.rolname IN (
-            {{ app_role | literal }}, {{ monitor_role | literal }},
+            {{ app_role | literal }}, {{ box_office_role | literal }}, {{ monitor_role | literal }},
             {{ dashboard_role | literal }}, {{ datadog_role | literal }}
         ) AS is_ours,
         -- A role that existed before is used as it is: its owner decides what it may do, and its settings.

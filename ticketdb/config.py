@@ -20,7 +20,7 @@ from ticketdb.errors import problem
 
 DEFAULT_FILE = "ticketdb.toml"
 SCHEMAS = ("schema", "monitoring_schema", "internal_schema")
-ROLES = ("app_role", "monitor_role", "dashboard_role", "datadog_role")
+ROLES = ("app_role", "box_office_role", "monitor_role", "dashboard_role", "datadog_role")
 JOBS = ("cleanup_job", "rollup_job", "invariants_job", "partition_job", "purge_job")
 
 Rule = tuple[str, str]  # a pattern that must not be found, and the message when it is
@@ -65,6 +65,7 @@ class Variables:
     monitoring_schema: Schema = "monitoring"
     internal_schema: Schema = "ticketdb"
     app_role: Role = "ticketdb_app"
+    box_office_role: Role = "ticketdb_box_office"
     monitor_role: Role = "ticketdb_monitor"
     dashboard_role: Role = "dashboard_reader"
     datadog_role: Role = "datadog"
@@ -96,6 +97,7 @@ MEANINGS = {
     "monitoring_schema": "Views for dashboards and alerts.",
     "internal_schema": "What only ticketdb itself uses: nobody but the owner has USAGE on it.",
     "app_role": "May call the functions that sell.",
+    "box_office_role": "The staff: may set up shows and call the functions of the box office.",
     "monitor_role": "May read numbers, not people.",
     "dashboard_role": "A login of dashboards; it has no password until a DBA sets one.",
     "datadog_role": "A login of the Datadog Agent; it has no password until a DBA sets one.",

@@ -23,3 +23,11 @@ def shop(tickets: Connection) -> Iterator[Connection]:
     with Connection.connect(tickets.info.dsn, autocommit=True) as connection:
         connection.execute("SET ROLE ticketdb_app")
         yield connection
+
+
+@pytest.fixture
+def box_office(tickets: Connection) -> Iterator[Connection]:
+    """A session with the rights of the staff."""
+    with Connection.connect(tickets.info.dsn, autocommit=True) as connection:
+        connection.execute("SET ROLE ticketdb_box_office")
+        yield connection

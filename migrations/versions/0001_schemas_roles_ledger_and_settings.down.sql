@@ -7,6 +7,9 @@ DROP ROUTINE {{ internal_schema }}.commit_durably;
 -- drop: foundation/wait_for_others.sql
 DROP ROUTINE {{ internal_schema }}.wait_for_others;
 
+-- drop: foundation/event_type.sql
+DROP DOMAIN {{ internal_schema }}.event_type;
+
 -- drop: foundation/error_message.sql
 DROP ROUTINE {{ internal_schema }}.error_message;
 
@@ -37,7 +40,8 @@ DROP ROUTINE {{ internal_schema }}.is_own_work;
 -- drop: foundation/roles.sql
 -- Revokes what the roles may do here, and drops those that ticketdb created and nothing else uses.
 {% if manage_roles %}
-REVOKE USAGE ON SCHEMA {{ schema }} FROM {{ app_role }}, {{ monitor_role }};
+REVOKE USAGE ON SCHEMA {{ schema }}
+FROM {{ app_role }}, {{ box_office_role }}, {{ monitor_role }};
 REVOKE USAGE ON SCHEMA {{ monitoring_schema }} FROM {{ monitor_role }};
 DO $body$
 DECLARE
@@ -50,14 +54,18 @@ BEGIN
             SELECT
                 r.oid,
                 r.rolname,
-                r.rolname IN ({{ app_role | literal }}, {{ monitor_role | literal }}) AS is_group,
+                r.rolname IN (
+                    {{ app_role | literal }}, {{ box_office_role | literal }},
+                    {{ monitor_role | literal }}
+                ) AS is_group,
                 COALESCE(shobj_description(r.oid, 'pg_authid'), '')
                 LIKE '% Created by ticketdb.' AS is_made_here
             FROM pg_roles AS r
             WHERE
                 r.rolname IN (
                     {{ dashboard_role | literal }}, {{ datadog_role | literal }},
-                    {{ app_role | literal }}, {{ monitor_role | literal }}
+                    {{ app_role | literal }}, {{ box_office_role | literal }},
+                    {{ monitor_role | literal }}
                 )
         ),
 

@@ -1,6 +1,24 @@
 -- 0004: Orders, tickets and payments.
 -- A template, frozen by `ticketdb revision`.
 
+-- drop: audit/refuse_change_but_erasure.sql
+DROP ROUTINE {{ internal_schema }}.refuse_change_but_erasure;
+
+-- drop: orders/reconcile_payments.sql
+DROP ROUTINE {{ schema }}.reconcile_payments;
+
+-- drop: orders/get_tickets.sql
+DROP ROUTINE {{ schema }}.get_tickets;
+
+-- drop: orders/find_orders.sql
+DROP ROUTINE {{ schema }}.find_orders;
+
+-- drop: orders/get_order.sql
+DROP ROUTINE {{ schema }}.get_order;
+
+-- drop: orders/order_details.sql
+DROP ROUTINE {{ internal_schema }}.order_details;
+
 -- drop: orders/refund_order.sql
 DROP ROUTINE {{ schema }}.refund_order;
 
@@ -18,6 +36,18 @@ DROP ROUTINE {{ internal_schema }}.remember_payment_intent;
 
 -- drop: orders/retake_seats.sql
 DROP ROUTINE {{ internal_schema }}.retake_seats;
+
+-- drop: orders/settle_refund.sql
+DROP ROUTINE {{ internal_schema }}.settle_refund;
+
+-- drop: orders/take_back_tickets.sql
+DROP ROUTINE {{ internal_schema }}.take_back_tickets;
+
+-- drop: orders/log_order_action.sql
+DROP ROUTINE {{ internal_schema }}.log_order_action;
+
+-- drop: orders/lock_orders.sql
+DROP ROUTINE {{ internal_schema }}.lock_orders;
 
 -- drop: orders/lock_order.sql
 DROP ROUTINE {{ internal_schema }}.lock_order;

@@ -1,7 +1,7 @@
 -- 0004: Orders, tickets and payments.
 -- A template, frozen by `ticketdb revision`.
 
--- object: orders/ticket_orders.sql sha256=e37908dc54f76d20341a73fbdd59600c9408d6d40b88a3a9d632214a16b4426c
+-- object: orders/ticket_orders.sql sha256=ba3704f36fc769d7a196bd8d08769c17dd248a6034c680e1a15414bb76dd9835
 -- Orders: what a buyer has to pay for the seats of a reservation.
 CREATE TABLE {{ schema }}.ticket_orders (
     id uuid NOT NULL DEFAULT {{ internal_schema }}.uuid_v7(),
@@ -33,7 +33,7 @@ CREATE TABLE {{ schema }}.ticket_orders (
         total_amount_in_cents BETWEEN 0 AND 100000000000000
     ),
     CONSTRAINT ticket_orders_cancel_reason_check CHECK (
-        cancel_reason IN ('released', 'superseded', 'overdue')
+        cancel_reason IN ('released', 'changed', 'superseded', 'overdue', 'show_cancelled')
     ),
     CONSTRAINT ticket_orders_refunded_amount_in_cents_check CHECK (
         refunded_amount_in_cents BETWEEN 0 AND GREATEST(total_amount_in_cents, 0)
@@ -56,6 +56,9 @@ ON {{ schema }}.ticket_orders (reservation_id, show_id) WHERE status IN ('pendin
 CREATE INDEX ticket_orders_reservation_id_show_id_idx
 ON {{ schema }}.ticket_orders (reservation_id, show_id);
 
+CREATE INDEX ticket_orders_payment_intent_id_idx
+ON {{ schema }}.ticket_orders (payment_intent_id) WHERE payment_intent_id IS NOT NULL;
+
 CREATE INDEX ticket_orders_created_at_idx ON {{ schema }}.ticket_orders (created_at);
 
 -- Contains only orders that were refunded in part.
@@ -65,6 +68,9 @@ WHERE status = 'paid' AND refunded_amount_in_cents > 0;
 
 CREATE INDEX ticket_orders_created_at_id_idx
 ON {{ schema }}.ticket_orders (created_at, id) WHERE status = 'pending';
+
+CREATE INDEX ticket_orders_show_id_idx
+ON {{ schema }}.ticket_orders (show_id) WHERE status = 'failed';
 
 CREATE INDEX ticket_orders_created_at_show_id_idx
 ON {{ schema }}.ticket_orders (created_at, show_id) WHERE error_message IS NOT NULL;
@@ -79,7 +85,7 @@ COMMENT ON COLUMN {{ schema }}.ticket_orders.seat_ids IS
 COMMENT ON COLUMN {{ schema }}.ticket_orders.status IS
 'pending: waits for payment; paid: tickets issued; failed: the payment failed, another may '
 'succeed; cancelled: see cancel_reason; refund_due: paid, but the seats are gone, the money is '
-'owed; refunded: given back.';
+'owed; refunded: all tickets were taken back, see refunds for the money.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.total_amount_in_cents IS
 'The amount to pay, in the minor unit of the currency.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.currency IS 'ISO 4217 code.';
@@ -94,11 +100,12 @@ COMMENT ON COLUMN {{ schema }}.ticket_orders.payment_intent_id IS
 'Earlier ones are in payment_intents.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.error_message IS 'Why the last payment failed.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.cancel_reason IS
-'Why it was cancelled: released (seats were given back), superseded (another order of the hold '
-'was paid), overdue (the hold expired without a payment). Only an overdue order can still be '
-'paid, late.';
+'Why it was cancelled: released (seats were given back), changed (seats were added), superseded '
+'(another order of the hold was paid), overdue (the hold expired without a payment), '
+'show_cancelled. Only an overdue order can still be paid, late.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.refunded_amount_in_cents IS
-'How much of the payment has been given back, in the minor unit of the currency.';
+'How much of the payment no longer pays for a ticket: the sum of the refunds of its own payment, '
+'due or done, in the minor unit of the currency.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.created_at IS 'When it was ordered.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.paid_at IS
 'When the payment arrived; also set if it has to be given back.';
@@ -132,12 +139,16 @@ COMMENT ON INDEX {{ schema }}.ticket_orders_one_open_per_reservation IS
 'A reservation has at most one order that is pending or paid.';
 COMMENT ON INDEX {{ schema }}.ticket_orders_reservation_id_show_id_idx IS
 'Serves all orders of a reservation, when seats are given back or one of them is paid.';
+COMMENT ON INDEX {{ schema }}.ticket_orders_payment_intent_id_idx IS
+'Serves the look-up by the provider''s id of the payment.';
 COMMENT ON INDEX {{ schema }}.ticket_orders_created_at_idx IS
 'Serves payment metrics of the last hours.';
 COMMENT ON INDEX {{ schema }}.ticket_orders_created_at_refunded_amount_in_cents_idx IS
 'Serves the revenue of a day, minus what was given back.';
 COMMENT ON INDEX {{ schema }}.ticket_orders_created_at_id_idx IS
 'Serves the cleanup: pending orders.';
+COMMENT ON INDEX {{ schema }}.ticket_orders_show_id_idx IS
+'Serves the cancellation of a show: failed orders, some of which have no hold any more.';
 COMMENT ON INDEX {{ schema }}.ticket_orders_created_at_show_id_idx IS
 'Serves the purge of personal data: orders with a message of a provider.';
 
@@ -215,7 +226,7 @@ ON {{ internal_schema }}.payment_intents IS
 COMMENT ON INDEX {{ internal_schema }}.payment_intents_order_id_show_id_idx IS
 'Serves the payments of an order.';
 
--- object: orders/tickets.sql sha256=d470a228c66c6f6bb1d13165f7e90147daa05979eb91eedd583cc43f82fc03c5
+-- object: orders/tickets.sql sha256=b55d0621f471f333fc13dcbb77b9c5ca73fb0564a3010f5e6d855ff16a85ef95
 -- Tickets: the right to sit on a seat, issued when an order is paid.
 CREATE TABLE {{ schema }}.tickets (
     id uuid NOT NULL DEFAULT {{ internal_schema }}.uuid_v7(),
@@ -226,6 +237,10 @@ CREATE TABLE {{ schema }}.tickets (
     currency text NOT NULL,
     ticket_code text NOT NULL DEFAULT upper(encode(uuid_send(gen_random_uuid()), 'hex')),
     status text NOT NULL DEFAULT 'valid',
+    ticket_type varchar(200),
+    checked_in_at timestamptz,
+    check_in_gate varchar(200),
+    check_in_nonce varchar(200),
     created_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT tickets_pkey PRIMARY KEY (id, show_id),
     CONSTRAINT tickets_ticket_code_show_id_key UNIQUE (ticket_code, show_id),
@@ -237,6 +252,9 @@ CREATE TABLE {{ schema }}.tickets (
     CONSTRAINT tickets_currency_check CHECK (currency ~ '^[A-Z]{3}$'),
     CONSTRAINT tickets_ticket_code_check CHECK (length(ticket_code) BETWEEN 16 AND 200),
     CONSTRAINT tickets_status_check CHECK (status IN ('valid', 'cancelled', 'refunded')),
+    CONSTRAINT tickets_checked_in_at_check CHECK (
+        (checked_in_at IS NULL) = (check_in_gate IS NULL) AND isfinite(checked_in_at)
+    ),
     CONSTRAINT tickets_created_at_check CHECK (isfinite(created_at))
 );
 
@@ -261,6 +279,13 @@ COMMENT ON COLUMN {{ schema }}.tickets.currency IS 'ISO 4217 code.';
 COMMENT ON COLUMN {{ schema }}.tickets.ticket_code IS
 'Secret printed on the ticket, 122 random bits: it admits the person who shows it.';
 COMMENT ON COLUMN {{ schema }}.tickets.status IS 'valid, cancelled by the house, or refunded.';
+COMMENT ON COLUMN {{ schema }}.tickets.ticket_type IS
+'The kind of ticket, such as child: a word of the shop; NULL if it gave none.';
+COMMENT ON COLUMN {{ schema }}.tickets.checked_in_at IS
+'When its holder was let in; NULL if not yet.';
+COMMENT ON COLUMN {{ schema }}.tickets.check_in_gate IS 'Where its holder was let in.';
+COMMENT ON COLUMN {{ schema }}.tickets.check_in_nonce IS
+'The scanner''s name for that scan: a repeat of it gets the same answer.';
 COMMENT ON COLUMN {{ schema }}.tickets.created_at IS 'When it was issued.';
 COMMENT ON CONSTRAINT tickets_pkey ON {{ schema }}.tickets IS
 'Starts with id, which serves look-ups by id alone; show_id excludes references across shows.';
@@ -276,6 +301,8 @@ COMMENT ON CONSTRAINT tickets_currency_check ON {{ schema }}.tickets IS
 'A currency code: three capital letters.';
 COMMENT ON CONSTRAINT tickets_ticket_code_check
 ON {{ schema }}.tickets IS 'Too long to be guessed, at most 200 characters.';
+COMMENT ON CONSTRAINT tickets_checked_in_at_check ON {{ schema }}.tickets IS
+'A check-in has a time and a gate.';
 COMMENT ON CONSTRAINT tickets_status_check ON {{ schema }}.tickets IS 'Only known statuses.';
 COMMENT ON INDEX {{ schema }}.tickets_one_valid_per_seat IS
 'At most one valid ticket a seat, whatever the code above it does.';
@@ -285,11 +312,13 @@ COMMENT ON INDEX {{ schema }}.tickets_order_id_show_id_idx IS 'Serves the ticket
 COMMENT ON INDEX {{ schema }}.tickets_created_at_idx IS 'Serves the sales of the day.';
 
 {% if manage_roles %}
-GRANT SELECT (id, show_id, order_id, show_seat_id, price_in_cents, currency, status, created_at)
-ON TABLE {{ schema }}.tickets TO {{ monitor_role }};
+GRANT SELECT (
+    id, show_id, order_id, show_seat_id, price_in_cents, currency, status, ticket_type,
+    checked_in_at, check_in_gate, created_at
+) ON TABLE {{ schema }}.tickets TO {{ monitor_role }};
 {% endif %}
 
--- object: orders/payment_events.sql sha256=68babe67ed6a2ad9159e93ea726e515a4d5ba9cbbaef5c83097c9df7b02b5855
+-- object: orders/payment_events.sql sha256=630e0660ab4cddf03d81a592d8074a0fc2ebe721aae5600ae698e27d311a072b
 -- Events that payment providers sent, and our answers: a webhook that is repeated gets the first
 -- answer again.
 CREATE TABLE {{ schema }}.payment_events (
@@ -305,6 +334,7 @@ CREATE TABLE {{ schema }}.payment_events (
     error_code text,
     error_message text,
     created_at timestamptz NOT NULL DEFAULT now(),
+    refund_id uuid,
     CONSTRAINT payment_events_pkey PRIMARY KEY (provider, event_id, kind, order_id, show_id),
     CONSTRAINT payment_events_order_id_show_id_fkey
     FOREIGN KEY (order_id, show_id) REFERENCES {{ schema }}.ticket_orders (id, show_id),
@@ -320,6 +350,10 @@ CREATE TABLE {{ schema }}.payment_events (
 
 CREATE INDEX payment_events_order_id_show_id_idx
 ON {{ schema }}.payment_events (order_id, show_id);
+
+-- Rows are appended in the order of time.
+CREATE INDEX payment_events_created_at_idx
+ON {{ schema }}.payment_events USING brin (created_at) WITH (autosummarize = on);
 
 -- ENABLE ALWAYS, so that session_replication_role = replica does not disable them.
 CREATE TRIGGER payment_events_append_only
@@ -347,18 +381,22 @@ COMMENT ON COLUMN {{ schema }}.payment_events.event_id IS 'The provider''s id of
 COMMENT ON COLUMN {{ schema }}.payment_events.show_id IS 'The show; part of every key.';
 COMMENT ON COLUMN {{ schema }}.payment_events.order_id IS 'The order that it is about.';
 COMMENT ON COLUMN {{ schema }}.payment_events.kind IS
-'payment (confirm_payment), failure (fail_payment), refund or dispute: the same payment may first '
-'fail and then succeed.';
+'payment (confirm_payment), failure (fail_payment), refund (record_refund) or dispute '
+'(record_dispute): the same payment may first fail and then succeed.';
 COMMENT ON COLUMN {{ schema }}.payment_events.amount_in_cents IS
-'The amount paid, in the minor unit of the currency of the order; NULL for a failure.';
+'The amount that came, or of a refund or dispute the amount that went back, in the minor unit of '
+'the currency of the order; NULL for a failure.';
 COMMENT ON COLUMN {{ schema }}.payment_events.success IS 'The answer: whether it was accepted.';
 COMMENT ON COLUMN {{ schema }}.payment_events.order_status IS
 'The answer: status of the order after it.';
-COMMENT ON COLUMN {{ schema }}.payment_events.ticket_ids IS 'The answer: the tickets issued.';
+COMMENT ON COLUMN {{ schema }}.payment_events.ticket_ids IS
+'The answer: the tickets issued; of a dispute, those taken back.';
 COMMENT ON COLUMN {{ schema }}.payment_events.error_code IS 'The answer: why it was refused.';
 COMMENT ON COLUMN {{ schema }}.payment_events.error_message IS
 'The answer: the message for the error code.';
 COMMENT ON COLUMN {{ schema }}.payment_events.created_at IS 'When it was first received.';
+COMMENT ON COLUMN {{ schema }}.payment_events.refund_id IS
+'The answer: the row of refunds that a refund or a dispute settled; NULL for other kinds.';
 COMMENT ON CONSTRAINT payment_events_pkey
 ON {{ schema }}.payment_events IS
 'An event is stored once for each order and kind: one transfer may pay for two orders.';
@@ -374,6 +412,8 @@ COMMENT ON CONSTRAINT payment_events_error_code_check ON {{ schema }}.payment_ev
 'A refusal has an error code, and nothing else has.';
 COMMENT ON INDEX {{ schema }}.payment_events_order_id_show_id_idx IS
 'Serves the events of an order.';
+COMMENT ON INDEX {{ schema }}.payment_events_created_at_idx IS
+'Serves the reconciliation with a provider: the events of a window of time.';
 COMMENT ON TRIGGER payment_events_append_only ON {{ schema }}.payment_events IS
 'Refuses UPDATE and DELETE.';
 COMMENT ON TRIGGER payment_events_no_truncate ON {{ schema }}.payment_events IS
@@ -382,12 +422,12 @@ COMMENT ON TRIGGER payment_events_no_truncate ON {{ schema }}.payment_events IS
 {% if manage_roles %}
 GRANT SELECT (
     provider, show_id, order_id, kind, amount_in_cents, success, order_status, error_code,
-    created_at
+    created_at, refund_id
 )
 ON TABLE {{ schema }}.payment_events TO {{ monitor_role }};
 {% endif %}
 
--- object: orders/refunds.sql sha256=6d258d9c4ecbf0f949b2052e1d915a3cb6d3886d8d3f9c33dae7b49ed8db8994
+-- object: orders/refunds.sql sha256=5d933a30f47c974d1d8e2abcc5447793d316af954343a54d6cb331fe596fabd7
 -- Money that bought no tickets, or whose tickets were taken back. The transaction that finds this
 -- out writes the row, so that none is missing.
 CREATE TABLE {{ schema }}.refunds (
@@ -429,9 +469,9 @@ CREATE INDEX refunds_reason_currency_created_at_idx
 ON {{ schema }}.refunds (reason, currency, created_at) WHERE status = 'due';
 
 COMMENT ON TABLE {{ schema }}.refunds IS
-'Refunds, due and done. Every payment that bought no tickets has a row. refund_order() writes and '
-'settles the rows of an order''s own payment; for any other payment, set status and done_at by '
-'hand when the money was given back.';
+'Refunds, due and done: the one list of what is owed. Every payment that bought no tickets has a '
+'row, and so have tickets that were taken back. record_refund() settles a row; refund_order() '
+'settles that of an order in refund_due, and writes one that is done for a paid order.';
 COMMENT ON COLUMN {{ schema }}.refunds.id IS 'Key, together with show_id.';
 COMMENT ON COLUMN {{ schema }}.refunds.show_id IS 'The show; part of every key.';
 COMMENT ON COLUMN {{ schema }}.refunds.order_id IS 'The order that the payment was for.';
@@ -561,7 +601,335 @@ COMMENT ON FUNCTION {{ internal_schema }}.lock_order(uuid, uuid) IS
 'Locks an order and its reservation and returns the present state of the order; a row of NULLs if '
 'there is none.';
 
--- object: orders/retake_seats.sql sha256=2814da03de0400429f08785d9939272a5ead48af5b108b831ce875c877c4ba7a
+-- object: orders/lock_orders.sql sha256=3ac760318126e3cdfd32e4c3a9d38459043b4bb6ad6aa3184abb5bf72a55cfaa
+-- The first step of calls about several orders of a show. All functions lock reservations, then
+-- orders, then seats, each in the order of id. One at a time, since a statement about an array of
+-- ids might be planned as a scan of all, while the tables are small.
+CREATE OR REPLACE FUNCTION {{ internal_schema }}.lock_orders(p_show_id uuid, p_order_ids uuid[])
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = 'force_generic_plan'
+SET enable_seqscan = off
+AS $body$
+DECLARE
+    v_reservation_id uuid;
+    v_reservation_ids uuid[] := '{}'::uuid[];
+    v_id uuid;
+BEGIN
+    FOREACH v_id IN ARRAY p_order_ids LOOP
+        -- An order never changes its reservation, so this look-up needs no lock.
+        SELECT found.reservation_id
+        INTO v_reservation_id
+        FROM {{ schema }}.ticket_orders AS found
+        WHERE
+            found.show_id = p_show_id
+            AND found.id = v_id;
+        v_reservation_ids := v_reservation_ids || v_reservation_id;
+    END LOOP;
+
+    FOR v_id IN SELECT DISTINCT unnest(v_reservation_ids) ORDER BY 1 LOOP
+        PERFORM
+        FROM {{ schema }}.seat_reservations AS hold
+        WHERE
+            hold.show_id = p_show_id
+            AND hold.id = v_id
+        FOR UPDATE;
+    END LOOP;
+
+    FOR v_id IN SELECT unnest(p_order_ids) ORDER BY 1 LOOP
+        PERFORM
+        FROM {{ schema }}.ticket_orders AS locked
+        WHERE
+            locked.show_id = p_show_id
+            AND locked.id = v_id
+        FOR UPDATE;
+    END LOOP;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ internal_schema }}.lock_orders(uuid, uuid[]) IS
+'Locks these orders of a show and their reservations.';
+
+-- object: orders/log_order_action.sql sha256=39b3e7e67e4d7c358d75e0e88fec3ecb1e99f5ab795576e38a85bba61c3f296a
+-- Called where the status of an order may stay as it is, so that no trigger logs what was done: one
+-- line for each call.
+CREATE OR REPLACE FUNCTION {{ internal_schema }}.log_order_action(
+    p_function text,
+    p_show_id uuid,
+    p_order_id uuid DEFAULT NULL,
+    p_reservation_id uuid DEFAULT NULL,
+    p_old_status text DEFAULT NULL,
+    p_amount_in_cents bigint DEFAULT NULL,
+    p_currency text DEFAULT NULL,
+    p_payment_provider text DEFAULT NULL,
+    p_detail jsonb DEFAULT '{}'
+)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    INSERT INTO {{ schema }}.ticket_order_audit_log (
+        order_id, reservation_id, show_id, old_status, amount_in_cents, currency,
+        payment_provider, metadata
+    )
+    VALUES (
+        p_order_id,
+        p_reservation_id,
+        p_show_id,
+        p_old_status,
+        p_amount_in_cents,
+        p_currency,
+        p_payment_provider,
+        jsonb_build_object('function', p_function) || p_detail
+    );
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ internal_schema }}.log_order_action(
+    text, uuid, uuid, uuid, text, bigint, text, text, jsonb
+) IS 'Records what a call did about orders in ticket_order_audit_log.';
+
+-- object: orders/take_back_tickets.sql sha256=8c6f4e269acc94298b83576bad66aedbd799c670f260f4497dd301d253f73fea
+-- Called wherever tickets are returned: by a refund, a dispute, the box office, a cancelled show.
+-- The caller has locked these orders and their reservations. Order by order, since each statement
+-- is then entered by a key, however small the tables were when its plan was made.
+CREATE OR REPLACE FUNCTION {{ internal_schema }}.take_back_tickets(
+    p_show_id uuid,
+    p_order_ids uuid[],
+    p_ticket_ids uuid[],
+    p_reason text,
+    p_refund_status text,
+    p_staff text DEFAULT NULL,
+    OUT refund_ids uuid[],
+    OUT amount_in_cents bigint,
+    OUT seats_freed integer
+)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET commit_siblings = 997
+SET plan_cache_mode = 'force_generic_plan'
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+AS $body$
+DECLARE
+    v_order_id uuid;
+    v_seats record;
+    v_seat_ids uuid[] := '{}'::uuid[];
+    v_tickets record;
+    v_paid record;
+    v_refund_id uuid;
+    v_blocked_ids uuid[] := '{}'::uuid[];
+BEGIN
+    refund_ids := '{}';
+    amount_in_cents := 0;
+    FOREACH v_order_id IN ARRAY p_order_ids LOOP
+        SELECT
+            COALESCE(
+                array_agg(ticket.show_seat_id)
+                -- A ticket that the house has cancelled by hand has no seat any more.
+                FILTER (WHERE ticket.status = 'valid'), '{}'
+            ) AS ids
+        INTO v_seats
+        FROM {{ schema }}.tickets AS ticket
+        WHERE
+            ticket.order_id = v_order_id
+            AND ticket.show_id = p_show_id
+            AND (p_ticket_ids IS NULL OR ticket.id = ANY(p_ticket_ids));
+        v_seat_ids := v_seat_ids || v_seats.ids;
+    END LOOP;
+    PERFORM
+    FROM {{ schema }}.show_seats AS seat
+    WHERE
+        seat.show_id = p_show_id
+        AND seat.id = ANY(v_seat_ids)
+    ORDER BY seat.id
+    FOR UPDATE;
+
+    FOREACH v_order_id IN ARRAY p_order_ids LOOP
+        WITH returned AS (
+            UPDATE {{ schema }}.tickets
+            SET status = 'refunded'
+            WHERE
+                tickets.order_id = v_order_id
+                AND tickets.show_id = p_show_id
+                AND tickets.status <> 'refunded'
+                AND (p_ticket_ids IS NULL OR tickets.id = ANY(p_ticket_ids))
+            RETURNING
+                tickets.id,
+                tickets.show_seat_id,
+                tickets.price_in_cents,
+                tickets.checked_in_at
+        )
+
+        SELECT
+            array_agg(returned.id ORDER BY returned.id) AS ids,
+            array_agg(returned.show_seat_id ORDER BY returned.show_seat_id)
+                FILTER (WHERE returned.show_seat_id = ANY(v_seat_ids)) AS seat_ids,
+            array_agg(returned.show_seat_id ORDER BY returned.show_seat_id)
+                FILTER (
+                    WHERE
+                    returned.show_seat_id = ANY(v_seat_ids)
+                    AND returned.checked_in_at IS NOT NULL
+                ) AS blocked_seat_ids,
+            sum(returned.price_in_cents)::bigint AS amount_in_cents
+        INTO v_tickets
+        FROM returned;
+
+        UPDATE {{ schema }}.ticket_orders
+        SET
+            refunded_amount_in_cents = ticket_orders.refunded_amount_in_cents
+            + COALESCE(v_tickets.amount_in_cents, 0),
+            status = CASE
+                WHEN EXISTS (
+                    SELECT
+                    FROM {{ schema }}.tickets AS ticket
+                    WHERE
+                        ticket.order_id = v_order_id
+                        AND ticket.show_id = p_show_id
+                        AND ticket.status <> 'refunded'
+                ) THEN ticket_orders.status
+                ELSE 'refunded'
+            END
+        WHERE
+            ticket_orders.id = v_order_id
+            AND ticket_orders.show_id = p_show_id
+        RETURNING
+            ticket_orders.reservation_id,
+            ticket_orders.currency,
+            ticket_orders.payment_provider
+        INTO v_paid;
+
+        IF v_tickets.amount_in_cents > 0 THEN
+            INSERT INTO {{ schema }}.refunds (
+                show_id, order_id, ticket_ids, amount_in_cents, currency, reason, status,
+                payment_provider, payment_event_id, done_at
+            )
+            VALUES (
+                p_show_id,
+                v_order_id,
+                v_tickets.ids,
+                v_tickets.amount_in_cents,
+                v_paid.currency,
+                p_reason,
+                p_refund_status,
+                v_paid.payment_provider,
+                (
+                    SELECT paid.event_id
+                    FROM {{ schema }}.payment_events AS paid
+                    WHERE
+                        paid.order_id = v_order_id
+                        AND paid.show_id = p_show_id
+                        AND paid.kind = 'payment'
+                        AND paid.success
+                    LIMIT 1
+                ),
+                CASE p_refund_status WHEN 'done' THEN now() END
+            )
+            RETURNING refunds.id INTO v_refund_id;
+            refund_ids := refund_ids || v_refund_id;
+            amount_in_cents := take_back_tickets.amount_in_cents + v_tickets.amount_in_cents;
+        END IF;
+
+        UPDATE {{ schema }}.reservation_seats
+        SET released_at = now()
+        WHERE
+            reservation_seats.reservation_id = v_paid.reservation_id
+            AND reservation_seats.show_id = p_show_id
+            AND reservation_seats.show_seat_id = ANY(v_tickets.seat_ids);
+
+        IF v_tickets.seat_ids IS NOT NULL THEN
+            INSERT INTO {{ schema }}.seat_reservation_audit_log (
+                event_type, reservation_id, show_id, seat_count, seat_ids, metadata
+            )
+            VALUES (
+                'refunded',
+                v_paid.reservation_id,
+                p_show_id,
+                cardinality(v_tickets.seat_ids),
+                v_tickets.seat_ids,
+                jsonb_strip_nulls(
+                    jsonb_build_object(
+                        'staff', p_staff, 'blocked_seat_ids', v_tickets.blocked_seat_ids
+                    )
+                )
+            );
+        END IF;
+        v_blocked_ids := v_blocked_ids || v_tickets.blocked_seat_ids;
+    END LOOP;
+
+    -- Somebody may sit on the seat of a ticket that was checked in.
+    UPDATE {{ schema }}.show_seats
+    SET status = CASE WHEN show_seats.id = ANY(v_blocked_ids) THEN 'blocked' ELSE 'available' END
+    WHERE
+        show_seats.show_id = p_show_id
+        AND show_seats.id = ANY(v_seat_ids)
+        AND show_seats.status = 'sold';
+    seats_freed := cardinality(v_seat_ids);
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ internal_schema }}.take_back_tickets(
+    uuid, uuid[], uuid[], text, text, text
+) IS
+'Makes these tickets of these orders (NULL: all that are not yet) refunded and their seats '
+'available, or blocked where the ticket was checked in; an order without any other ticket is '
+'refunded. Writes a row of refunds for each order whose tickets were not free, and a line in the '
+'log of seats. Returns the refunds, their sum, and the number of seats.';
+
+-- object: orders/settle_refund.sql sha256=3ac118d3247a8e57e35a7ee403300e010cb488b763818966e1ccb8175b302546
+-- Called when the money of a due refund has gone back. The caller has locked the order.
+CREATE OR REPLACE FUNCTION {{ internal_schema }}.settle_refund(p_show_id uuid, p_refund_id uuid)
+RETURNS text
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET commit_siblings = 997
+SET plan_cache_mode = 'force_generic_plan'
+SET enable_seqscan = off
+AS $body$
+DECLARE
+    v_refund record;
+    v_status text;
+BEGIN
+    UPDATE {{ schema }}.refunds
+    SET
+        status = 'done',
+        done_at = now()
+    WHERE
+        refunds.show_id = p_show_id
+        AND refunds.id = p_refund_id
+    RETURNING
+        refunds.order_id,
+        refunds.reason IN ('late_payment', 'show_cancelled') AS is_own_payment
+    INTO v_refund;
+
+    -- Even if this changes nothing: a concurrent transaction that has decided by the order must
+    -- fail.
+    UPDATE {{ schema }}.ticket_orders
+    SET
+        status = CASE
+            WHEN ticket_orders.status = 'refund_due' AND v_refund.is_own_payment THEN 'refunded'
+            ELSE ticket_orders.status
+        END,
+        refunded_amount_in_cents = CASE
+            WHEN ticket_orders.status = 'refund_due' AND v_refund.is_own_payment
+                THEN ticket_orders.total_amount_in_cents
+            ELSE ticket_orders.refunded_amount_in_cents
+        END
+    WHERE
+        ticket_orders.show_id = p_show_id
+        AND ticket_orders.id = v_refund.order_id
+    RETURNING ticket_orders.status INTO v_status;
+    RETURN v_status;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ internal_schema }}.settle_refund(uuid, uuid) IS
+'Marks a refund as done, and its order as refunded if that was the payment of an order that is '
+'refund_due. Returns the status of the order.';
+
+-- object: orders/retake_seats.sql sha256=0d21042dd2a4833d13eb2abc92fe3792101bdfa97960a8268f550099d6e021ce
 -- For a late payment: takes the same seats again if all of them are free.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.retake_seats(
     p_show_id uuid,
@@ -580,6 +948,17 @@ DECLARE
     v_over_ids uuid[];
     v_free bigint;
 BEGIN
+    -- The caller has looked before. Locked, so that whoever cancels the show finds these claims.
+    PERFORM
+    FROM {{ schema }}.shows AS show
+    WHERE
+        show.id = p_show_id
+        AND show.status <> 'cancelled'
+    FOR SHARE;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+
     -- Overdue holds do not count, this one included.
     v_over_ids := ARRAY(
         SELECT seat.reserved_by
@@ -613,8 +992,8 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.retake_seats(uuid, uuid, uuid[]) IS
-'Makes the claims of a locked reservation live again after its time, if all seats are free; '
-'returns whether they were. The seats stay locked.';
+'Makes the claims of a locked reservation live again after its time, if all seats are free and the '
+'show is not cancelled; returns whether it did. The seats stay locked.';
 
 -- object: orders/remember_payment_intent.sql sha256=df9d62bf3f26cfd12b8d335ead33e8693dde96d6cf2c48c3af9d7c409ab7aca7
 -- Called before an order names another payment, since money may still arrive from the present one.
@@ -901,7 +1280,7 @@ GRANT EXECUTE ON FUNCTION {{ schema }}.create_ticket_order(text, text, text, tex
 TO {{ app_role }};
 {% endif %}
 
--- object: orders/confirm_payment.sql sha256=e3648ef87ca6d074cf4eaa29c89c9366d618daa6ed7eac618a94175574b397ff
+-- object: orders/confirm_payment.sql sha256=5bb6a8ef244ea96f26bdaa1450f644fc3c022d4065f440c8c12975be401a3c48
 -- Called when the provider reports a payment. Every payment is recorded: one that does not buy
 -- tickets becomes a row of refunds. Safe to repeat.
 CREATE OR REPLACE FUNCTION {{ schema }}.confirm_payment(
@@ -1010,7 +1389,7 @@ BEGIN
 
             IF error_code IS NULL THEN
                 SELECT
-                    hold.status,
+                    hold.status::text,
                     hold.status = 'active' AND hold.expires_at > v_now AS is_held,
                     show.status = 'cancelled' AS is_cancelled
                 INTO
@@ -1072,14 +1451,16 @@ BEGIN
 
                     WITH issued AS (
                         INSERT INTO {{ schema }}.tickets (
-                            show_id, order_id, show_seat_id, price_in_cents, currency
+                            show_id, order_id, show_seat_id, price_in_cents, currency,
+                            ticket_type
                         )
                         SELECT
                             p_show_id,
                             v_order.id,
                             claim.show_seat_id,
                             claim.price_in_cents,
-                            claim.currency
+                            claim.currency,
+                            claim.ticket_type
                         FROM {{ schema }}.reservation_seats AS claim
                         WHERE
                             claim.reservation_id = v_order.reservation_id
@@ -1416,8 +1797,9 @@ COMMENT ON FUNCTION {{ schema }}.fail_payment(uuid, uuid, text, text, text) IS
 GRANT EXECUTE ON FUNCTION {{ schema }}.fail_payment(uuid, uuid, text, text, text) TO {{ app_role }};
 {% endif %}
 
--- object: orders/refund_order.sql sha256=7fb4832d0a5691c5a7be70cc4e2b028f3ba9e0cb2e775a3358d393e8134c588f
--- Called when the money was given back. Seats that were sold can be sold again.
+-- object: orders/refund_order.sql sha256=df8fae78220af090cd7ad5e617d31e52301fac7e74f31861da9479ee4fc11b69
+-- Called when the money was given back. Seats that were sold can be sold again. What
+-- cancel_tickets() took back before stays due until record_refund().
 CREATE OR REPLACE FUNCTION {{ schema }}.refund_order(p_show_id uuid, p_order_id uuid)
 RETURNS TABLE (
     success boolean,
@@ -1444,8 +1826,6 @@ DECLARE
     v_reservation_id uuid;
     v_old_status text;
     v_seat_count integer;
-    v_seat_ids uuid[];
-    v_ticket_ids uuid[];
     v_has_waited boolean := false;
     v_detail jsonb := '{}'::jsonb;
 BEGIN
@@ -1463,55 +1843,29 @@ BEGIN
             END;
             EXIT WHEN error_code IS NOT NULL;
 
-            -- An order that is refund_due has no tickets: its seats may have another buyer by now,
-            -- and the statements below find no rows.
-            PERFORM
-            FROM {{ schema }}.show_seats AS seat
-            WHERE
-                v_order.status = 'paid'
-                AND seat.show_id = p_show_id
-                AND seat.id = ANY(v_order.seat_ids)
-            ORDER BY seat.id
-            FOR UPDATE;
-
-            WITH returned AS (
-                UPDATE {{ schema }}.tickets
-                SET status = 'refunded'
-                WHERE
-                    tickets.order_id = v_order.id
-                    AND tickets.show_id = p_show_id
-                    -- The valid ones, in a form that does not match the index of all valid tickets.
-                    AND tickets.status NOT IN ('cancelled', 'refunded')
-                RETURNING
-                    tickets.id,
-                    tickets.show_seat_id
-            )
-
-            SELECT
-                COALESCE(array_agg(returned.id ORDER BY returned.id), '{}'),
-                COALESCE(array_agg(returned.show_seat_id), '{}')
-            INTO
-                v_ticket_ids,
-                v_seat_ids
-            FROM returned;
-
-            UPDATE {{ schema }}.reservation_seats
-            SET released_at = now()
-            WHERE
-                reservation_seats.reservation_id = v_order.reservation_id
-                AND reservation_seats.show_id = p_show_id
-                AND reservation_seats.show_seat_id = ANY(v_seat_ids);
-
-            UPDATE {{ schema }}.show_seats
-            SET status = 'available'
-            WHERE
-                show_seats.show_id = p_show_id
-                AND show_seats.id = ANY(v_seat_ids)
-                AND show_seats.status = 'sold';
-
-            IF v_order.status = 'refund_due' THEN
-                -- This refund does not cover other payments for the order: a second one, or one
-                -- with a wrong amount.
+            IF v_order.status = 'paid' THEN
+                SELECT taken.seats_freed
+                INTO seats_released
+                FROM {{ internal_schema }}.take_back_tickets(
+                    p_show_id,
+                    ARRAY[v_order.id],
+                    NULL,
+                    (
+                        SELECT
+                            CASE show.status
+                                WHEN 'cancelled' THEN 'show_cancelled'
+                                ELSE 'tickets_cancelled'
+                            END
+                        FROM {{ schema }}.shows AS show
+                        WHERE show.id = p_show_id
+                    ),
+                    'done'
+                ) AS taken;
+            ELSE
+                -- An order that is refund_due has no tickets: its seats may have another buyer by
+                -- now. This refund does not cover other payments for the order: a second one, or
+                -- one with a wrong amount.
+                seats_released := 0;
                 UPDATE {{ schema }}.refunds
                 SET
                     status = 'done',
@@ -1521,44 +1875,15 @@ BEGIN
                     AND refunds.show_id = p_show_id
                     AND refunds.status = 'due'
                     AND refunds.reason IN ('late_payment', 'show_cancelled');
-            ELSIF v_order.refunded_amount_in_cents < v_order.total_amount_in_cents THEN
-                INSERT INTO {{ schema }}.refunds (
-                    show_id, order_id, ticket_ids, amount_in_cents, currency, reason, status,
-                    payment_provider, payment_event_id, done_at
-                )
-                SELECT
-                    p_show_id,
-                    v_order.id,
-                    v_ticket_ids,
-                    v_order.total_amount_in_cents - v_order.refunded_amount_in_cents,
-                    v_order.currency,
-                    CASE show.status
-                        WHEN 'cancelled' THEN 'show_cancelled'
-                        ELSE 'tickets_cancelled'
-                    END,
-                    'done',
-                    v_order.payment_provider,
-                    (
-                        SELECT paid.event_id
-                        FROM {{ schema }}.payment_events AS paid
-                        WHERE
-                            paid.order_id = v_order.id
-                            AND paid.show_id = p_show_id
-                            AND paid.kind = 'payment'
-                            AND paid.success
-                    ),
-                    now()
-                FROM {{ schema }}.shows AS show
-                WHERE show.id = p_show_id;
-            END IF;
 
-            UPDATE {{ schema }}.ticket_orders
-            SET
-                status = 'refunded',
-                refunded_amount_in_cents = ticket_orders.total_amount_in_cents
-            WHERE
-                ticket_orders.show_id = p_show_id
-                AND ticket_orders.id = v_order.id;
+                UPDATE {{ schema }}.ticket_orders
+                SET
+                    status = 'refunded',
+                    refunded_amount_in_cents = ticket_orders.total_amount_in_cents
+                WHERE
+                    ticket_orders.show_id = p_show_id
+                    AND ticket_orders.id = v_order.id;
+            END IF;
             EXIT;
         EXCEPTION
             WHEN serialization_failure THEN
@@ -1579,8 +1904,8 @@ BEGIN
     success := error_code IS NULL;
     IF success THEN
         status := 'refunded';
-        seats_released := cardinality(v_seat_ids);
     ELSE
+        seats_released := NULL;
         IF NOT v_has_waited THEN
             -- The rest of two seconds, in case the log is locked.
             PERFORM set_config('lock_timeout', '900', true);
@@ -1597,12 +1922,442 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.refund_order(uuid, uuid) IS
-'Records that an order, paid or refund_due, was refunded, also in refunds, and frees its seats. '
+'Records that an order, paid or refund_due, was refunded, also in refunds, and frees its seats; of '
+'a paid order what is left of it. A seat whose ticket was checked in becomes blocked. '
 'Error codes: NOT_FOUND, ORDER_NOT_REFUNDABLE, BUSY (after 2 s; try again), INTERNAL_ERROR.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ schema }}.refund_order(uuid, uuid) TO {{ app_role }};
 {% endif %}
+
+-- object: orders/order_details.sql sha256=4407a05bb4778c3210e64fa40329b8f6d74443ecfd200fc8f9b44e167f410d0d
+-- What get_order() and find_orders() answer.
+CREATE OR REPLACE FUNCTION {{ internal_schema }}.order_details(
+    p_show_ids uuid[],
+    p_order_ids uuid[]
+)
+RETURNS TABLE (
+    order_id uuid,
+    show_id uuid,
+    reservation_id uuid,
+    status text,
+    total_amount_in_cents bigint,
+    currency text,
+    refunded_amount_in_cents bigint,
+    payment_provider text,
+    payment_intent_id text,
+    cancel_reason text,
+    error_message text,
+    ticket_count integer,
+    created_at timestamptz,
+    paid_at timestamptz
+)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = 'force_generic_plan'
+-- Each order by its key, and its tickets by theirs.
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+AS $body$
+BEGIN
+    RETURN QUERY
+    SELECT
+        known.id,
+        known.show_id,
+        known.reservation_id,
+        known.status,
+        known.total_amount_in_cents,
+        known.currency,
+        known.refunded_amount_in_cents,
+        known.payment_provider,
+        known.payment_intent_id,
+        known.cancel_reason,
+        known.error_message,
+        (
+            -- FILTER instead of WHERE, so that tickets are found by their order and not by the
+            -- index of all valid ones.
+            SELECT count(*) FILTER (WHERE ticket.status = 'valid')
+            FROM {{ schema }}.tickets AS ticket
+            WHERE
+                ticket.order_id = known.id
+                AND ticket.show_id = known.show_id
+        )::integer,
+        known.created_at,
+        known.paid_at
+    FROM unnest(p_show_ids, p_order_ids) AS wanted (show_id, id)
+    INNER JOIN {{ schema }}.ticket_orders AS known
+        ON known.show_id = wanted.show_id AND known.id = wanted.id
+    ORDER BY
+        known.created_at,
+        known.id;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ internal_schema }}.order_details(uuid[], uuid[]) IS
+'These orders, each by its show and id, oldest first, with the number of their valid tickets.';
+
+-- object: orders/get_order.sql sha256=90d7291be53f39e816b2a87c173dd14731d3c074ee2af72d81d042820a7ce39b
+-- For the page that waits for the payment, and for the staff.
+CREATE OR REPLACE FUNCTION {{ schema }}.get_order(p_show_id uuid, p_order_id uuid)
+RETURNS TABLE (
+    order_id uuid,
+    show_id uuid,
+    reservation_id uuid,
+    status text,
+    total_amount_in_cents bigint,
+    currency text,
+    refunded_amount_in_cents bigint,
+    payment_provider text,
+    payment_intent_id text,
+    cancel_reason text,
+    error_message text,
+    ticket_count integer,
+    created_at timestamptz,
+    paid_at timestamptz
+)
+LANGUAGE plpgsql
+STABLE
+SECURITY DEFINER
+ROWS 1
+SET search_path = pg_catalog, pg_temp
+-- The caller's own setting does not apply.
+SET lock_timeout = '2s'
+AS $body$
+BEGIN
+    RETURN QUERY
+    SELECT details.*
+    FROM {{ internal_schema }}.order_details(ARRAY[p_show_id], ARRAY[p_order_id]) AS details;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.get_order(uuid, uuid) IS
+'An order and the state of its payment; no row if the show has no such order. ticket_count is how '
+'many of its tickets are valid. Amounts are in the minor unit of the currency. Raises '
+'lock_not_available if a table is locked for 2 s.';
+
+{% if manage_roles %}
+GRANT EXECUTE ON FUNCTION {{ schema }}.get_order(uuid, uuid)
+TO {{ app_role }}, {{ box_office_role }};
+{% endif %}
+
+-- object: orders/find_orders.sql sha256=d9089573e0d62cc547e99787ae349d7daf26ee98a9299127a577bc82a8649f1b
+-- For a webhook, or a line of a bank's statement, that names no order.
+CREATE OR REPLACE FUNCTION {{ schema }}.find_orders(
+    p_payment_provider text,
+    p_payment_intent_id text
+)
+RETURNS TABLE (
+    order_id uuid,
+    show_id uuid,
+    reservation_id uuid,
+    status text,
+    total_amount_in_cents bigint,
+    currency text,
+    refunded_amount_in_cents bigint,
+    payment_provider text,
+    payment_intent_id text,
+    cancel_reason text,
+    error_message text,
+    ticket_count integer,
+    created_at timestamptz,
+    paid_at timestamptz
+)
+LANGUAGE plpgsql
+STABLE
+SECURITY DEFINER
+ROWS 10
+SET search_path = pg_catalog, pg_temp
+-- The caller's own setting does not apply.
+SET lock_timeout = '2s'
+SET plan_cache_mode = 'force_generic_plan'
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+AS $body$
+DECLARE
+    v_providers text[] := ARRAY[p_payment_provider];
+    v_show_ids uuid[];
+    v_ids uuid[];
+BEGIN
+    IF p_payment_provider IS NULL THEN
+        -- Events are found by their provider first. There are few: each is read from the index
+        -- behind the one before.
+        WITH RECURSIVE known AS (
+            SELECT min(event.provider) AS provider
+            FROM {{ schema }}.payment_events AS event
+            UNION ALL
+            SELECT
+                (
+                    SELECT min(event.provider)
+                    FROM {{ schema }}.payment_events AS event
+                    WHERE event.provider > known.provider
+                )
+            FROM known
+            WHERE known.provider IS NOT NULL
+        )
+
+        SELECT array_agg(known.provider)
+        INTO v_providers
+        FROM known;
+    END IF;
+
+    SELECT
+        array_agg(found.show_id),
+        array_agg(found.id)
+    INTO
+        v_show_ids,
+        v_ids
+    FROM (
+        SELECT
+            named.show_id,
+            named.id
+        FROM {{ schema }}.ticket_orders AS named
+        WHERE
+            named.payment_intent_id = p_payment_intent_id
+            -- A payment whose provider the shop did not name may be of any.
+            AND COALESCE(named.payment_provider = p_payment_provider, true)
+        UNION
+        SELECT
+            earlier.show_id,
+            earlier.order_id
+        FROM {{ internal_schema }}.payment_intents AS earlier
+        WHERE
+            earlier.payment_intent_id = p_payment_intent_id
+            AND COALESCE(
+                NULLIF(earlier.payment_provider, '') = p_payment_provider, true
+            )
+        UNION
+        SELECT
+            event.show_id,
+            event.order_id
+        FROM {{ schema }}.payment_events AS event
+        WHERE
+            event.provider = ANY(v_providers)
+            AND event.event_id = p_payment_intent_id
+    ) AS found;
+
+    RETURN QUERY
+    SELECT details.*
+    FROM {{ internal_schema }}.order_details(v_show_ids, v_ids) AS details;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.find_orders(text, text) IS
+'The orders that a payment is about, oldest first, as get_order() returns them: those that name '
+'it, or have named it before, and those that have an event with this id. A provider of NULL means '
+'any. Raises lock_not_available if a table is locked for 2 s.';
+
+{% if manage_roles %}
+GRANT EXECUTE ON FUNCTION {{ schema }}.find_orders(text, text)
+TO {{ app_role }}, {{ box_office_role }};
+{% endif %}
+
+-- object: orders/get_tickets.sql sha256=2d14930eeb9909a94683715bcc3cca20d3ffe07dc8bf932fca61e80d8460a98c
+-- What the shop sends to the buyer. The codes admit: for the order's own buyer, and the staff.
+CREATE OR REPLACE FUNCTION {{ schema }}.get_tickets(p_show_id uuid, p_order_id uuid)
+RETURNS TABLE (
+    ticket_id uuid,
+    ticket_code text,
+    section text,
+    row_label text,
+    seat_number text,
+    ticket_type text,
+    price_in_cents bigint,
+    currency text,
+    status text,
+    checked_in_at timestamptz
+)
+LANGUAGE plpgsql
+STABLE
+SECURITY DEFINER
+ROWS 10
+SET search_path = pg_catalog, pg_temp
+-- The caller's own setting does not apply.
+SET lock_timeout = '2s'
+SET plan_cache_mode = 'force_generic_plan'
+-- The tickets by their order, and each seat by its key.
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+AS $body$
+BEGIN
+    RETURN QUERY
+    SELECT
+        ticket.id,
+        ticket.ticket_code,
+        seat.section,
+        seat.row_label,
+        seat.seat_number,
+        ticket.ticket_type::text,
+        ticket.price_in_cents,
+        ticket.currency,
+        ticket.status,
+        ticket.checked_in_at
+    FROM {{ schema }}.tickets AS ticket
+    INNER JOIN {{ schema }}.show_seats AS seat
+        ON seat.show_id = ticket.show_id AND seat.id = ticket.show_seat_id
+    WHERE
+        ticket.order_id = p_order_id
+        AND ticket.show_id = p_show_id
+    ORDER BY
+        seat.section,
+        seat.row_position,
+        seat.seat_position,
+        ticket.id;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.get_tickets(uuid, uuid) IS
+'The tickets of an order in the order of their places, those that were taken back included: see '
+'status. Amounts are in the minor unit of the currency. Raises lock_not_available if a table is '
+'locked for 2 s.';
+
+{% if manage_roles %}
+GRANT EXECUTE ON FUNCTION {{ schema }}.get_tickets(uuid, uuid)
+TO {{ app_role }}, {{ box_office_role }};
+{% endif %}
+
+-- object: orders/reconcile_payments.sql sha256=ca8fd54654b5028c81673eac5d058f8d46d6d9a03ebaffa364204dfe6f1031d6
+-- Called by the accounts with a provider's list of what it has moved. Writes nothing.
+CREATE OR REPLACE FUNCTION {{ schema }}.reconcile_payments(
+    p_provider text,
+    p_event_ids text[],
+    p_amounts_in_cents bigint[],
+    p_from timestamptz,
+    p_until timestamptz
+)
+RETURNS TABLE (
+    event_id text,
+    difference text,
+    amount_here_in_cents bigint,
+    amount_there_in_cents bigint,
+    order_ids uuid[]
+)
+LANGUAGE plpgsql
+STABLE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = 'force_generic_plan'
+SET enable_seqscan = off
+SET jit = off
+ROWS 10
+AS $body$
+BEGIN
+    IF cardinality(p_event_ids) IS DISTINCT FROM cardinality(p_amounts_in_cents)
+        OR array_position(p_event_ids, NULL) IS NOT NULL
+        OR array_position(p_amounts_in_cents, NULL) IS NOT NULL
+    THEN
+        RAISE EXCEPTION 'p_event_ids and p_amounts_in_cents must have the same length, and no NULL'
+        USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    RETURN QUERY
+    WITH theirs AS MATERIALIZED (
+        SELECT
+            listed.event_id,
+            sum(listed.amount_in_cents)::bigint AS amount_in_cents
+        FROM unnest(p_event_ids, p_amounts_in_cents) AS listed (event_id, amount_in_cents)
+        GROUP BY listed.event_id
+    ),
+
+    ours AS MATERIALIZED (
+        SELECT
+            came.event_id,
+            sum(
+                CASE
+                    WHEN came.kind <> 'payment' THEN -came.amount_in_cents
+                    ELSE GREATEST(came.amount_in_cents, 0)
+                END
+            )::bigint AS amount_in_cents,
+            array_agg(DISTINCT came.order_id) AS order_ids
+        FROM {{ schema }}.payment_events AS came
+        WHERE
+            came.provider = p_provider
+            AND came.event_id = ANY(
+                p_event_ids
+                || ARRAY(
+                    SELECT recent.event_id
+                    FROM {{ schema }}.payment_events AS recent
+                    WHERE
+                        recent.created_at >= p_from
+                        AND recent.created_at < p_until
+                        AND recent.provider = p_provider
+                )
+            )
+            AND came.kind <> 'failure'
+        GROUP BY came.event_id
+    )
+
+    SELECT
+        COALESCE(theirs.event_id, ours.event_id),
+        CASE
+            WHEN ours.event_id IS NULL THEN 'unknown here'
+            WHEN theirs.event_id IS NULL THEN 'unknown there'
+            ELSE 'amount differs'
+        END,
+        ours.amount_in_cents,
+        theirs.amount_in_cents,
+        COALESCE(ours.order_ids, '{}')
+    FROM theirs
+    FULL JOIN ours ON ours.event_id = theirs.event_id
+    WHERE
+        -- A provider does not list an event about no money.
+        COALESCE(ours.amount_in_cents, 0) <> COALESCE(theirs.amount_in_cents, 0)
+        OR ours.event_id IS NULL
+    ORDER BY 1;
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ schema }}.reconcile_payments(
+    text, text[], bigint[], timestamptz, timestamptz
+) IS
+'Compares a provider''s list of events and amounts with payment_events: ours of an event are its '
+'payments less its refunds and disputes, of all orders. Returns the events that differ: unknown '
+'here, unknown there (ours from p_from until before p_until that are not in the list), amount '
+'differs. Amounts are in the minor unit. Arrays of different lengths, or with NULLs, raise 22023.';
+
+{% if manage_roles %}
+GRANT EXECUTE ON FUNCTION {{ schema }}.reconcile_payments(
+    text, text[], bigint[], timestamptz, timestamptz
+) TO {{ box_office_role }};
+{% endif %}
+
+-- object: audit/refuse_change_but_erasure.sql sha256=964c4442d573c80011860c139fe9eca2f489a2fb1dfb6916ea8b1925fdcc3231
+-- Trigger function of the logs, which are append-only. The one change that it allows empties all
+-- personal columns of a row at once, and the key of metadata that may quote a value of them: what
+-- erase_customer() does. Arguments: the hint of the error, and these columns.
+CREATE OR REPLACE FUNCTION {{ internal_schema }}.refuse_change_but_erasure()
+RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+-- Numbers are compared by their text, whatever the session has set.
+SET extra_float_digits = 1
+AS $body$
+DECLARE
+    v_old constant jsonb := to_jsonb(OLD);
+    v_erased jsonb;
+BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        SELECT
+            v_old
+            || jsonb_object_agg(personal.name, NULL)
+            || jsonb_build_object('metadata', (v_old -> 'metadata') - 'detail')
+        INTO v_erased
+        FROM unnest(string_to_array(TG_ARGV[1], ',')) AS personal (name);
+        IF to_jsonb(NEW) = v_erased AND v_old <> v_erased THEN
+            RETURN NEW;
+        END IF;
+    END IF;
+    RAISE EXCEPTION '% on %.% is refused', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME
+    USING ERRCODE = 'restrict_violation', HINT = TG_ARGV[0];
+END;
+$body$;
+
+COMMENT ON FUNCTION {{ internal_schema }}.refuse_change_but_erasure() IS
+'Trigger function: raises restrict_violation (23001) with its first argument as the hint, unless '
+'an UPDATE does nothing but empty the columns in its second argument, and metadata.detail.';
 
 -- privileges
 SELECT {{ internal_schema }}.revoke_default_privileges();

@@ -45,6 +45,7 @@ DROP TRIGGER refunds_change_log_update_by_hand ON {{ schema }}.refunds;
 -- drop: audit/ticket_order_keys_change_log.sql
 DROP TRIGGER ticket_order_keys_change_log_insert ON {{ internal_schema }}.ticket_order_keys;
 DROP TRIGGER ticket_order_keys_change_log_update ON {{ internal_schema }}.ticket_order_keys;
+DROP TRIGGER ticket_order_keys_change_log_update_by_hand ON {{ internal_schema }}.ticket_order_keys;
 
 -- drop: audit/payment_intents_change_log.sql
 DROP TRIGGER payment_intents_change_log_insert ON {{ internal_schema }}.payment_intents;
@@ -114,6 +115,9 @@ DROP ROUTINE {{ schema }}.maintain_partitions;
 
 -- drop: audit/create_log_partition.sql
 DROP ROUTINE {{ internal_schema }}.create_log_partition;
+
+-- drop: audit/log_beginning.sql
+DROP ROUTINE {{ internal_schema }}.log_beginning;
 
 -- drop: audit/log_horizon.sql
 DROP ROUTINE {{ internal_schema }}.log_horizon;

@@ -1,12 +1,12 @@
 -- 0005: Logs of every change, in monthly partitions.
 -- A template, frozen by `ticketdb revision`.
 
--- object: audit/seat_reservation_audit_log.sql sha256=b50c18e9f757a638784f80cd7942e01f10cf4bf4767ef55a268dec2c197e050c
+-- object: audit/seat_reservation_audit_log.sql sha256=4df1cf3ec93d5bb8bbd609d075934d403fa3c55a518651487995debf9458c97e
 -- Events of holds, in order. Written by a trigger on seat_reservations, and by the functions that
 -- sell when they refuse.
 CREATE TABLE {{ schema }}.seat_reservation_audit_log (
     id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
-    event_type text NOT NULL,
+    event_type {{ internal_schema }}.event_type NOT NULL,
     reservation_id uuid,
     show_id uuid NOT NULL,
     session_id text,
@@ -23,8 +23,6 @@ CREATE TABLE {{ schema }}.seat_reservation_audit_log (
     xact_id xid8 NOT NULL DEFAULT pg_current_xact_id(),
     created_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT seat_reservation_audit_log_pkey PRIMARY KEY (id, show_id, created_at),
-    CONSTRAINT seat_reservation_audit_log_event_type_check
-    CHECK (event_type IN ('created', 'extended', 'released', 'expired', 'completed', 'failed')),
     CONSTRAINT seat_reservation_audit_log_error_message_check CHECK (length(error_message) <= 500),
     CONSTRAINT seat_reservation_audit_log_created_at_check CHECK (isfinite(created_at))
 )
@@ -43,8 +41,8 @@ ON {{ schema }}.seat_reservation_audit_log (xact_id);
 -- disable them.
 CREATE TRIGGER seat_reservation_audit_log_append_only
 BEFORE UPDATE OR DELETE ON {{ schema }}.seat_reservation_audit_log
-FOR EACH ROW EXECUTE FUNCTION {{ internal_schema }}.refuse_change(
-    'The log is append-only: add a row that corrects it.'
+FOR EACH ROW EXECUTE FUNCTION {{ internal_schema }}.refuse_change_but_erasure(
+    'The log is append-only: add a row that corrects it.', 'session_id,user_agent,ip_address'
 );
 
 CREATE TRIGGER seat_reservation_audit_log_no_truncate
@@ -64,7 +62,11 @@ COMMENT ON TABLE {{ schema }}.seat_reservation_audit_log IS
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.id IS
 'Number of the row; gaps after a rollback are normal.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.event_type IS
-'created, extended, released, expired, completed, or failed: a call was refused.';
+'Of a hold: created, extended, released, expired, completed (paid), added (seats were added), '
+'priced (prices or types of tickets were set), transferred (to another session). Of seats: blocked '
+'and unblocked by the staff, issued (sold at the counter), moved (tickets got these seats instead '
+'of metadata.from_seat_ids), refunded (tickets were taken back), checked_in. failed: a call was '
+'refused. erased: personal data of a customer, of whom the line reveals nothing.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.reservation_id IS
 'The reservation; NULL if none was made.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.show_id IS
@@ -85,15 +87,15 @@ COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.user_agent IS
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.ip_address IS
 'IP address of the buyer. Personal.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.metadata IS
-'Details: function (which call was refused), late, partial, sqlstate, detail.';
+'Details: function (which call was refused), staff (who did it), blocked_seat_ids (those of the '
+'seats that were blocked before, or of refunded tickets are blocked since), late, partial, '
+'sqlstate, detail and more. Personal.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.hold_seconds IS
 'How long the hold lasted, in seconds, on the event that ended it.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.xact_id IS
 'The transaction that wrote the row, for the exact rollup.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.created_at IS
 'Start of the transaction that wrote the row; the partition key.';
-COMMENT ON CONSTRAINT seat_reservation_audit_log_event_type_check
-ON {{ schema }}.seat_reservation_audit_log IS 'Only known events.';
 COMMENT ON CONSTRAINT seat_reservation_audit_log_error_message_check
 ON {{ schema }}.seat_reservation_audit_log IS
 'A fixed sentence of error_message(). A longer text might not fit into the index of error_minutes, '
@@ -104,7 +106,7 @@ COMMENT ON INDEX {{ schema }}.seat_reservation_audit_log_xact_id_idx IS
 'Serves the rollup, and views that read what is not rolled up yet.';
 COMMENT ON TRIGGER seat_reservation_audit_log_append_only
 ON {{ schema }}.seat_reservation_audit_log IS
-'Refuses UPDATE and DELETE.';
+'Refuses DELETE, and UPDATE except for the erasure of personal data.';
 COMMENT ON TRIGGER seat_reservation_audit_log_no_truncate
 ON {{ schema }}.seat_reservation_audit_log IS
 'Refuses TRUNCATE.';
@@ -116,7 +118,7 @@ GRANT SELECT (
 ) ON TABLE {{ schema }}.seat_reservation_audit_log TO {{ monitor_role }};
 {% endif %}
 
--- object: audit/ticket_order_audit_log.sql sha256=5cfd9d7439fc7344bed02885f99f3cd8aa2b8492e803633f1dc25918a2b4f759
+-- object: audit/ticket_order_audit_log.sql sha256=295e2d57ad1160f5b95c3397a3d5434222ac2f9bbb181a8a3601e22ff0ffb6b5
 -- Events of orders, in order. Written by a trigger on ticket_orders, and by the functions that sell
 -- when they refuse.
 CREATE TABLE {{ schema }}.ticket_order_audit_log (
@@ -157,8 +159,8 @@ CREATE INDEX ticket_order_audit_log_xact_id_idx ON {{ schema }}.ticket_order_aud
 -- disable them.
 CREATE TRIGGER ticket_order_audit_log_append_only
 BEFORE UPDATE OR DELETE ON {{ schema }}.ticket_order_audit_log
-FOR EACH ROW EXECUTE FUNCTION {{ internal_schema }}.refuse_change(
-    'The log is append-only: add a row that corrects it.'
+FOR EACH ROW EXECUTE FUNCTION {{ internal_schema }}.refuse_change_but_erasure(
+    'The log is append-only: add a row that corrects it.', 'session_id,error_message'
 );
 
 CREATE TRIGGER ticket_order_audit_log_no_truncate
@@ -173,8 +175,8 @@ ALTER TABLE {{ schema }}.ticket_order_audit_log
 ENABLE ALWAYS TRIGGER ticket_order_audit_log_no_truncate;
 
 COMMENT ON TABLE {{ schema }}.ticket_order_audit_log IS
-'Append-only log of orders, with a partition for each month: a row for each change of status and '
-'each refusal.';
+'Append-only log of orders, with a partition for each month: a row for each change of status, each '
+'refusal, and each report that money went back.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.id IS
 'Number of the row; gaps after a rollback are normal.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.order_id IS
@@ -189,7 +191,7 @@ COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.session_id IS
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.old_status IS
 'Status before; NULL for a new order.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.new_status IS
-'Status after; NULL for a refusal.';
+'Status after; NULL for a refusal, and for what a call did besides, such as record_refund().';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.amount_in_cents IS
 'The amount of the order, or the amount that was refused, in the minor unit of the currency.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.currency IS 'ISO 4217 code.';
@@ -203,7 +205,8 @@ COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.error_code IS
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.error_message IS
 'Why a call was refused or a payment failed.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.metadata IS
-'Details: function (which call was refused), event_id, sqlstate, detail.';
+'Details: function (which call), staff (who did it), event_id, refund_id, ticket_ids, sqlstate, '
+'detail; of cancel_show_portion how many holds_ended, orders_cancelled, orders_refunded.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.xact_id IS
 'The transaction that wrote the row, for the exact rollup.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.created_at IS
@@ -212,7 +215,7 @@ COMMENT ON INDEX {{ schema }}.ticket_order_audit_log_created_at_idx IS 'Serves w
 COMMENT ON INDEX {{ schema }}.ticket_order_audit_log_xact_id_idx IS
 'Serves the rollup, and views that read what is not rolled up yet.';
 COMMENT ON TRIGGER ticket_order_audit_log_append_only ON {{ schema }}.ticket_order_audit_log IS
-'Refuses UPDATE and DELETE.';
+'Refuses DELETE, and UPDATE except for the erasure of personal data.';
 COMMENT ON TRIGGER ticket_order_audit_log_no_truncate ON {{ schema }}.ticket_order_audit_log IS
 'Refuses TRUNCATE.';
 
@@ -427,6 +430,43 @@ $body$;
 COMMENT ON FUNCTION {{ internal_schema }}.log_horizon() IS
 'The end of the months for which each log must have a partition: this one (UTC) and three more.';
 
+-- object: audit/log_beginning.sql sha256=d918065f80c609f057ba4fd4b0eac0fe98a39bf73d89e0119adbf9ad9acc0546
+-- The other end of log_horizon(): purge_history() drops the oldest months. Used by
+-- get_seat_map_at(), which undoes what the logs say.
+CREATE OR REPLACE FUNCTION {{ internal_schema }}.log_beginning(p_logs text[])
+RETURNS timestamptz
+LANGUAGE sql
+STABLE
+SET search_path = pg_catalog, pg_temp
+-- Bounds of partitions are printed and parsed with these settings.
+SET datestyle = 'ISO'
+SET timezone = 'UTC'
+AS $body$
+SELECT max(oldest.begins_at)
+FROM {{ internal_schema }}.partitioned_logs() AS log
+CROSS JOIN LATERAL (
+    SELECT min(substring(bounds.text FROM 'FROM [(]''([^'']+)''[)]')::timestamptz) AS begins_at
+    FROM pg_inherits AS link
+    CROSS JOIN LATERAL (
+        -- No join, for which the caller's settings might choose a scan of all relations.
+        SELECT
+            pg_get_expr(
+                (
+                    SELECT child.relpartbound
+                    FROM pg_class AS child
+                    WHERE child.oid = link.inhrelid
+                ),
+                link.inhrelid
+            ) AS text
+    ) AS bounds
+    WHERE link.inhparent = log.relation
+) AS oldest
+WHERE log.name = ANY(p_logs);
+$body$;
+
+COMMENT ON FUNCTION {{ internal_schema }}.log_beginning(text[]) IS
+'Since when all of these logs have their partitions.';
+
 -- object: audit/create_log_partition.sql sha256=0f4f5c536bf43895a84ccb95e49935bee8cd5f07fe90495e3585f2dda2b845f8
 -- Called by maintain_partitions() for one partition of a log. It is created as a table and then
 -- attached: the log itself is locked no harder than SHARE UPDATE EXCLUSIVE, so that sales continue.
@@ -622,7 +662,7 @@ GRANT EXECUTE ON FUNCTION {{ schema }}.log_api_request(text, text, integer, doub
 TO {{ app_role }};
 {% endif %}
 
--- object: audit/audit_seat_reservation.sql sha256=d91e9e4aa0313de611c9b5a3e6283bd1ea1a4786d38c87c887f77266fff417db
+-- object: audit/audit_seat_reservation.sql sha256=79986680dee98c79586dd82e29a639a46c2a630e921b55bc50585f2d7327a9bc
 -- Trigger function: logs each change of a hold, by whatever statement. Runs as the caller: a role
 -- that may not write the log may not change a hold.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.audit_seat_reservation()
@@ -631,10 +671,19 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
-    v_event_type text := CASE WHEN NEW.status = 'active' THEN 'created' ELSE NEW.status END;
+    v_event_type text := CASE NEW.status
+        WHEN 'active' THEN 'created'
+        -- Sold at the counter in one step: not a hold that a buyer completed.
+        WHEN 'completed' THEN CASE TG_OP WHEN 'INSERT' THEN 'issued' ELSE 'completed' END
+        ELSE NEW.status
+    END;
     v_hold_seconds double precision;
     v_metadata jsonb := '{}'::jsonb;
 BEGIN
+    IF v_event_type = 'issued' AND current_setting('commit_siblings') = '997' THEN
+        -- By issue_tickets(), whose line names the staff; see log_change() for the number.
+        RETURN NULL;
+    END IF;
     IF TG_OP = 'UPDATE' THEN
         IF NEW.status = OLD.status THEN
             v_event_type := 'extended';
@@ -896,7 +945,7 @@ COMMENT ON TRIGGER shows_change_log_update ON {{ schema }}.shows IS
 COMMENT ON TRIGGER shows_change_log_delete ON {{ schema }}.shows IS
 'Logs each show that is deleted, which is possible only while nothing refers to it.';
 
--- object: audit/show_seats_change_log.sql sha256=a668f9e46457bfcdaf6daba2fae48a948a84b8bc653b2df93617f5057b753558
+-- object: audit/show_seats_change_log.sql sha256=30256dbfd9c0eae3650ffc6c8a6f0a76db09b02e5e3370adb9a64dffc79b2ef5
 -- Changes of state by ticketdb's functions are not logged here, since other logs record them: see
 -- log_change(). All other changes are. The division by UPDATE OF costs nothing for statements that
 -- change other columns; a longer WHEN would be parsed again by each statement.
@@ -911,7 +960,8 @@ ON {{ schema }}.show_seats
 FOR EACH ROW EXECUTE FUNCTION {{ internal_schema }}.log_change('id,show_id');
 
 CREATE OR REPLACE TRIGGER show_seats_change_log_update_by_hand
-AFTER UPDATE OF status, reserved_by, reserved_until ON {{ schema }}.show_seats
+AFTER UPDATE OF row_position, seat_position, status, reserved_by, reserved_until
+ON {{ schema }}.show_seats
 FOR EACH ROW
 WHEN (current_setting('commit_siblings') <> '997')
 EXECUTE FUNCTION {{ internal_schema }}.log_change('id,show_id');
@@ -968,7 +1018,7 @@ COMMENT ON TRIGGER seat_reservations_change_log_update ON {{ schema }}.seat_rese
 COMMENT ON TRIGGER seat_reservations_change_log_update_by_hand ON {{ schema }}.seat_reservations IS
 'Logs each change by hand of the state of a hold.';
 
--- object: audit/reservation_seats_change_log.sql sha256=a722d0ba02c3662ad993bf3215289207cb465875475c5755a17c1391b6facde7
+-- object: audit/reservation_seats_change_log.sql sha256=7adbca0552637e0536149748206c24cf042b5c4ce93d188c66e8777aaaae4940
 -- Changes of state by ticketdb's functions are not logged here, since other logs record them: see
 -- log_change(). All other changes are. The division by UPDATE OF costs nothing for statements that
 -- change other columns; a longer WHEN would be parsed again by each statement.
@@ -979,14 +1029,14 @@ WHEN (current_setting('commit_siblings') <> '997')
 EXECUTE FUNCTION {{ internal_schema }}.log_change('reservation_id,show_seat_id,show_id');
 
 CREATE OR REPLACE TRIGGER reservation_seats_change_log_update
-AFTER UPDATE OF reservation_id, show_seat_id, show_id, price_in_cents, currency
+AFTER UPDATE OF reservation_id, show_seat_id, show_id, currency
 ON {{ schema }}.reservation_seats
 FOR EACH ROW EXECUTE FUNCTION {{ internal_schema }}.log_change(
     'reservation_id,show_seat_id,show_id'
 );
 
 CREATE OR REPLACE TRIGGER reservation_seats_change_log_update_by_hand
-AFTER UPDATE OF released_at ON {{ schema }}.reservation_seats
+AFTER UPDATE OF price_in_cents, ticket_type, released_at ON {{ schema }}.reservation_seats
 FOR EACH ROW
 WHEN (current_setting('commit_siblings') <> '997')
 EXECUTE FUNCTION {{ internal_schema }}.log_change('reservation_id,show_seat_id,show_id');
@@ -1003,7 +1053,7 @@ COMMENT ON TRIGGER reservation_seats_change_log_update ON {{ schema }}.reservati
 COMMENT ON TRIGGER reservation_seats_change_log_update_by_hand ON {{ schema }}.reservation_seats IS
 'Logs each change by hand of the state of a claim.';
 
--- object: audit/ticket_orders_change_log.sql sha256=189aff99ee4a8d33ffcbe60d7ff7c27bf054aa70cb0ee43e3f96244371ab5492
+-- object: audit/ticket_orders_change_log.sql sha256=d0208863c9d12bbf5ce98a114aad5e8cae84d0f5b9b703f23677e5de8a0ead89
 -- Changes of state by ticketdb's functions are not logged here, since other logs record them: see
 -- log_change(). All other changes are. The division by UPDATE OF costs nothing for statements that
 -- change other columns; a longer WHEN would be parsed again by each statement.
@@ -1014,14 +1064,14 @@ WHEN (current_setting('commit_siblings') <> '997')
 EXECUTE FUNCTION {{ internal_schema }}.log_change('id,show_id', 'idempotency_key,error_message');
 
 CREATE OR REPLACE TRIGGER ticket_orders_change_log_update
-AFTER UPDATE OF id, show_id, reservation_id, seat_ids, total_amount_in_cents, currency, created_at
+AFTER UPDATE OF id, show_id, reservation_id, total_amount_in_cents, currency, created_at
 ON {{ schema }}.ticket_orders
 FOR EACH ROW
 EXECUTE FUNCTION {{ internal_schema }}.log_change('id,show_id', 'idempotency_key,error_message');
 
 CREATE OR REPLACE TRIGGER ticket_orders_change_log_update_by_hand
-AFTER UPDATE OF status, idempotency_key, payment_provider, payment_intent_id, error_message,
-cancel_reason, refunded_amount_in_cents, paid_at
+AFTER UPDATE OF seat_ids, status, idempotency_key, payment_provider, payment_intent_id,
+error_message, cancel_reason, refunded_amount_in_cents, paid_at
 ON {{ schema }}.ticket_orders
 FOR EACH ROW
 WHEN (current_setting('commit_siblings') <> '997')
@@ -1039,7 +1089,7 @@ COMMENT ON TRIGGER ticket_orders_change_log_update ON {{ schema }}.ticket_orders
 COMMENT ON TRIGGER ticket_orders_change_log_update_by_hand ON {{ schema }}.ticket_orders IS
 'Logs each change by hand of the state of an order.';
 
--- object: audit/tickets_change_log.sql sha256=a94384a83deb58d0ddc4dd6ca6a1bc5a00fef9eedbef7320ff7f52c7ed8a6137
+-- object: audit/tickets_change_log.sql sha256=f6e9ee32b0ac8680fab9aef47d410e4ba005aa360adb5ae3211a10efd3892ca1
 -- Changes of state by ticketdb's functions are not logged here, since other logs record them: see
 -- log_change(). All other changes are. The division by UPDATE OF costs nothing for statements that
 -- change other columns; a longer WHEN would be parsed again by each statement.
@@ -1050,13 +1100,14 @@ WHEN (current_setting('commit_siblings') <> '997')
 EXECUTE FUNCTION {{ internal_schema }}.log_change('id,show_id', 'ticket_code');
 
 CREATE OR REPLACE TRIGGER tickets_change_log_update
-AFTER UPDATE OF id, show_id, order_id, show_seat_id, price_in_cents, currency, ticket_code,
+AFTER UPDATE OF id, show_id, order_id, price_in_cents, currency, ticket_code, ticket_type,
 created_at
 ON {{ schema }}.tickets
 FOR EACH ROW EXECUTE FUNCTION {{ internal_schema }}.log_change('id,show_id', 'ticket_code');
 
 CREATE OR REPLACE TRIGGER tickets_change_log_update_by_hand
-AFTER UPDATE OF status ON {{ schema }}.tickets
+AFTER UPDATE OF show_seat_id, status, checked_in_at, check_in_gate, check_in_nonce
+ON {{ schema }}.tickets
 FOR EACH ROW
 WHEN (current_setting('commit_siblings') <> '997')
 EXECUTE FUNCTION {{ internal_schema }}.log_change('id,show_id', 'ticket_code');
@@ -1117,8 +1168,8 @@ COMMENT ON TRIGGER payment_intents_change_log_insert ON {{ internal_schema }}.pa
 COMMENT ON TRIGGER payment_intents_change_log_update ON {{ internal_schema }}.payment_intents IS
 'Logs each change of a payment.';
 
--- object: audit/ticket_order_keys_change_log.sql sha256=0ac1119d3207d7f53897022ed158cc7fcd6fc18408eff72023fef7fffa779d9b
--- Rows that ticketdb's functions add are not logged here, see log_change(). They never update one.
+-- object: audit/ticket_order_keys_change_log.sql sha256=97c9dd52915449399eb9975ec110845ab52879b6ff4de51870545daad243134d
+-- What ticketdb's functions do is not logged here, see log_change(): they add keys, and erase them.
 CREATE OR REPLACE TRIGGER ticket_order_keys_change_log_insert
 AFTER INSERT ON {{ internal_schema }}.ticket_order_keys
 FOR EACH ROW
@@ -1126,17 +1177,27 @@ WHEN (current_setting('commit_siblings') <> '997')
 EXECUTE FUNCTION {{ internal_schema }}.log_change('idempotency_key,show_id');
 
 CREATE OR REPLACE TRIGGER ticket_order_keys_change_log_update
-AFTER UPDATE ON {{ internal_schema }}.ticket_order_keys
+AFTER UPDATE OF show_id, order_id ON {{ internal_schema }}.ticket_order_keys
 FOR EACH ROW EXECUTE FUNCTION {{ internal_schema }}.log_change('idempotency_key,show_id');
+
+CREATE OR REPLACE TRIGGER ticket_order_keys_change_log_update_by_hand
+AFTER UPDATE OF idempotency_key ON {{ internal_schema }}.ticket_order_keys
+FOR EACH ROW
+WHEN (current_setting('commit_siblings') <> '997')
+EXECUTE FUNCTION {{ internal_schema }}.log_change('idempotency_key,show_id');
 
 ALTER TABLE {{ internal_schema }}.ticket_order_keys
 ENABLE ALWAYS TRIGGER ticket_order_keys_change_log_insert,
-ENABLE ALWAYS TRIGGER ticket_order_keys_change_log_update;
+ENABLE ALWAYS TRIGGER ticket_order_keys_change_log_update,
+ENABLE ALWAYS TRIGGER ticket_order_keys_change_log_update_by_hand;
 
 COMMENT ON TRIGGER ticket_order_keys_change_log_insert ON {{ internal_schema }}.ticket_order_keys IS
 'Logs each key that is added by hand.';
 COMMENT ON TRIGGER ticket_order_keys_change_log_update ON {{ internal_schema }}.ticket_order_keys IS
-'Logs each change of a key.';
+'Logs each change of the order of a key.';
+COMMENT ON TRIGGER ticket_order_keys_change_log_update_by_hand
+ON {{ internal_schema }}.ticket_order_keys IS
+'Logs each change by hand of a key.';
 
 -- object: audit/refunds_change_log.sql sha256=4a7e8a6a163e66e18e074eb13647e4d65566d34cef046940b7a91af9cb7a1b88
 -- Changes of state by ticketdb's functions are not logged here, since other logs record them: see

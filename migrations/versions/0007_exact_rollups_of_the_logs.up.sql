@@ -1761,7 +1761,7 @@ GRANT EXECUTE ON FUNCTION {{ schema }}.get_reservation_statistics(uuid, integer)
 TO {{ app_role }}, {{ monitor_role }};
 {% endif %}
 
--- object: monitoring/current_violations.sql sha256=a8f01c62f3b43bfe3eb26bb6f9dffdd8c25247dbd3faf8cb6cd3093f41fe355a
+-- object: monitoring/current_violations.sql sha256=330724f00866859a6bdc346eaff415601e7b99d8270efc96afee0cab29b61ccc
 -- The invariants, each as a count of what violates it. Used by check_invariants(), verify, the demo
 -- and the tests. Every table is read once and hashed, in the order written here: with statistics
 -- gathered on a quiet night, the planner would compare every hold with every seat.
@@ -1774,7 +1774,7 @@ SET enable_nestloop = off
 SET enable_mergejoin = off
 SET join_collapse_limit = 1
 SET jit = off
-ROWS 13
+ROWS 14
 AS $body$
 BEGIN
     RETURN QUERY
@@ -1908,7 +1908,7 @@ BEGIN
     SELECT
         'paid_orders_have_their_tickets',
         count(*),
-        'Paid orders whose tickets do not match their seats, or do not add up to their amount.'
+        'Paid orders whose tickets, refunded ones too, do not match their seats or their amount.'
     FROM {{ schema }}.ticket_orders AS paid
     LEFT JOIN (
         SELECT
@@ -1917,8 +1917,6 @@ BEGIN
             array_agg(ticket.show_seat_id ORDER BY ticket.show_seat_id) AS seat_ids,
             sum(ticket.price_in_cents) AS total
         FROM {{ schema }}.tickets AS ticket
-        -- A cancelled ticket was paid for, too.
-        WHERE ticket.status IN ('valid', 'cancelled')
         GROUP BY
             ticket.order_id,
             ticket.show_id
@@ -1989,22 +1987,58 @@ BEGIN
     FROM {{ schema }}.ticket_orders AS paid
     LEFT JOIN (
         SELECT
-            done.order_id,
-            done.show_id,
-            sum(done.amount_in_cents) AS total
-        FROM {{ schema }}.refunds AS done
+            refund.order_id,
+            refund.show_id,
+            sum(refund.amount_in_cents) AS total
+        FROM {{ schema }}.refunds AS refund
         WHERE
-            done.status = 'done'
             -- Those were paid in addition to the amount of the order.
-            AND done.reason NOT IN ('double_payment', 'amount_mismatch')
+            refund.reason NOT IN ('double_payment', 'amount_mismatch')
+            -- An order that bought no tickets is refunded when its money has gone back.
+            AND (refund.status = 'done' OR refund.ticket_ids <> '{}')
         GROUP BY
-            done.order_id,
-            done.show_id
+            refund.order_id,
+            refund.show_id
     ) AS returned ON returned.order_id = paid.id AND returned.show_id = paid.show_id
     WHERE
         paid.refunded_amount_in_cents <> COALESCE(returned.total, 0)
         OR paid.status = 'refunded'
-        AND paid.refunded_amount_in_cents <> paid.total_amount_in_cents;
+        AND paid.refunded_amount_in_cents <> paid.total_amount_in_cents
+    UNION ALL
+    SELECT
+        'money_adds_up',
+        count(*),
+        'Orders of which the money received is not that in tickets, returned or due together.'
+    FROM (
+        SELECT
+        FROM (
+            SELECT
+                came.order_id,
+                came.show_id,
+                came.amount_in_cents
+            FROM {{ schema }}.payment_events AS came
+            WHERE
+                came.kind = 'payment'
+                AND came.amount_in_cents > 0
+            UNION ALL
+            SELECT
+                ticket.order_id,
+                ticket.show_id,
+                -ticket.price_in_cents
+            FROM {{ schema }}.tickets AS ticket
+            WHERE ticket.status <> 'refunded'
+            UNION ALL
+            SELECT
+                refund.order_id,
+                refund.show_id,
+                -refund.amount_in_cents
+            FROM {{ schema }}.refunds AS refund
+        ) AS money
+        GROUP BY
+            money.order_id,
+            money.show_id
+        HAVING sum(money.amount_in_cents) <> 0
+    ) AS orders;
 END;
 $body$;
 

@@ -8,14 +8,14 @@ WHEN (current_setting('commit_siblings') <> '997')
 EXECUTE FUNCTION {{ internal_schema }}.log_change('reservation_id,show_seat_id,show_id');
 
 CREATE OR REPLACE TRIGGER reservation_seats_change_log_update
-AFTER UPDATE OF reservation_id, show_seat_id, show_id, price_in_cents, currency
+AFTER UPDATE OF reservation_id, show_seat_id, show_id, currency
 ON {{ schema }}.reservation_seats
 FOR EACH ROW EXECUTE FUNCTION {{ internal_schema }}.log_change(
     'reservation_id,show_seat_id,show_id'
 );
 
 CREATE OR REPLACE TRIGGER reservation_seats_change_log_update_by_hand
-AFTER UPDATE OF released_at ON {{ schema }}.reservation_seats
+AFTER UPDATE OF price_in_cents, ticket_type, released_at ON {{ schema }}.reservation_seats
 FOR EACH ROW
 WHEN (current_setting('commit_siblings') <> '997')
 EXECUTE FUNCTION {{ internal_schema }}.log_change('reservation_id,show_seat_id,show_id');

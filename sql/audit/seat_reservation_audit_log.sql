@@ -2,7 +2,7 @@
 -- sell when they refuse.
 CREATE TABLE {{ schema }}.seat_reservation_audit_log (
     id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
-    event_type text NOT NULL,
+    event_type {{ internal_schema }}.event_type NOT NULL,
     reservation_id uuid,
     show_id uuid NOT NULL,
     session_id text,
@@ -19,8 +19,6 @@ CREATE TABLE {{ schema }}.seat_reservation_audit_log (
     xact_id xid8 NOT NULL DEFAULT pg_current_xact_id(),
     created_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT seat_reservation_audit_log_pkey PRIMARY KEY (id, show_id, created_at),
-    CONSTRAINT seat_reservation_audit_log_event_type_check
-    CHECK (event_type IN ('created', 'extended', 'released', 'expired', 'completed', 'failed')),
     CONSTRAINT seat_reservation_audit_log_error_message_check CHECK (length(error_message) <= 500),
     CONSTRAINT seat_reservation_audit_log_created_at_check CHECK (isfinite(created_at))
 )
@@ -39,8 +37,8 @@ ON {{ schema }}.seat_reservation_audit_log (xact_id);
 -- disable them.
 CREATE TRIGGER seat_reservation_audit_log_append_only
 BEFORE UPDATE OR DELETE ON {{ schema }}.seat_reservation_audit_log
-FOR EACH ROW EXECUTE FUNCTION {{ internal_schema }}.refuse_change(
-    'The log is append-only: add a row that corrects it.'
+FOR EACH ROW EXECUTE FUNCTION {{ internal_schema }}.refuse_change_but_erasure(
+    'The log is append-only: add a row that corrects it.', 'session_id,user_agent,ip_address'
 );
 
 CREATE TRIGGER seat_reservation_audit_log_no_truncate
@@ -60,7 +58,11 @@ COMMENT ON TABLE {{ schema }}.seat_reservation_audit_log IS
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.id IS
 'Number of the row; gaps after a rollback are normal.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.event_type IS
-'created, extended, released, expired, completed, or failed: a call was refused.';
+'Of a hold: created, extended, released, expired, completed (paid), added (seats were added), '
+'priced (prices or types of tickets were set), transferred (to another session). Of seats: blocked '
+'and unblocked by the staff, issued (sold at the counter), moved (tickets got these seats instead '
+'of metadata.from_seat_ids), refunded (tickets were taken back), checked_in. failed: a call was '
+'refused. erased: personal data of a customer, of whom the line reveals nothing.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.reservation_id IS
 'The reservation; NULL if none was made.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.show_id IS
@@ -81,15 +83,15 @@ COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.user_agent IS
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.ip_address IS
 'IP address of the buyer. Personal.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.metadata IS
-'Details: function (which call was refused), late, partial, sqlstate, detail.';
+'Details: function (which call was refused), staff (who did it), blocked_seat_ids (those of the '
+'seats that were blocked before, or of refunded tickets are blocked since), late, partial, '
+'sqlstate, detail and more. Personal.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.hold_seconds IS
 'How long the hold lasted, in seconds, on the event that ended it.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.xact_id IS
 'The transaction that wrote the row, for the exact rollup.';
 COMMENT ON COLUMN {{ schema }}.seat_reservation_audit_log.created_at IS
 'Start of the transaction that wrote the row; the partition key.';
-COMMENT ON CONSTRAINT seat_reservation_audit_log_event_type_check
-ON {{ schema }}.seat_reservation_audit_log IS 'Only known events.';
 COMMENT ON CONSTRAINT seat_reservation_audit_log_error_message_check
 ON {{ schema }}.seat_reservation_audit_log IS
 'A fixed sentence of error_message(). A longer text might not fit into the index of error_minutes, '
@@ -100,7 +102,7 @@ COMMENT ON INDEX {{ schema }}.seat_reservation_audit_log_xact_id_idx IS
 'Serves the rollup, and views that read what is not rolled up yet.';
 COMMENT ON TRIGGER seat_reservation_audit_log_append_only
 ON {{ schema }}.seat_reservation_audit_log IS
-'Refuses UPDATE and DELETE.';
+'Refuses DELETE, and UPDATE except for the erasure of personal data.';
 COMMENT ON TRIGGER seat_reservation_audit_log_no_truncate
 ON {{ schema }}.seat_reservation_audit_log IS
 'Refuses TRUNCATE.';

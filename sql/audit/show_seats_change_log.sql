@@ -12,7 +12,8 @@ ON {{ schema }}.show_seats
 FOR EACH ROW EXECUTE FUNCTION {{ internal_schema }}.log_change('id,show_id');
 
 CREATE OR REPLACE TRIGGER show_seats_change_log_update_by_hand
-AFTER UPDATE OF status, reserved_by, reserved_until ON {{ schema }}.show_seats
+AFTER UPDATE OF row_position, seat_position, status, reserved_by, reserved_until
+ON {{ schema }}.show_seats
 FOR EACH ROW
 WHEN (current_setting('commit_siblings') <> '997')
 EXECUTE FUNCTION {{ internal_schema }}.log_change('id,show_id');

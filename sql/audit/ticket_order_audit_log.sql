@@ -38,8 +38,8 @@ CREATE INDEX ticket_order_audit_log_xact_id_idx ON {{ schema }}.ticket_order_aud
 -- disable them.
 CREATE TRIGGER ticket_order_audit_log_append_only
 BEFORE UPDATE OR DELETE ON {{ schema }}.ticket_order_audit_log
-FOR EACH ROW EXECUTE FUNCTION {{ internal_schema }}.refuse_change(
-    'The log is append-only: add a row that corrects it.'
+FOR EACH ROW EXECUTE FUNCTION {{ internal_schema }}.refuse_change_but_erasure(
+    'The log is append-only: add a row that corrects it.', 'session_id,error_message'
 );
 
 CREATE TRIGGER ticket_order_audit_log_no_truncate
@@ -54,8 +54,8 @@ ALTER TABLE {{ schema }}.ticket_order_audit_log
 ENABLE ALWAYS TRIGGER ticket_order_audit_log_no_truncate;
 
 COMMENT ON TABLE {{ schema }}.ticket_order_audit_log IS
-'Append-only log of orders, with a partition for each month: a row for each change of status and '
-'each refusal.';
+'Append-only log of orders, with a partition for each month: a row for each change of status, each '
+'refusal, and each report that money went back.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.id IS
 'Number of the row; gaps after a rollback are normal.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.order_id IS
@@ -70,7 +70,7 @@ COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.session_id IS
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.old_status IS
 'Status before; NULL for a new order.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.new_status IS
-'Status after; NULL for a refusal.';
+'Status after; NULL for a refusal, and for what a call did besides, such as record_refund().';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.amount_in_cents IS
 'The amount of the order, or the amount that was refused, in the minor unit of the currency.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.currency IS 'ISO 4217 code.';
@@ -84,7 +84,8 @@ COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.error_code IS
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.error_message IS
 'Why a call was refused or a payment failed.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.metadata IS
-'Details: function (which call was refused), event_id, sqlstate, detail.';
+'Details: function (which call), staff (who did it), event_id, refund_id, ticket_ids, sqlstate, '
+'detail; of cancel_show_portion how many holds_ended, orders_cancelled, orders_refunded.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.xact_id IS
 'The transaction that wrote the row, for the exact rollup.';
 COMMENT ON COLUMN {{ schema }}.ticket_order_audit_log.created_at IS
@@ -93,7 +94,7 @@ COMMENT ON INDEX {{ schema }}.ticket_order_audit_log_created_at_idx IS 'Serves w
 COMMENT ON INDEX {{ schema }}.ticket_order_audit_log_xact_id_idx IS
 'Serves the rollup, and views that read what is not rolled up yet.';
 COMMENT ON TRIGGER ticket_order_audit_log_append_only ON {{ schema }}.ticket_order_audit_log IS
-'Refuses UPDATE and DELETE.';
+'Refuses DELETE, and UPDATE except for the erasure of personal data.';
 COMMENT ON TRIGGER ticket_order_audit_log_no_truncate ON {{ schema }}.ticket_order_audit_log IS
 'Refuses TRUNCATE.';
 

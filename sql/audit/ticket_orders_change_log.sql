@@ -8,14 +8,14 @@ WHEN (current_setting('commit_siblings') <> '997')
 EXECUTE FUNCTION {{ internal_schema }}.log_change('id,show_id', 'idempotency_key,error_message');
 
 CREATE OR REPLACE TRIGGER ticket_orders_change_log_update
-AFTER UPDATE OF id, show_id, reservation_id, seat_ids, total_amount_in_cents, currency, created_at
+AFTER UPDATE OF id, show_id, reservation_id, total_amount_in_cents, currency, created_at
 ON {{ schema }}.ticket_orders
 FOR EACH ROW
 EXECUTE FUNCTION {{ internal_schema }}.log_change('id,show_id', 'idempotency_key,error_message');
 
 CREATE OR REPLACE TRIGGER ticket_orders_change_log_update_by_hand
-AFTER UPDATE OF status, idempotency_key, payment_provider, payment_intent_id, error_message,
-cancel_reason, refunded_amount_in_cents, paid_at
+AFTER UPDATE OF seat_ids, status, idempotency_key, payment_provider, payment_intent_id,
+error_message, cancel_reason, refunded_amount_in_cents, paid_at
 ON {{ schema }}.ticket_orders
 FOR EACH ROW
 WHEN (current_setting('commit_siblings') <> '997')

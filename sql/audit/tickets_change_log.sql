@@ -8,13 +8,14 @@ WHEN (current_setting('commit_siblings') <> '997')
 EXECUTE FUNCTION {{ internal_schema }}.log_change('id,show_id', 'ticket_code');
 
 CREATE OR REPLACE TRIGGER tickets_change_log_update
-AFTER UPDATE OF id, show_id, order_id, show_seat_id, price_in_cents, currency, ticket_code,
+AFTER UPDATE OF id, show_id, order_id, price_in_cents, currency, ticket_code, ticket_type,
 created_at
 ON {{ schema }}.tickets
 FOR EACH ROW EXECUTE FUNCTION {{ internal_schema }}.log_change('id,show_id', 'ticket_code');
 
 CREATE OR REPLACE TRIGGER tickets_change_log_update_by_hand
-AFTER UPDATE OF status ON {{ schema }}.tickets
+AFTER UPDATE OF show_seat_id, status, checked_in_at, check_in_gate, check_in_nonce
+ON {{ schema }}.tickets
 FOR EACH ROW
 WHEN (current_setting('commit_siblings') <> '997')
 EXECUTE FUNCTION {{ internal_schema }}.log_change('id,show_id', 'ticket_code');

@@ -47,5 +47,6 @@ COMMENT ON CONSTRAINT currencies_decimals_check ON {{ schema }}.currencies IS
 'The numbers of decimals that payment providers use.';
 
 {% if manage_roles %}
-GRANT SELECT ON TABLE {{ schema }}.currencies TO {{ app_role }}, {{ monitor_role }};
+GRANT SELECT ON TABLE {{ schema }}.currencies
+TO {{ app_role }}, {{ box_office_role }}, {{ monitor_role }};
 {% endif %}

@@ -65,6 +65,7 @@ BEGIN
         WHERE
             privilege.grantee <> c.owner
             AND r.rolname IS DISTINCT FROM {{ app_role | literal }}
+            AND r.rolname IS DISTINCT FROM {{ box_office_role | literal }}
             AND r.rolname IS DISTINCT FROM {{ monitor_role | literal }}
             -- Called by a default and a check of tables: every role that inserts needs them, and
             -- can call them in no other way, since only the owner has USAGE on their schema.

@@ -16,6 +16,10 @@ BEGIN
                 'seat map.'
             ),
             (
+                {{ box_office_role | literal }}, NULL,
+                'ticketdb: the staff. Sets up shows, and calls the functions of the box office.'
+            ),
+            (
                 {{ monitor_role | literal }}, NULL,
                 'ticketdb: reads monitoring views and columns without personal data.'
             ),
@@ -93,6 +97,7 @@ BEGIN
 END;
 $body$;
 
-GRANT USAGE ON SCHEMA {{ schema }} TO {{ app_role }}, {{ monitor_role }};
+GRANT USAGE ON SCHEMA {{ schema }}
+TO {{ app_role }}, {{ box_office_role }}, {{ monitor_role }};
 GRANT USAGE ON SCHEMA {{ monitoring_schema }} TO {{ monitor_role }};
 {% endif %}

@@ -8,6 +8,7 @@ CREATE TABLE {{ schema }}.ticketing_settings (
     max_hold_minutes integer NOT NULL DEFAULT 60,
     order_minutes integer NOT NULL DEFAULT 5,
     max_seats_per_reservation integer NOT NULL DEFAULT 10,
+    max_seats_per_staff_order integer NOT NULL DEFAULT 2000,
     audit_retention_days integer NOT NULL DEFAULT 90,
     run_history_days integer NOT NULL DEFAULT 14,
     personal_data_retention_days integer NOT NULL DEFAULT 400,
@@ -25,6 +26,8 @@ CREATE TABLE {{ schema }}.ticketing_settings (
     CHECK (order_minutes BETWEEN 1 AND 1440),
     CONSTRAINT ticketing_settings_max_seats_per_reservation_check
     CHECK (max_seats_per_reservation BETWEEN 1 AND 1000),
+    CONSTRAINT ticketing_settings_max_seats_per_staff_order_check
+    CHECK (max_seats_per_staff_order BETWEEN 1 AND 100000),
     -- The longest window of a dashboard is a week.
     CONSTRAINT ticketing_settings_audit_retention_days_check
     CHECK (audit_retention_days BETWEEN 8 AND 36500),
@@ -63,6 +66,8 @@ COMMENT ON COLUMN {{ schema }}.ticketing_settings.order_minutes IS
 'How many minutes to pay a buyer has at least: an order extends its hold to that.';
 COMMENT ON COLUMN {{ schema }}.ticketing_settings.max_seats_per_reservation IS
 'The most seats that one call of reserve_seats may hold.';
+COMMENT ON COLUMN {{ schema }}.ticketing_settings.max_seats_per_staff_order IS
+'The most tickets that one call of issue_tickets may issue.';
 COMMENT ON COLUMN {{ schema }}.ticketing_settings.audit_retention_days IS
 'For how many days audit and request logs are kept. purge_history() drops months that are older '
 'as a whole.';
@@ -90,6 +95,8 @@ ON {{ schema }}.ticketing_settings IS
 COMMENT ON CONSTRAINT ticketing_settings_order_minutes_check ON {{ schema }}.ticketing_settings IS
 'From a minute to a day.';
 COMMENT ON CONSTRAINT ticketing_settings_max_seats_per_reservation_check
+ON {{ schema }}.ticketing_settings IS 'Limits the work of one call.';
+COMMENT ON CONSTRAINT ticketing_settings_max_seats_per_staff_order_check
 ON {{ schema }}.ticketing_settings IS 'Limits the work of one call.';
 COMMENT ON CONSTRAINT ticketing_settings_audit_retention_days_check
 ON {{ schema }}.ticketing_settings IS 'At least the longest window of a dashboard, a week.';

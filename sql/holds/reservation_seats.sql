@@ -6,6 +6,7 @@ CREATE TABLE {{ schema }}.reservation_seats (
     show_id uuid NOT NULL,
     price_in_cents bigint NOT NULL,
     currency text NOT NULL,
+    ticket_type varchar(200),
     released_at timestamptz,
     CONSTRAINT reservation_seats_pkey PRIMARY KEY (reservation_id, show_seat_id, show_id),
     CONSTRAINT reservation_seats_reservation_id_show_id_fkey
@@ -38,6 +39,8 @@ COMMENT ON COLUMN {{ schema }}.reservation_seats.price_in_cents IS
 'the shop showed.';
 COMMENT ON COLUMN {{ schema }}.reservation_seats.currency IS
 'ISO 4217 code when the seat was held.';
+COMMENT ON COLUMN {{ schema }}.reservation_seats.ticket_type IS
+'What kind of ticket it becomes, such as child: a word of the shop; NULL if it gave none.';
 COMMENT ON COLUMN {{ schema }}.reservation_seats.released_at IS
 'When the claim ended; NULL while it is live.';
 COMMENT ON CONSTRAINT reservation_seats_pkey ON {{ schema }}.reservation_seats IS

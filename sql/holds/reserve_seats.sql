@@ -73,6 +73,9 @@ BEGIN
                 settings.hold_minutes,
                 settings.async_conflict_log,
                 show.status,
+                show.status = 'on_sale'
+                AND COALESCE(show.sales_start_at <= v_now, true)
+                AND COALESCE(show.sales_end_at > v_now, true) AS is_on_sale,
                 show.currency,
                 CASE WHEN own.expires_at > v_now THEN own.id END AS hold_id,
                 seats.found,
@@ -126,7 +129,7 @@ BEGIN
                 -- hold of exactly the same seats is returned. It is locked, so that an old snapshot
                 -- does not show a hold that has ended.
                 SELECT
-                    hold.reservation_token,
+                    hold.reservation_token::text,
                     hold.expires_at
                 INTO
                     reservation_token,
@@ -160,7 +163,7 @@ BEGIN
             END IF;
 
             error_code := CASE
-                WHEN v_look.status IS DISTINCT FROM 'on_sale' THEN 'SHOW_NOT_ON_SALE'
+                WHEN v_look.is_on_sale IS NOT TRUE THEN 'SHOW_NOT_ON_SALE'
                 WHEN v_wanted > v_look.max_seats_per_reservation THEN 'TOO_MANY_SEATS'
                 WHEN v_look.hold_id IS NOT NULL THEN 'DUPLICATE_RESERVATION'
                 WHEN v_look.found < v_wanted THEN 'SEATS_NOT_FOUND'
@@ -193,11 +196,12 @@ BEGIN
 
             hold AS (
                 INSERT INTO {{ schema }}.seat_reservations (
-                    show_id, session_id, user_id, email, user_agent, ip_address, expires_at,
-                    created_at
+                    show_id, reservation_token, session_id, user_id, email, user_agent, ip_address,
+                    expires_at, created_at
                 )
                 SELECT
                     p_show_id,
+                    encode(uuid_send(p_show_id) || uuid_send(gen_random_uuid()), 'hex'),
                     p_session_id,
                     p_user_id,
                     p_email,
@@ -240,7 +244,7 @@ BEGIN
 
             SELECT
                 hold.id,
-                hold.reservation_token,
+                hold.reservation_token::text,
                 hold.expires_at,
                 (SELECT sum(locked.price_in_cents)::bigint FROM locked)
             INTO

@@ -10,7 +10,7 @@ SET enable_nestloop = off
 SET enable_mergejoin = off
 SET join_collapse_limit = 1
 SET jit = off
-ROWS 13
+ROWS 14
 AS $body$
 BEGIN
     RETURN QUERY
@@ -144,7 +144,7 @@ BEGIN
     SELECT
         'paid_orders_have_their_tickets',
         count(*),
-        'Paid orders whose tickets do not match their seats, or do not add up to their amount.'
+        'Paid orders whose tickets, refunded ones too, do not match their seats or their amount.'
     FROM {{ schema }}.ticket_orders AS paid
     LEFT JOIN (
         SELECT
@@ -153,8 +153,6 @@ BEGIN
             array_agg(ticket.show_seat_id ORDER BY ticket.show_seat_id) AS seat_ids,
             sum(ticket.price_in_cents) AS total
         FROM {{ schema }}.tickets AS ticket
-        -- A cancelled ticket was paid for, too.
-        WHERE ticket.status IN ('valid', 'cancelled')
         GROUP BY
             ticket.order_id,
             ticket.show_id
@@ -225,22 +223,58 @@ BEGIN
     FROM {{ schema }}.ticket_orders AS paid
     LEFT JOIN (
         SELECT
-            done.order_id,
-            done.show_id,
-            sum(done.amount_in_cents) AS total
-        FROM {{ schema }}.refunds AS done
+            refund.order_id,
+            refund.show_id,
+            sum(refund.amount_in_cents) AS total
+        FROM {{ schema }}.refunds AS refund
         WHERE
-            done.status = 'done'
             -- Those were paid in addition to the amount of the order.
-            AND done.reason NOT IN ('double_payment', 'amount_mismatch')
+            refund.reason NOT IN ('double_payment', 'amount_mismatch')
+            -- An order that bought no tickets is refunded when its money has gone back.
+            AND (refund.status = 'done' OR refund.ticket_ids <> '{}')
         GROUP BY
-            done.order_id,
-            done.show_id
+            refund.order_id,
+            refund.show_id
     ) AS returned ON returned.order_id = paid.id AND returned.show_id = paid.show_id
     WHERE
         paid.refunded_amount_in_cents <> COALESCE(returned.total, 0)
         OR paid.status = 'refunded'
-        AND paid.refunded_amount_in_cents <> paid.total_amount_in_cents;
+        AND paid.refunded_amount_in_cents <> paid.total_amount_in_cents
+    UNION ALL
+    SELECT
+        'money_adds_up',
+        count(*),
+        'Orders of which the money received is not that in tickets, returned or due together.'
+    FROM (
+        SELECT
+        FROM (
+            SELECT
+                came.order_id,
+                came.show_id,
+                came.amount_in_cents
+            FROM {{ schema }}.payment_events AS came
+            WHERE
+                came.kind = 'payment'
+                AND came.amount_in_cents > 0
+            UNION ALL
+            SELECT
+                ticket.order_id,
+                ticket.show_id,
+                -ticket.price_in_cents
+            FROM {{ schema }}.tickets AS ticket
+            WHERE ticket.status <> 'refunded'
+            UNION ALL
+            SELECT
+                refund.order_id,
+                refund.show_id,
+                -refund.amount_in_cents
+            FROM {{ schema }}.refunds AS refund
+        ) AS money
+        GROUP BY
+            money.order_id,
+            money.show_id
+        HAVING sum(money.amount_in_cents) <> 0
+    ) AS orders;
 END;
 $body$;
 

@@ -106,7 +106,7 @@ BEGIN
 
             IF error_code IS NULL THEN
                 SELECT
-                    hold.status,
+                    hold.status::text,
                     hold.status = 'active' AND hold.expires_at > v_now AS is_held,
                     show.status = 'cancelled' AS is_cancelled
                 INTO
@@ -168,14 +168,16 @@ BEGIN
 
                     WITH issued AS (
                         INSERT INTO {{ schema }}.tickets (
-                            show_id, order_id, show_seat_id, price_in_cents, currency
+                            show_id, order_id, show_seat_id, price_in_cents, currency,
+                            ticket_type
                         )
                         SELECT
                             p_show_id,
                             v_order.id,
                             claim.show_seat_id,
                             claim.price_in_cents,
-                            claim.currency
+                            claim.currency,
+                            claim.ticket_type
                         FROM {{ schema }}.reservation_seats AS claim
                         WHERE
                             claim.reservation_id = v_order.reservation_id

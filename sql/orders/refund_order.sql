@@ -1,4 +1,5 @@
--- Called when the money was given back. Seats that were sold can be sold again.
+-- Called when the money was given back. Seats that were sold can be sold again. What
+-- cancel_tickets() took back before stays due until record_refund().
 CREATE OR REPLACE FUNCTION {{ schema }}.refund_order(p_show_id uuid, p_order_id uuid)
 RETURNS TABLE (
     success boolean,
@@ -25,8 +26,6 @@ DECLARE
     v_reservation_id uuid;
     v_old_status text;
     v_seat_count integer;
-    v_seat_ids uuid[];
-    v_ticket_ids uuid[];
     v_has_waited boolean := false;
     v_detail jsonb := '{}'::jsonb;
 BEGIN
@@ -44,55 +43,29 @@ BEGIN
             END;
             EXIT WHEN error_code IS NOT NULL;
 
-            -- An order that is refund_due has no tickets: its seats may have another buyer by now,
-            -- and the statements below find no rows.
-            PERFORM
-            FROM {{ schema }}.show_seats AS seat
-            WHERE
-                v_order.status = 'paid'
-                AND seat.show_id = p_show_id
-                AND seat.id = ANY(v_order.seat_ids)
-            ORDER BY seat.id
-            FOR UPDATE;
-
-            WITH returned AS (
-                UPDATE {{ schema }}.tickets
-                SET status = 'refunded'
-                WHERE
-                    tickets.order_id = v_order.id
-                    AND tickets.show_id = p_show_id
-                    -- The valid ones, in a form that does not match the index of all valid tickets.
-                    AND tickets.status NOT IN ('cancelled', 'refunded')
-                RETURNING
-                    tickets.id,
-                    tickets.show_seat_id
-            )
-
-            SELECT
-                COALESCE(array_agg(returned.id ORDER BY returned.id), '{}'),
-                COALESCE(array_agg(returned.show_seat_id), '{}')
-            INTO
-                v_ticket_ids,
-                v_seat_ids
-            FROM returned;
-
-            UPDATE {{ schema }}.reservation_seats
-            SET released_at = now()
-            WHERE
-                reservation_seats.reservation_id = v_order.reservation_id
-                AND reservation_seats.show_id = p_show_id
-                AND reservation_seats.show_seat_id = ANY(v_seat_ids);
-
-            UPDATE {{ schema }}.show_seats
-            SET status = 'available'
-            WHERE
-                show_seats.show_id = p_show_id
-                AND show_seats.id = ANY(v_seat_ids)
-                AND show_seats.status = 'sold';
-
-            IF v_order.status = 'refund_due' THEN
-                -- This refund does not cover other payments for the order: a second one, or one
-                -- with a wrong amount.
+            IF v_order.status = 'paid' THEN
+                SELECT taken.seats_freed
+                INTO seats_released
+                FROM {{ internal_schema }}.take_back_tickets(
+                    p_show_id,
+                    ARRAY[v_order.id],
+                    NULL,
+                    (
+                        SELECT
+                            CASE show.status
+                                WHEN 'cancelled' THEN 'show_cancelled'
+                                ELSE 'tickets_cancelled'
+                            END
+                        FROM {{ schema }}.shows AS show
+                        WHERE show.id = p_show_id
+                    ),
+                    'done'
+                ) AS taken;
+            ELSE
+                -- An order that is refund_due has no tickets: its seats may have another buyer by
+                -- now. This refund does not cover other payments for the order: a second one, or
+                -- one with a wrong amount.
+                seats_released := 0;
                 UPDATE {{ schema }}.refunds
                 SET
                     status = 'done',
@@ -102,44 +75,15 @@ BEGIN
                     AND refunds.show_id = p_show_id
                     AND refunds.status = 'due'
                     AND refunds.reason IN ('late_payment', 'show_cancelled');
-            ELSIF v_order.refunded_amount_in_cents < v_order.total_amount_in_cents THEN
-                INSERT INTO {{ schema }}.refunds (
-                    show_id, order_id, ticket_ids, amount_in_cents, currency, reason, status,
-                    payment_provider, payment_event_id, done_at
-                )
-                SELECT
-                    p_show_id,
-                    v_order.id,
-                    v_ticket_ids,
-                    v_order.total_amount_in_cents - v_order.refunded_amount_in_cents,
-                    v_order.currency,
-                    CASE show.status
-                        WHEN 'cancelled' THEN 'show_cancelled'
-                        ELSE 'tickets_cancelled'
-                    END,
-                    'done',
-                    v_order.payment_provider,
-                    (
-                        SELECT paid.event_id
-                        FROM {{ schema }}.payment_events AS paid
-                        WHERE
-                            paid.order_id = v_order.id
-                            AND paid.show_id = p_show_id
-                            AND paid.kind = 'payment'
-                            AND paid.success
-                    ),
-                    now()
-                FROM {{ schema }}.shows AS show
-                WHERE show.id = p_show_id;
-            END IF;
 
-            UPDATE {{ schema }}.ticket_orders
-            SET
-                status = 'refunded',
-                refunded_amount_in_cents = ticket_orders.total_amount_in_cents
-            WHERE
-                ticket_orders.show_id = p_show_id
-                AND ticket_orders.id = v_order.id;
+                UPDATE {{ schema }}.ticket_orders
+                SET
+                    status = 'refunded',
+                    refunded_amount_in_cents = ticket_orders.total_amount_in_cents
+                WHERE
+                    ticket_orders.show_id = p_show_id
+                    AND ticket_orders.id = v_order.id;
+            END IF;
             EXIT;
         EXCEPTION
             WHEN serialization_failure THEN
@@ -160,8 +104,8 @@ BEGIN
     success := error_code IS NULL;
     IF success THEN
         status := 'refunded';
-        seats_released := cardinality(v_seat_ids);
     ELSE
+        seats_released := NULL;
         IF NOT v_has_waited THEN
             -- The rest of two seconds, in case the log is locked.
             PERFORM set_config('lock_timeout', '900', true);
@@ -178,7 +122,8 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ schema }}.refund_order(uuid, uuid) IS
-'Records that an order, paid or refund_due, was refunded, also in refunds, and frees its seats. '
+'Records that an order, paid or refund_due, was refunded, also in refunds, and frees its seats; of '
+'a paid order what is left of it. A seat whose ticket was checked in becomes blocked. '
 'Error codes: NOT_FOUND, ORDER_NOT_REFUNDABLE, BUSY (after 2 s; try again), INTERNAL_ERROR.';
 
 {% if manage_roles %}

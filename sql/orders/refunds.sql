@@ -39,9 +39,9 @@ CREATE INDEX refunds_reason_currency_created_at_idx
 ON {{ schema }}.refunds (reason, currency, created_at) WHERE status = 'due';
 
 COMMENT ON TABLE {{ schema }}.refunds IS
-'Refunds, due and done. Every payment that bought no tickets has a row. refund_order() writes and '
-'settles the rows of an order''s own payment; for any other payment, set status and done_at by '
-'hand when the money was given back.';
+'Refunds, due and done: the one list of what is owed. Every payment that bought no tickets has a '
+'row, and so have tickets that were taken back. record_refund() settles a row; refund_order() '
+'settles that of an order in refund_due, and writes one that is done for a paid order.';
 COMMENT ON COLUMN {{ schema }}.refunds.id IS 'Key, together with show_id.';
 COMMENT ON COLUMN {{ schema }}.refunds.show_id IS 'The show; part of every key.';
 COMMENT ON COLUMN {{ schema }}.refunds.order_id IS 'The order that the payment was for.';

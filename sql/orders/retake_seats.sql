@@ -16,6 +16,17 @@ DECLARE
     v_over_ids uuid[];
     v_free bigint;
 BEGIN
+    -- The caller has looked before. Locked, so that whoever cancels the show finds these claims.
+    PERFORM
+    FROM {{ schema }}.shows AS show
+    WHERE
+        show.id = p_show_id
+        AND show.status <> 'cancelled'
+    FOR SHARE;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+
     -- Overdue holds do not count, this one included.
     v_over_ids := ARRAY(
         SELECT seat.reserved_by
@@ -49,5 +60,5 @@ END;
 $body$;
 
 COMMENT ON FUNCTION {{ internal_schema }}.retake_seats(uuid, uuid, uuid[]) IS
-'Makes the claims of a locked reservation live again after its time, if all seats are free; '
-'returns whether they were. The seats stay locked.';
+'Makes the claims of a locked reservation live again after its time, if all seats are free and the '
+'show is not cancelled; returns whether it did. The seats stay locked.';

@@ -29,7 +29,7 @@ CREATE TABLE {{ schema }}.ticket_orders (
         total_amount_in_cents BETWEEN 0 AND 100000000000000
     ),
     CONSTRAINT ticket_orders_cancel_reason_check CHECK (
-        cancel_reason IN ('released', 'superseded', 'overdue')
+        cancel_reason IN ('released', 'changed', 'superseded', 'overdue', 'show_cancelled')
     ),
     CONSTRAINT ticket_orders_refunded_amount_in_cents_check CHECK (
         refunded_amount_in_cents BETWEEN 0 AND GREATEST(total_amount_in_cents, 0)
@@ -52,6 +52,9 @@ ON {{ schema }}.ticket_orders (reservation_id, show_id) WHERE status IN ('pendin
 CREATE INDEX ticket_orders_reservation_id_show_id_idx
 ON {{ schema }}.ticket_orders (reservation_id, show_id);
 
+CREATE INDEX ticket_orders_payment_intent_id_idx
+ON {{ schema }}.ticket_orders (payment_intent_id) WHERE payment_intent_id IS NOT NULL;
+
 CREATE INDEX ticket_orders_created_at_idx ON {{ schema }}.ticket_orders (created_at);
 
 -- Contains only orders that were refunded in part.
@@ -61,6 +64,9 @@ WHERE status = 'paid' AND refunded_amount_in_cents > 0;
 
 CREATE INDEX ticket_orders_created_at_id_idx
 ON {{ schema }}.ticket_orders (created_at, id) WHERE status = 'pending';
+
+CREATE INDEX ticket_orders_show_id_idx
+ON {{ schema }}.ticket_orders (show_id) WHERE status = 'failed';
 
 CREATE INDEX ticket_orders_created_at_show_id_idx
 ON {{ schema }}.ticket_orders (created_at, show_id) WHERE error_message IS NOT NULL;
@@ -75,7 +81,7 @@ COMMENT ON COLUMN {{ schema }}.ticket_orders.seat_ids IS
 COMMENT ON COLUMN {{ schema }}.ticket_orders.status IS
 'pending: waits for payment; paid: tickets issued; failed: the payment failed, another may '
 'succeed; cancelled: see cancel_reason; refund_due: paid, but the seats are gone, the money is '
-'owed; refunded: given back.';
+'owed; refunded: all tickets were taken back, see refunds for the money.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.total_amount_in_cents IS
 'The amount to pay, in the minor unit of the currency.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.currency IS 'ISO 4217 code.';
@@ -90,11 +96,12 @@ COMMENT ON COLUMN {{ schema }}.ticket_orders.payment_intent_id IS
 'Earlier ones are in payment_intents.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.error_message IS 'Why the last payment failed.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.cancel_reason IS
-'Why it was cancelled: released (seats were given back), superseded (another order of the hold '
-'was paid), overdue (the hold expired without a payment). Only an overdue order can still be '
-'paid, late.';
+'Why it was cancelled: released (seats were given back), changed (seats were added), superseded '
+'(another order of the hold was paid), overdue (the hold expired without a payment), '
+'show_cancelled. Only an overdue order can still be paid, late.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.refunded_amount_in_cents IS
-'How much of the payment has been given back, in the minor unit of the currency.';
+'How much of the payment no longer pays for a ticket: the sum of the refunds of its own payment, '
+'due or done, in the minor unit of the currency.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.created_at IS 'When it was ordered.';
 COMMENT ON COLUMN {{ schema }}.ticket_orders.paid_at IS
 'When the payment arrived; also set if it has to be given back.';
@@ -128,12 +135,16 @@ COMMENT ON INDEX {{ schema }}.ticket_orders_one_open_per_reservation IS
 'A reservation has at most one order that is pending or paid.';
 COMMENT ON INDEX {{ schema }}.ticket_orders_reservation_id_show_id_idx IS
 'Serves all orders of a reservation, when seats are given back or one of them is paid.';
+COMMENT ON INDEX {{ schema }}.ticket_orders_payment_intent_id_idx IS
+'Serves the look-up by the provider''s id of the payment.';
 COMMENT ON INDEX {{ schema }}.ticket_orders_created_at_idx IS
 'Serves payment metrics of the last hours.';
 COMMENT ON INDEX {{ schema }}.ticket_orders_created_at_refunded_amount_in_cents_idx IS
 'Serves the revenue of a day, minus what was given back.';
 COMMENT ON INDEX {{ schema }}.ticket_orders_created_at_id_idx IS
 'Serves the cleanup: pending orders.';
+COMMENT ON INDEX {{ schema }}.ticket_orders_show_id_idx IS
+'Serves the cancellation of a show: failed orders, some of which have no hold any more.';
 COMMENT ON INDEX {{ schema }}.ticket_orders_created_at_show_id_idx IS
 'Serves the purge of personal data: orders with a message of a provider.';
 

@@ -15,13 +15,19 @@ from psycopg import sql
 from tests.support.databases import Database, skip_without
 from tests.support.hall import Hall
 from tests.support.names import NAMES, OURS, SCHEMAS
-from tests.support.privileges import BEHIND_VIEWS, FOR_ANYBODY
+from tests.support.privileges import APPLICATION, BEHIND_VIEWS, BOX_OFFICE, FOR_ANYBODY
 from tests.support.queries import Connection
 from ticketdb.develop.lint import plpgsql_findings
 from ticketdb.migrate import commands
 
 # As text that the server reads as a list of names.
-ROLES = [NAMES.app_role, NAMES.monitor_role, NAMES.dashboard_role, NAMES.datadog_role]
+ROLES = [
+    NAMES.app_role,
+    NAMES.box_office_role,
+    NAMES.monitor_role,
+    NAMES.dashboard_role,
+    NAMES.datadog_role,
+]
 
 # Constraints and indexes that users meet in messages: their names say what they forbid.
 SPEAKING_NAMES = {
@@ -490,17 +496,12 @@ def test_functions_are_granted_as_the_contract_says_and_to_nobody_else(
     ).fetchall()
     app, monitor = NAMES.app_role, NAMES.monitor_role
     assert {(row.name, row.grantee) for row in rows} == {
-        ("reserve_seats", app),
-        ("extend_reservation", app),
-        ("release_reservation", app),
-        ("create_ticket_order", app),
-        ("confirm_payment", app),
-        ("fail_payment", app),
-        ("refund_order", app),
-        ("log_api_request", app),
-        ("get_reservation_statistics", app),
+        *((name, app) for name in APPLICATION),
         ("get_reservation_statistics", monitor),
-    } | {(name, monitor) for name in BEHIND_VIEWS} | {(name, "-") for name in FOR_ANYBODY}
+        *((name, NAMES.box_office_role) for name in BOX_OFFICE),
+        *((name, monitor) for name in BEHIND_VIEWS),
+        *((name, "-") for name in FOR_ANYBODY),
+    }
 
 
 def test_what_a_seat_goes_through_are_heap_only_updates(hall: Hall) -> None:

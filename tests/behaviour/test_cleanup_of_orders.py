@@ -7,7 +7,7 @@ from tests.support.databases import Connect
 from tests.support.hall import Hall, make_hall
 from tests.support.logs import ORDER_LOG
 from tests.support.plans import explained
-from tests.support.queries import Connection, Row, broken_invariants, enter, value
+from tests.support.queries import Connection, Row, broken_invariants, enter, token_of, value
 
 
 def dead_order(hall: Hall, seat: int, minutes_ago: float, session: str = "") -> Row:
@@ -116,8 +116,8 @@ def make_orders(connection: Connection, dead: int, paid: int) -> None:
         """
         WITH holds AS (
             INSERT INTO seat_reservations
-                (show_id, session_id, status, expires_at, created_at, ended_at)
-            SELECT %(show)s, 'session ' || n,
+                (show_id, reservation_token, session_id, status, expires_at, created_at, ended_at)
+            SELECT %(show)s, {token}, 'session ' || n,
                 CASE WHEN n <= %(dead)s THEN 'expired' ELSE 'completed' END,
                 at, at - interval '10 minutes', at
             FROM generate_series(1, %(dead)s + %(paid)s) AS n
@@ -130,7 +130,7 @@ def make_orders(connection: Connection, dead: int, paid: int) -> None:
             CASE WHEN status = 'expired' THEN 'pending' ELSE 'paid' END, 1000, 'EUR',
             ended_at - interval '5 minutes', CASE WHEN status = 'completed' THEN ended_at END
         FROM holds
-        """,
+        """.replace("{token}", token_of("%(show)s::uuid")),
         {"show": hall.show_id, "seat": hall.seats[0], "dead": dead, "paid": paid},
     )
     connection.execute("RESET session_replication_role")

@@ -4,7 +4,7 @@ import psycopg
 import pytest
 
 from tests.support.hall import Hall, make_hall
-from tests.support.queries import refused_by, value
+from tests.support.queries import refused_by, token_of, value
 
 CLAIM = (
     "INSERT INTO reservation_seats"
@@ -16,8 +16,9 @@ TICKET = (
     " VALUES (%s, %s, %s, 1000, 'EUR')"
 )
 RESERVATION = (
-    "INSERT INTO seat_reservations (show_id, session_id, expires_at)"
-    " VALUES (%s, %s, now() + interval '10 minutes') RETURNING id"
+    "INSERT INTO seat_reservations (show_id, reservation_token, session_id, expires_at)"
+    f" SELECT id, {token_of('id')}, session_id, now() + interval '10 minutes'"
+    " FROM (VALUES (%s::uuid, %s)) AS wanted (id, session_id) RETURNING id"
 )
 
 
@@ -150,7 +151,10 @@ def test_tokens_are_unique(hall: Hall) -> None:
     hall.hold(0)
     hall.hold(1, session="ben")
     with refused_by(hall.connection, "seat_reservations_reservation_token_show_id_key"):
-        hall.connection.execute("UPDATE seat_reservations SET reservation_token = repeat('a', 64)")
+        hall.connection.execute(
+            "UPDATE seat_reservations"
+            " SET reservation_token = rpad(left(reservation_token, 32), 64, 'a')"
+        )
 
 
 def test_a_reservation_has_one_open_order(hall: Hall) -> None:
@@ -261,7 +265,7 @@ REFUSED = [
     ("UPDATE seat_reservations SET created_at = 'infinity'", "seat_reservations_created_at_check"),
     (
         "UPDATE seat_reservations SET status = 'lost', ended_at = now()",
-        "seat_reservations_status_check",
+        "reservation_status_check",
     ),
     (
         "UPDATE seat_reservations SET status = 'released' WHERE is_active",
@@ -428,6 +432,7 @@ DAMAGE = {
     "refunds_add_up": (
         "UPDATE ticket_orders SET refunded_amount_in_cents = 1 WHERE status = 'paid'"
     ),
+    "money_adds_up": "UPDATE refunds SET amount_in_cents = amount_in_cents - 1",
 }
 
 

@@ -4,20 +4,22 @@ By a full one. A partial index serves the queries that it was made for, and not 
 foreign key: with one, deleting 200 seats read the whole table 200 times.
 """
 
+import pytest
 from psycopg import sql
 
+from tests.support.databases import Connect
 from tests.support.hall import Hall
 from tests.support.names import OURS
 from tests.support.plans import explained
-from tests.support.queries import Connection, Row
-
-# Foreign keys that may do without, and why.
-EXEMPT = {
-    "seat_reservations_show_id_fkey": (
-        "every hold would pay for it; reservations are never deleted, so a show that has any cannot"
-        " be, and of one that has none the table is read once"
-    ),
-}
+from tests.support.queries import (
+    Connection,
+    Row,
+    broken_invariants,
+    enter,
+    refused_by,
+    token_of,
+    value,
+)
 
 WITHOUT_INDEX = """
     SELECT con.conname AS name
@@ -52,7 +54,7 @@ def without_index(connection: Connection) -> set[str]:
 
 
 def test_every_foreign_key_has_a_full_index(connection: Connection) -> None:
-    assert without_index(connection) == set(EXEMPT)
+    assert without_index(connection) == set()
 
 
 def test_a_foreign_key_with_a_partial_index_or_half_of_one_is_found_out(
@@ -89,3 +91,38 @@ def test_deleting_seats_reads_no_claim_of_others(hall: Hall) -> None:
     }
     assert checked.keys() == {"reservation_seats", "tickets"}
     assert "Seq Scan" not in checked.values()
+
+
+def test_a_hold_does_not_touch_the_row_of_its_show(house: Hall, connect: Connect) -> None:
+    """With a foreign key each hold would lock it, and two at a time would make it a MultiXact."""
+    other = Hall(enter(connect()), house.show_id, house.seats)
+    before = value(house.connection, "SELECT xmax::text FROM shows")
+    with house.connection.transaction(), other.connection.transaction():
+        house.hold(0, 1)
+        other.hold(2, 3, session="ben")
+        assert value(house.connection, "SELECT xmax::text FROM shows") == before
+
+
+@pytest.mark.breaks_invariants
+def test_a_hold_of_no_show_can_hold_no_seat_and_is_found(hall: Hall) -> None:
+    """What replaces the foreign key: claims are of seats, and seats are of a show."""
+    hold_id = value(
+        hall.connection,
+        "INSERT INTO seat_reservations (show_id, reservation_token, session_id, expires_at)"
+        f" SELECT gen.id, {token_of('gen.id')}, 'x', now() FROM gen_random_uuid() AS gen (id)"
+        " RETURNING id",
+    )
+    with refused_by(hall.connection, "reservation_seats_show_seat_id_show_id_fkey"):
+        hall.connection.execute(
+            "INSERT INTO reservation_seats"
+            " (reservation_id, show_seat_id, show_id, price_in_cents, currency)"
+            " SELECT id, %s, show_id, 1, 'EUR' FROM seat_reservations WHERE id = %s",
+            [hall.seats[0], hold_id],
+        )
+    assert [row.invariant for row in broken_invariants(hall.connection)] == ["holds_are_not_empty"]
+
+
+def test_a_show_that_has_holds_cannot_be_deleted(hall: Hall) -> None:
+    hall.hold(0)
+    with refused_by(hall.connection, "show_seats_show_id_fkey"):
+        hall.connection.execute("DELETE FROM shows")

@@ -136,6 +136,141 @@ CHANGES: dict[str, tuple[Act, Act, str | None]] = {
         lambda hall, _: hall.reserve(2, session="cleo"),
         "SEATS_UNAVAILABLE",
     ),
+    "one seat added, then the same": (
+        lambda hall, hold: hall.add(hold, 5),
+        lambda hall, hold: hall.add(hold, 5),
+        None,
+    ),
+    "one seat added, then released": (
+        lambda hall, hold: hall.add(hold, 5),
+        lambda hall, hold: hall.release(hold),
+        None,
+    ),
+    "one seat added, then ordered": (
+        lambda hall, hold: hall.add(hold, 5),
+        lambda hall, hold: hall.order(hold),
+        None,
+    ),
+    "one seat added, then extended": (
+        lambda hall, hold: hall.add(hold, 5),
+        lambda hall, hold: hall.extend(hold),
+        None,
+    ),
+    "one seat added, then priced": (
+        lambda hall, hold: hall.add(hold, 5),
+        lambda hall, hold: hall.price(hold, {5: 1}),
+        None,
+    ),
+    "one seat added, then all reserved again": (
+        lambda hall, hold: hall.add(hold, 5),
+        lambda hall, _: hall.reserve(0, 1),
+        "DUPLICATE_RESERVATION",
+    ),
+    "one seat released, then another added": (
+        lambda hall, hold: hall.release(hold, hall.ids(0)),
+        lambda hall, hold: hall.add(hold, 5),
+        None,
+    ),
+    "ordered, then one seat added": (
+        lambda hall, hold: hall.order(hold),
+        lambda hall, hold: hall.add(hold, 5),
+        None,
+    ),
+    "extended, then one seat added": (
+        lambda hall, hold: hall.extend(hold),
+        lambda hall, hold: hall.add(hold, 5),
+        None,
+    ),
+    "paid, then one seat added": (
+        lambda hall, hold: hall.pay(hall.order(hold)),
+        lambda hall, hold: hall.add(hold, 5),
+        "RESERVATION_INACTIVE",
+    ),
+    "a seat reserved, then added": (
+        lambda hall, _: hall.hold(2, session="ben"),
+        lambda hall, hold: hall.add(hold, 2),
+        "SEATS_UNAVAILABLE",
+    ),
+    "priced, then ordered": (
+        lambda hall, hold: hall.price(hold, {0: 1}),
+        lambda hall, hold: hall.order(hold),
+        None,
+    ),
+    "priced, then priced": (
+        lambda hall, hold: hall.price(hold, {0: 1}),
+        lambda hall, hold: hall.price(hold, {0: 2}),
+        None,
+    ),
+    "priced, then asked for again": (
+        lambda hall, hold: hall.price(hold, {0: 1}),
+        lambda hall, _: hall.reserve(0, 1),
+        None,
+    ),
+    "ordered, then priced": (
+        lambda hall, hold: hall.order(hold),
+        lambda hall, hold: hall.price(hold, {0: 1}),
+        "ORDER_EXISTS",
+    ),
+    "one seat released, then priced": (
+        lambda hall, hold: hall.release(hold, hall.ids(0)),
+        lambda hall, hold: hall.price(hold, {0: 1}),
+        "SEATS_NOT_FOUND",
+    ),
+    "moved, then extended": (
+        lambda hall, hold: hall.move(hold, "ben"),
+        lambda hall, hold: hall.extend(hold),
+        "PERMISSION_DENIED",
+    ),
+    "moved, then moved": (
+        lambda hall, hold: hall.move(hold, "ben"),
+        lambda hall, hold: hall.move(hold, "ben"),
+        None,
+    ),
+    "moved, then one seat added": (
+        lambda hall, hold: hall.move(hold, "ben"),
+        lambda hall, hold: hall.add(hold, 5),
+        "PERMISSION_DENIED",
+    ),
+    "ordered, then moved": (
+        lambda hall, hold: hall.order(hold),
+        lambda hall, hold: hall.move(hold, "ben"),
+        None,
+    ),
+    "released, then moved": (
+        lambda hall, hold: hall.release(hold),
+        lambda hall, hold: hall.move(hold, "ben"),
+        "RESERVATION_INACTIVE",
+    ),
+    "a hold of the other session, then moved to it": (
+        lambda hall, _: hall.hold(2, session="ben"),
+        lambda hall, hold: hall.move(hold, "ben"),
+        "DUPLICATE_RESERVATION",
+    ),
+    "the best seats, then the same for the session": (
+        lambda hall, _: hall.reserve_best(2, session="ben"),
+        lambda hall, _: hall.reserve_best(2, session="ben"),
+        None,
+    ),
+    "the best seats, then for another session": (
+        lambda hall, _: hall.reserve_best(2, session="ben"),
+        lambda hall, _: hall.reserve_best(2, session="cleo"),
+        None,
+    ),
+    "all the rest, then the best seats": (
+        lambda hall, _: hall.hold(*range(2, 10), session="ben"),
+        lambda hall, _: hall.reserve_best(1, session="cleo"),
+        "SEATS_UNAVAILABLE",
+    ),
+    "a hold of the session, then the best seats": (
+        lambda hall, _: hall.hold(9, session="ben"),
+        lambda hall, _: hall.reserve_best(2, session="ben"),
+        "DUPLICATE_RESERVATION",
+    ),
+    "one seat released, then the best as before": (
+        lambda hall, hold: hall.release(hold, hall.ids(0)),
+        lambda hall, _: hall.reserve_best(2),
+        "DUPLICATE_RESERVATION",
+    ),
 }
 
 
@@ -173,6 +308,10 @@ def test_at_read_committed_the_same_calls_answer_at_once(scene: Scene, change: s
         pytest.param(lambda hall, hold: hall.extend(hold), id="extend"),
         pytest.param(lambda hall, hold: hall.release(hold), id="release"),
         pytest.param(lambda hall, _: hall.reserve(0, 1), id="reserve again"),
+        pytest.param(lambda hall, _: hall.reserve_best(2), id="reserve the best again"),
+        pytest.param(lambda hall, hold: hall.add(hold, 5), id="add"),
+        pytest.param(lambda hall, hold: hall.price(hold, {0: 1}), id="price"),
+        pytest.param(lambda hall, hold: hall.move(hold, "ben"), id="move"),
     ],
 )
 def test_a_hold_that_was_found_over_and_taken_since_is_not_used(
@@ -191,6 +330,12 @@ def test_what_nobody_else_has_touched_is_done(scene: Scene, level: str) -> None:
     scene.begin(level)
     scene.hall.hold(5, session="ben")
     assert scene.late.extend(scene.hold).success
+    assert scene.late.reserve_best(1, session="cleo").success
+    assert scene.late.add(scene.hold, 2).success
+    assert scene.late.price(scene.hold, {2: 1}).success
+    assert scene.late.move(scene.hold, "anna, logged in").success
+    assert scene.late.move(scene.hold, "anna", session="anna, logged in").success
+    assert scene.late.release(scene.hold, scene.late.ids(2)).success
     assert scene.late.reserve(0, 1).reservation_token == scene.hold.reservation_token
     assert scene.late.release(scene.hold).success
     assert scene.late.reserve(0, 2).success

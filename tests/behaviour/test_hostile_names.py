@@ -212,7 +212,7 @@ def test_what_is_installed_here_uses_every_form_that_sql_uses() -> None:
 
 def expected(names: Variables) -> Counter[Row]:
     """What the representative template makes."""
-    app, monitor = names.app_role, names.monitor_role
+    app, staff, monitor = names.app_role, names.box_office_role, names.monitor_role
     logins = (names.dashboard_role, names.datadog_role)
     comment = (
         "ticketdb: views for dashboards and alerts. Read-only, aggregated, free of personal data."
@@ -229,8 +229,10 @@ def expected(names: Variables) -> Counter[Row]:
         *(("role", login, f"{' '.join(LIMITS)} t f") for login in logins),
         ("role", monitor, "f f"),
         ("role", app, "f f"),
+        ("role", staff, "f f"),
         *(("member", login, monitor) for login in logins),
         ("grant", app, f"USAGE schema {names.schema}"),
+        ("grant", staff, f"USAGE schema {names.schema}"),
         ("grant", monitor, f"USAGE schema {names.schema}"),
         ("grant", monitor, f"USAGE schema {names.monitoring_schema}"),
         ("grant", monitor, "SELECT table seen"),

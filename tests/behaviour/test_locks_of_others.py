@@ -93,7 +93,6 @@ LOCKED_AGAINST_RESERVING: dict[str, Callable[[Hall], Any]] = {
     "another hold of the same session": lambda hall: hall.hold(5),
     "a change of prices": run("UPDATE show_seats SET price_in_cents = 1 WHERE id = ANY(%(seats)s)"),
     "seats about to be deleted": run("DELETE FROM show_seats WHERE id = ANY(%(seats)s)"),
-    "the show": run("SELECT FROM shows FOR UPDATE"),
     "the table of seats": run("LOCK TABLE show_seats"),
     "the table of reservations": run("LOCK TABLE seat_reservations"),
     "the settings": run("LOCK TABLE ticketing_settings"),
@@ -185,6 +184,146 @@ def test_a_release_that_has_to_wait_for_two_seconds_answers_that_somebody_is_bus
     assert in_time(seconds)
     assert street.hall.statuses(0, 1) == ["reserved"] * 2
     assert street.buyer.release(hold, wanted).success
+
+
+@pytest.mark.parametrize(
+    ("locked", "code"),
+    [
+        ("SELECT FROM seat_reservations FOR UPDATE", "BUSY"),
+        ("SELECT FROM ticket_orders FOR UPDATE", "BUSY"),
+        ("LOCK TABLE ticketing_settings", "BUSY"),
+        ("LOCK TABLE reservation_seats", "BUSY"),
+        ("SELECT FROM show_seats FOR UPDATE", "SEATS_UNAVAILABLE"),
+    ],
+)
+def test_seats_are_added_within_two_seconds_or_not_at_all(
+    street: Street, locked: str, code: str
+) -> None:
+    hold = street.hall.hold(0, 1)
+    order = street.hall.order(hold)
+    with street.open_transaction() as other:
+        other.connection.execute(locked.encode())
+        answer, seconds = street.meanwhile(lambda: street.buyer.add(hold, 5, 6)).result()
+    assert (answer.success, answer.error_code) == (False, code)
+    assert set(answer[1:7]) == {None}
+    assert in_time(seconds)
+    assert [line.error_code for line in lines(street.hall.connection, RESERVATION_LOG)] == [
+        None,
+        code,
+    ]
+    assert street.hall.statuses(0, 1, 5, 6) == ["reserved"] * 2 + ["available"] * 2
+    assert street.hall.row("ticket_orders", order.order_id).status == "pending"
+    assert street.buyer.add(hold, 5, 6).success
+
+
+def test_an_overdue_hold_that_is_locked_does_not_keep_who_adds_its_seats_waiting(
+    street: Street,
+) -> None:
+    over = street.hall.hold(5, session="ben")
+    hold = street.hall.hold(0)
+    street.hall.let_run_out(over)
+    with street.open_transaction() as other:
+        other.connection.execute(
+            "SELECT FROM seat_reservations WHERE session_id = 'ben' FOR UPDATE"
+        )
+        answer, seconds = street.meanwhile(lambda: street.buyer.add(hold, 5)).result()
+    assert (answer.error_code, in_time(seconds)) == ("SEATS_UNAVAILABLE", True)
+    assert street.buyer.add(hold, 5).success
+
+
+@pytest.mark.parametrize(
+    "locked",
+    [
+        "SELECT FROM seat_reservations FOR UPDATE",
+        "UPDATE reservation_seats SET price_in_cents = 1",
+        "LOCK TABLE shows",
+        "LOCK TABLE reservation_seats",
+    ],
+)
+def test_pricing_that_has_to_wait_for_two_seconds_answers_that_somebody_is_busy(
+    street: Street, locked: str
+) -> None:
+    hold = street.hall.hold(0, 1)
+    with street.open_transaction() as other:
+        other.connection.execute(locked.encode())
+        answer, seconds = street.meanwhile(lambda: street.buyer.price(hold, {0: 7})).result()
+    assert (answer.success, answer.error_code, in_time(seconds)) == (False, "BUSY", True)
+    assert [line.error_code for line in lines(street.hall.connection, RESERVATION_LOG)] == [
+        None,
+        "BUSY",
+    ]
+    assert street.buyer.price(hold, {0: 7}).total_amount_in_cents == 7 + 1100
+
+
+@pytest.mark.parametrize(
+    "locked",
+    [
+        "SELECT FROM seat_reservations WHERE session_id = 'anna' FOR UPDATE",
+        # The overdue hold of the other session, or one that it is about to have.
+        "SELECT FROM seat_reservations WHERE session_id = 'ben' FOR UPDATE",
+        "UPDATE seat_reservations SET session_id = 'ben' WHERE session_id = 'cleo'",
+        "LOCK TABLE shows",
+    ],
+)
+def test_a_move_that_has_to_wait_for_two_seconds_answers_that_somebody_is_busy(
+    street: Street, locked: str
+) -> None:
+    hold = street.hall.hold(0, 1)
+    street.hall.hold(5, session="cleo")
+    if "UPDATE seat" not in locked:
+        street.hall.let_run_out(street.hall.hold(6, session="ben"))
+    with street.open_transaction() as other:
+        other.connection.execute(locked.encode())
+        answer, seconds = street.meanwhile(lambda: street.buyer.move(hold, "ben")).result()
+    assert (answer.success, answer.error_code, in_time(seconds)) == (False, "BUSY", True)
+    assert street.hall.reservation(hold).session_id == "anna"
+    assert street.buyer.move(hold, "ben").success
+
+
+@pytest.mark.parametrize("locked", LOCKED_AGAINST_RESERVING)
+def test_the_best_seats_are_had_within_two_seconds_or_unavailable(
+    street: Street, locked: str
+) -> None:
+    street.hall.connection.execute(
+        "UPDATE show_seats SET status = 'blocked' WHERE id <> ALL(%s)", [street.hall.ids(0, 1)]
+    )
+    if locked == "another hold of the same session":
+        street.hall.connection.execute(
+            "UPDATE show_seats SET status = 'available' WHERE id = %s", street.hall.ids(5)
+        )
+    with street.open_transaction() as other:
+        LOCKED_AGAINST_RESERVING[locked](other)
+        answer, seconds = street.meanwhile(lambda: street.buyer.reserve_best(2)).result()
+    assert in_time(seconds)
+    assert (answer.success, answer.error_code) == (False, "SEATS_UNAVAILABLE")
+    assert set(answer[1:8]) == {None}
+    assert street.buyer.reserve_best(2).success
+
+
+def test_the_best_seats_are_others_than_those_that_are_being_taken(street: Street) -> None:
+    """At once: nobody is waited for."""
+    with street.open_transaction() as other:
+        other.connection.execute(
+            "UPDATE show_seats SET price_in_cents = 1 WHERE id <> ALL(%s)",
+            [street.hall.ids(3, 58, 59)],
+        )
+        street.buyer.connection.execute("SET log_lock_waits = on; SET deadlock_timeout = '1ms'")
+        assert set(street.buyer.reserve_best(2).seat_ids) == set(street.hall.ids(58, 59))
+        assert street.buyer.reserve_best(1, session="ben").seat_ids == street.hall.ids(3)
+    pid = street.buyer.connection.info.backend_pid
+    log = street.database.cluster.log_file.read_text(errors="replace")
+    assert f"process {pid} still waiting" not in log
+
+
+def test_the_last_seats_are_waited_for_until_their_buyer_goes(street: Street) -> None:
+    with street.open_transaction() as other:
+        for number in range(6):
+            other.hold(*range(10 * number, 10 * number + 10), session=f"ben {number}")
+        waiting = street.meanwhile(lambda: street.buyer.reserve_best(2))
+        street.await_waiting(street.buyer, milliseconds=300)
+        other.connection.rollback()
+        answer, _ = waiting.result()
+    assert answer.seat_ids == street.hall.ids(29, 30)
 
 
 def test_an_overdue_hold_that_is_locked_does_not_keep_the_next_buyer_waiting(
@@ -334,6 +473,11 @@ def test_without_its_line_in_the_log_a_call_raises_in_time_and_writes_nothing(
         partial(street.buyer.reserve, 0, session="ben"),
         partial(street.buyer.extend, hold),
         partial(street.buyer.release, hold, session="ben"),
+        partial(street.buyer.reserve_best, 2, session="ben"),
+        partial(street.buyer.reserve_best, 0, session="ben"),
+        partial(street.buyer.add, hold, 5),
+        partial(street.buyer.price, hold, {0: 1}),
+        partial(street.buyer.move, hold, "ben"),
     ]
     for call in calls if locked == "the log" else calls[:2]:
         with street.open_transaction() as other:
@@ -351,6 +495,48 @@ def test_without_its_line_in_the_log_a_call_raises_in_time_and_writes_nothing(
             with pytest.raises(psycopg.errors.LockNotAvailable):
                 call()
             assert in_time(time.monotonic() - begun)
+    assert tables(street.hall.connection) == before
+
+
+READS: dict[str, Callable[[Hall, Row, Row], list[Any]]] = {
+    "get_seat_map": lambda hall, *_: [hall.show_id],
+    "get_seat_map_at": lambda hall, *_: [hall.show_id, "now"],
+    "get_reservation": lambda _, hold, __: [hold.reservation_token, "anna"],
+    "get_session_reservations": lambda *_: ["anna"],
+    "get_order": lambda hall, _, order: [hall.show_id, order.order_id],
+    "find_orders": lambda *_: [None, "pi_1"],
+    "get_tickets": lambda hall, _, order: [hall.show_id, order.order_id],
+}
+
+
+@pytest.mark.parametrize("function", READS)
+def test_who_reads_waits_for_no_locked_row_and_for_a_locked_table_in_vain(
+    street: Street, function: str
+) -> None:
+    hold = street.hall.hold(0, 1)
+    order = street.hall.order(hold, p_payment_provider="stripe", p_payment_intent_id="pi_1")
+    street.hall.pay(order)
+    hold = street.hall.hold(2, 3)
+    arguments = READS[function](street.hall, hold, order)
+    names = ("show_seats", "seat_reservations", "ticket_orders", "tickets")
+
+    def read() -> Row:
+        question = f"SELECT * FROM {function}({', '.join(['%s'] * len(arguments))})"
+        return street.buyer.connection.execute(question.encode(), arguments).fetchall()
+
+    with street.open_transaction() as other:
+        for table in names:
+            other.connection.execute(f"SELECT FROM {table} FOR UPDATE".encode())
+        answer, seconds = street.meanwhile(read).result()
+    assert answer != []
+    assert seconds < PROMISE_SECONDS
+    before = tables(street.hall.connection)
+    with street.open_transaction() as other:
+        other.connection.execute(f"LOCK TABLE {', '.join(names)}".encode())
+        begun = time.monotonic()
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            read()
+        assert in_time(time.monotonic() - begun)
     assert tables(street.hall.connection) == before
 
 

@@ -50,7 +50,7 @@ def cron_database(cluster: Cluster) -> Iterator[Database]:
         with psycopg.connect(database.dsn, autocommit=True) as connection:
             for role in (
                 *(MODEST.datadog_role, MODEST.dashboard_role, MODEST.monitor_role),
-                *(MODEST.app_role, MIGRATOR),
+                *(MODEST.app_role, MODEST.box_office_role, MIGRATOR),
             ):
                 if connection.execute("SELECT to_regrole(%s)", [role]).fetchone() != (None,):
                     name = sql.Identifier(role)

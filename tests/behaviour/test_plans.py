@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.counter import Counter
 from tests.support.databases import Connect, Database
 from tests.support.hall import Hall, make_hall
+from tests.support.money import cancel, dispute, return_money
 from tests.support.names import OURS
 from tests.support.plans import Plan, explained
 from tests.support.queries import Connection, Row, enter, value
@@ -31,18 +33,29 @@ def sell_one(hall: Hall, first: int, session: str) -> None:
         "create_ticket_order", p_reservation_token=hold.reservation_token, p_session_id=session
     )
     paid: dict[str, Any] = {"p_show_id": hall.show_id, "p_order_id": order.order_id}
-    assert hall.call(
+    sold = hall.call(
         "confirm_payment",
         **paid,
         p_provider="stripe",
         p_event_id=session,
         p_amount_in_cents=order.total_amount_in_cents,
-    ).success
-    assert hall.call("refund_order", **paid).success
-    hold = hall.hold(first, first + 1, session=session)
+    )
+    cancelled = cancel(hall, sold.ticket_ids[:1])
+    assert return_money(hall, cancelled.refund_ids[0], session).success
+    total = order.total_amount_in_cents
+    assert hall.pay(order, f"{session} again").error_code == "ORDER_NOT_PAYABLE"
+    assert dispute(hall, order, total, session).success
+    assert dispute(hall, order, total - cancelled.amount_in_cents, f"{session} again").success
+    assert hall.call("refund_order", **paid).error_code == "ORDER_NOT_REFUNDABLE"
+    hold = hall.hold(first, session=session)
+    assert hall.add(hold, first + 1, session=session).success
+    assert hall.price(hold, {first: 1, first + 1: 2}, ["child", None], session=session).success
+    assert hall.move(hold, f"account {session}", session=session).success
+    assert hall.move(hold, session, session=f"account {session}").success
     assert hall.call(
         "release_reservation", p_reservation_token=hold.reservation_token, p_session_id=session
     ).success
+    Counter(hall).serve(first)
 
 
 @pytest.fixture(
@@ -131,6 +144,47 @@ def test_a_call_costs_the_same_when_everything_is_held_as_the_night_before(
     if value(hall.connection, "SELECT count(*) FROM tickets") > PAST_BUYERS:
         # Where every index of a table is empty, none is better than another.
         assert not_entered_by_key(hall, plans) == []
+
+
+def make_rows(connection: Connection, rows: int) -> Hall:
+    """A hall of rows of twenty seats."""
+    hall = make_hall(connection, seats=20 * rows)
+    hall.connection.execute(
+        "UPDATE show_seats SET row_label = row, row_position = row, seat_position = number % 20"
+        " FROM (SELECT id AS seat_id, price_in_cents / 100 AS number, price_in_cents / 2000 AS row"
+        " FROM show_seats) AS numbered WHERE id = seat_id"
+    )
+    hall.connection.execute("VACUUM (ANALYZE)")
+    hall.reserve_best(2, session="first of the session, for which the plans are made")
+    return hall
+
+
+def searches(plans: list[Plan]) -> list[Plan]:
+    return [plan for plan in plans if "hall_rows" in plan.query]
+
+
+@pytest.mark.parametrize("rows", [4, 400])
+def test_the_best_seats_cost_the_same_in_a_hall_of_any_size_while_the_front_is_free(
+    database: Database, connect: Connect, rows: int
+) -> None:
+    hall = make_rows(connect(database), rows)
+    with explained(hall.connection) as plans:
+        assert hall.reserve_best(2).seat_count == 2
+    assert not_entered_by_key(hall, plans) == []
+    assert [plan.buffers < 100 for plan in searches(plans)] == [True]
+    assert plans[-1].buffers < MOST_BUFFERS
+
+
+def test_where_nothing_fits_all_of_the_hall_is_read(database: Database, connect: Connect) -> None:
+    """The control: in portions, and then as a whole."""
+    rows = 400
+    hall = make_rows(connect(database), rows)
+    with explained(hall.connection) as plans:
+        assert not hall.reserve_best(2, p_max_price_in_cents=1).success
+    read = [plan.buffers for plan in searches(plans)]
+    assert read[0] < 100
+    assert read[-1] > 20 * rows / 10
+    assert sum(read) < 2.5 * read[-1]
 
 
 def test_a_statement_that_reads_everything_would_be_seen(hall: Hall) -> None:

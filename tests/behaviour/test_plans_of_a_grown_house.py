@@ -12,10 +12,12 @@ import psycopg
 import pytest
 from psycopg.rows import namedtuple_row
 
+from tests.support.counter import Counter
 from tests.support.databases import Database, throw_away_database
 from tests.support.grown import Size, make_grown_template
 from tests.support.hall import Hall, make_hall
 from tests.support.happenings import Holds, Refunds, Run, write
+from tests.support.money import cancel, dispute, return_money, ticket_ids
 from tests.support.names import NAMES, OURS
 from tests.support.plans import explained, rows_looked_at
 from tests.support.privileges import FOR_ANYBODY
@@ -43,10 +45,22 @@ MORE = {
     "extension_trends": (MOST_BUFFERS, 15_000),
     "extension_metrics": (MOST_BUFFERS, 15_000),
 }
-# It reads everything, so that no view has to.
-READS_EVERYTHING = {"check_invariants"}
+# What depends on how much there is, and why.
+READS_EVERYTHING = {
+    "check_invariants",  # so that no view has to
+    "erase_customer",  # a person may be anywhere in the logs
+    # As much as there is to do: all of a show, and all payments of a time.
+    "cancel_show",
+    "cancel_show_portion",
+    "reconcile_payments",
+}
 
 DAY = "now() - interval '24 hours'"
+# Arguments that lead to a row, at the end of an index.
+LAST_SHOW = "(SELECT id FROM shows ORDER BY id DESC LIMIT 1)"
+LAST_HOLD = "(SELECT {} FROM seat_reservations ORDER BY id DESC LIMIT 1)"
+LAST_ORDER = "(SELECT {} FROM ticket_orders ORDER BY id DESC LIMIT 1)"
+OF_LAST_ORDER = f"{LAST_ORDER.format('show_id')}, {LAST_ORDER.format('id')}"
 # How each function of ours that somebody else than ourselves may call is called by those who do, or
 # that a job or a DBA calls. Those that sell are tried as a sale, below.
 READERS = {
@@ -62,6 +76,16 @@ READERS = {
     "endpoint_limit": "",
     "error_metrics": f"{DAY}, 10",
     "extension_metrics": "7",
+    "find_orders": f"NULL, {LAST_ORDER.format('payment_intent_id')}",
+    "get_order": OF_LAST_ORDER,
+    "get_reservation": ", ".join(
+        LAST_HOLD.format(column) for column in ("reservation_token", "session_id")
+    ),
+    "get_seat_map": LAST_SHOW,
+    # The lines of this log are in no order of time, so that each earlier moment reads all of it.
+    "get_seat_map_at": f"{LAST_SHOW}, now()",
+    "get_session_reservations": LAST_HOLD.format("session_id"),
+    "get_tickets": OF_LAST_ORDER,
     "get_reservation_statistics": "",
     "is_restored_log": "'seat_reservation_audit_log'",
     "lock_wait_totals": "",
@@ -84,13 +108,25 @@ WORKERS = {
     "roll_up_metrics": "",
 }
 SELLERS = {
+    "block_seats",
+    "check_in_ticket",
     "confirm_payment",
     "create_ticket_order",
     "extend_reservation",
     "fail_payment",
+    "issue_tickets",
+    "move_tickets",
     "refund_order",
     "release_reservation",
     "reserve_seats",
+    "reserve_best_seats",
+    "add_seats",
+    "price_seats",
+    "move_reservation",
+    "unblock_seats",
+    "cancel_tickets",
+    "record_refund",
+    "record_dispute",
 }
 MOST_BUFFERS_OF_A_SALE = 600
 # Beyond what there is to do, each looks whether there is anything: into every month of the logs.
@@ -204,7 +240,18 @@ def sell(hall: Hall, first: int) -> None:
     hall.extend(hold, session=f"changes plans {first}")
     order = hall.order(hold, f"changes plans {first}")
     hall.fail(order, event=f"evt_fails_{first}")
-    assert hall.release(hold, session=f"changes plans {first}").success
+    assert hall.add(hold, first + 3, session=f"changes plans {first}").success
+    assert hall.price(hold, {first + 3: 1}, session=f"changes plans {first}").success
+    assert hall.move(hold, f"logs in {first}", session=f"changes plans {first}").success
+    assert hall.release(hold, session=f"logs in {first}").success
+    best = hall.reserve_best(2, session=f"changes plans {first}")
+    assert hall.release(best, session=f"changes plans {first}").success
+    Counter(hall).serve(first + 10)
+    order = hall.sell(first + 14, first + 15, session=f"is refunded {first}")
+    cancelled = cancel(hall, ticket_ids(hall, order)[:1])
+    assert return_money(hall, cancelled.refund_ids[0], f"re_{first}").success
+    rest = order.total_amount_in_cents - cancelled.amount_in_cents
+    assert dispute(hall, order, rest, f"dp_{first}").success
     hall.connection.execute("SELECT")  # the plan of a statement comes with the end of its portal
 
 
@@ -218,7 +265,7 @@ def public_functions(connection: Connection) -> set[str]:
             AND prorettype <> 'trigger'::regtype
             AND (
                 EXISTS (
-                    SELECT FROM unnest(ARRAY[%s, %s]) AS roles (name)
+                    SELECT FROM unnest(ARRAY[%s, %s, %s]) AS roles (name)
                     WHERE has_function_privilege(roles.name, pg_proc.oid, 'EXECUTE')
                 )
                 OR proname IN (SELECT routine FROM scheduled_jobs())
@@ -227,6 +274,7 @@ def public_functions(connection: Connection) -> set[str]:
         [
             OURS,
             NAMES.app_role,
+            NAMES.box_office_role,
             NAMES.monitor_role,
         ],
     ).fetchall()

@@ -23,7 +23,7 @@ from tests.support.logs import (
     purge,
 )
 from tests.support.plans import explained
-from tests.support.queries import Connection, Row, enter, value, warnings_of
+from tests.support.queries import Connection, Row, enter, token_of, value, warnings_of
 
 pytestmark = pytest.mark.this_month
 
@@ -245,11 +245,13 @@ def test_personal_data_is_purged_in_portions_from_an_index(connection: Connectio
     hall = make_hall(connection, seats=1)
     connection.execute("SET LOCAL session_replication_role = replica")
     connection.execute(
-        "INSERT INTO seat_reservations (show_id, session_id, email, status, expires_at,"
-        " created_at, ended_at)"
-        " SELECT %s, 'session ' || n, CASE WHEN n > 19000 THEN 'ann@example.com' END, 'expired',"
+        "INSERT INTO seat_reservations (show_id, reservation_token, session_id, email, status,"
+        " expires_at, created_at, ended_at)"
+        f" SELECT show.id, {token_of('show.id')}, 'session ' || n,"
+        " CASE WHEN n > 19000 THEN 'ann@example.com' END, 'expired',"
         " at, at, at FROM generate_series(1, 20000) AS n"
-        " CROSS JOIN LATERAL (SELECT now() - interval '500 days' - n * interval '1 s' AS at) AS t",
+        " CROSS JOIN LATERAL (SELECT now() - interval '500 days' - n * interval '1 s' AS at) AS t"
+        " CROSS JOIN (SELECT %s::uuid) AS show (id)",
         [hall.show_id],
     )
     connection.execute("SELECT purge_personal_data(1)")  # what a session reads of the catalog

@@ -155,7 +155,8 @@ def test_one_session_may_hold_seats_of_two_shows(hall: Hall) -> None:
 
 def test_tokens_are_never_alike(hall: Hall) -> None:
     tokens = [hall.hold(n, session=f"s{n}").reservation_token for n in range(10)]
-    # The first half is a time; the secret is the second.
+    # The first half is the show; the secret is the second.
+    assert {token[:32] for token in tokens} == {hall.show_id.hex}
     assert len({token[32:] for token in tokens}) == 10
 
 

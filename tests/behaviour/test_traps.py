@@ -339,11 +339,29 @@ def test_selling_springs_no_trap(
     assert paid.status == "paid", paid
     again = show.paid("confirm_payment", order, f"q{order.order_id}", p_amount_in_cents=200)
     assert again.error_code == "ORDER_NOT_PAYABLE"
-    refund = {"p_show_id": show.show_id, "p_order_id": order.order_id}
-    assert ask(victim, "refund_order", **refund).success
+    of_order = {"p_show_id": show.show_id, "p_order_id": order.order_id}
+    assert ask(victim, "get_order", **of_order).status == "paid"
+    paid_by = {"p_payment_provider": None, "p_payment_intent_id": f"p{order.order_id}"}
+    assert ask(victim, "find_orders", **paid_by).ticket_count == 2
+    tickets = our("get_tickets")
+    assert victim.execute(
+        sql.SQL("SELECT FROM {}(%s, %s)").format(tickets), list(of_order.values())
+    ).fetchall()
+    assert ask(victim, "refund_order", **of_order).success
     late = show.of("create_ticket_order", show.hold(3, session="cleo"), session="cleo")
-    show.hold(4, session="dan")
+    dans = show.hold(4, session="dan")
+    assert ask(victim, "get_session_reservations", p_session_id="dan").status == "active"
+    of_dan = {"p_reservation_token": dans.reservation_token, "p_session_id": "dan"}
+    assert ask(victim, "get_reservation", **of_dan).status == "active"
+    for since in (None, 2**40):
+        victim.execute(
+            sql.SQL("SELECT FROM {}(%s, %s)").format(our("get_seat_map")), [show.show_id, since]
+        )
     victim.execute("RESET ROLE")
+    victim.execute(
+        sql.SQL("SELECT FROM {}(%s, pg_catalog.now())").format(our("get_seat_map_at")),
+        [show.show_id],
+    )
     let_run_out(victim)
     if is_application:
         victim.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(NAMES.app_role)))

@@ -21,7 +21,7 @@ from tests.support.happenings import Events, Holds, write
 from tests.support.logs import LOGS
 from tests.support.names import OURS
 from tests.support.plans import STATISTICS, explained, rows_looked_at
-from tests.support.queries import Connection, Row, enter, value, views
+from tests.support.queries import Connection, Row, enter, token_of, value, views
 from tests.support.rollups import roll_up_all
 from ticketdb.private_server import Cluster
 
@@ -64,7 +64,7 @@ LOG_LINES = """
     CROSS JOIN generate_series(0, 3) AS n;
 """
 # Who held a seat before, and two weeks of a cleanup that runs every minute. The same on both days.
-PAST = """
+PAST = f"""
     WITH show AS MATERIALIZED (SELECT uuid_v7() AS id),
     opened AS (
         INSERT INTO shows (id, name, starts_at, currency)
@@ -79,8 +79,10 @@ PAST = """
         SELECT seat_id, show_id, 'stalls', 'A', n::text, 1000 FROM pair
     ),
     holds AS (
-        INSERT INTO seat_reservations (id, show_id, session_id, status, expires_at, ended_at)
-        SELECT hold_id, show_id, 'holder ' || n, 'expired', now(), now() FROM pair
+        INSERT INTO seat_reservations
+            (id, show_id, reservation_token, session_id, status, expires_at, ended_at)
+        SELECT hold_id, show_id, {token_of("show_id")}, 'holder ' || n, 'expired', now(), now()
+        FROM pair
     )
     INSERT INTO reservation_seats
         (reservation_id, show_seat_id, show_id, price_in_cents, currency, released_at)
@@ -127,6 +129,11 @@ def make_day(database: Database, times: int, statistics: str) -> None:
             connection.execute(f"ALTER TABLE {table.name} SET (autovacuum_enabled = off)".encode())
         if statistics == "of the empty tables":
             connection.execute("ANALYZE")
+        # On the first of a month the day before has its partition, as in a house that is older.
+        connection.execute(
+            "SELECT create_log_partition(relation, (date_trunc('month', now() AT TIME ZONE 'UTC')"
+            " - interval '1 month')::date) FROM partitioned_logs()"
+        )
         parameters = {"minutes": MINUTES, "times": times, "shows": SHOWS}
         for statement in [*LOG_LINES.split(";")[:-1], *PAST.split(";")[:-1]]:
             connection.execute(statement.encode(), parameters)

@@ -17,6 +17,7 @@ from tests.support.databases import Database
 from tests.support.hall import make_hall
 from tests.support.happenings import CONSTRAINT, Events, Orders, Requests, Run, write
 from tests.support.names import NAMES
+from tests.support.polling import seat_map
 from tests.support.queries import Connection, Row, enter, value, views
 from tests.support.rollups import roll_up_all
 from tests.support.waiting import await_true
@@ -230,6 +231,60 @@ def test_what_is_being_written_on_the_primary_is_not_seen_before_it_is_committed
         roll_up_all(owner)
         catch_up(owner, other)
         assert value(replica, created) == before + 8
+
+
+def test_a_shop_reads_on_the_replica_what_it_would_on_the_primary(pair: Pair) -> None:
+    with pair.sessions("postgres") as (primary, replica):
+        hall = make_hall(primary)
+        order = hall.order(hall.hold(0), p_payment_intent_id="pi_replica")
+        hall.pay(order)
+        hold = hall.hold(1, 2)
+        hall.let_run_out(hall.hold(3, session="ben"))
+        catch_up(primary, replica)
+        for question, arguments in (
+            ("get_seat_map(%s)", [hall.show_id]),
+            ("get_seat_map_at(%s, now() - interval '1 day')", [hall.show_id]),
+            ("get_seat_map_at(%s, now())", [hall.show_id]),
+            ("get_reservation(%s, 'anna')", [hold.reservation_token]),
+            ("get_session_reservations(%s)", ["anna"]),
+            ("get_order(%s, %s)", [hall.show_id, order.order_id]),
+            ("find_orders(NULL, %s)", ["pi_replica"]),
+            ("get_tickets(%s, %s)", [hall.show_id, order.order_id]),
+        ):
+            here, there = (
+                session.execute(f"SELECT * FROM {question}".encode(), arguments).fetchall()
+                for session in (primary, replica)
+            )
+            assert here == there, question
+            assert here or "1 day" in question
+
+
+def test_a_shop_may_poll_the_replica_and_the_primary_in_turn(pair: Pair) -> None:
+    with (
+        pair.sessions("postgres") as (primary, replica),
+        closing(psycopg.connect(pair.primary.dsn, row_factory=namedtuple_row)) as late,
+    ):
+        hall = make_hall(primary, seats=20)
+        there = replace(hall, connection=replica)
+        writer = replace(hall, connection=enter(late))
+        catch_up(primary, replica)
+        copy: dict[Any, str] = {}
+        version = None
+        for number in range(16):
+            hall.hold(number, session=f"buyer {number}")
+            if number % 5 == 0:
+                # Committed two rounds later, when others have held seats.
+                writer.hold(19 - number // 5, session=f"late {number}")
+            if number % 5 == 2:
+                late.commit()
+            catch_up(primary, replica)
+            for side in (there, hall) if number % 2 else (hall, there):
+                rows = seat_map(side, version)
+                copy |= {row.seat_id: row.state for row in rows}
+                version = rows[0].version if rows else version
+                assert copy == {row.seat_id: row.state for row in seat_map(hall)}
+        late.rollback()
+        assert sorted(copy.values()) == ["available"] + ["held"] * 19
 
 
 def test_the_views_of_the_server_itself_are_about_the_replica(pair: Pair) -> None:

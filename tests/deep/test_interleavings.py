@@ -21,12 +21,15 @@ from tests.support.stage import (
     Beginning,
     Part,
     Scene,
+    cancels,
     held,
+    moves,
     ordered,
     orders,
     pays,
     releases,
     reserve,
+    sold_and_blocked,
 )
 from tests.support.theatre import Play, Theatre, open_theatre
 
@@ -129,6 +132,20 @@ def test_a_hold_that_an_order_does_not_lock_or_does_not_change_is_found_out(
     assert any("no serial order ends so" in wrong for wrong in found)
 
 
+def test_tickets_that_are_moved_without_their_locks_are_found_out(
+    theatre: Theatre, owner: Connection
+) -> None:
+    """The control for the box office: whoever takes tickets back decides by what it has locked."""
+    pairs = itertools.permutations((cancels("anna", 0), moves("anna", [0], [2])))
+    plays = [play for pair in pairs for play in every_stop(sold_and_blocked, pair, READ_COMMITTED)]
+    assert [theatre.play(play) for play in plays] == [None] * len(plays)
+    Edit("cancel_tickets", "lock_orders(p_show_id, v_order_ids)", "lock_orders(p_show_id, '{}')")(
+        owner
+    )
+    found = [wrong for play in plays if (wrong := theatre.play(play)) is not None]
+    assert found
+
+
 @pytest.mark.parametrize(
     ("edit", "reported"),
     [
@@ -163,9 +180,10 @@ def test_a_rolled_back_transaction_counts_for_nothing(theatre: Theatre) -> None:
 
 def test_all_functions_that_sell_have_gates(owner: Connection) -> None:
     have = set(install_gates(owner))
-    assert {"lock_reservation", "lock_order", "end_reservations"} <= have
-    # Those that lock by the functions above and then write nothing of their own have theirs there.
-    assert set(LOG_OF) <= have
+    shared = {"lock_reservation", "lock_order", "end_reservations"}
+    assert shared | {"lock_orders", "take_back_tickets"} <= have
+    # It locks and writes by the last two.
+    assert set(LOG_OF) - {"cancel_tickets"} <= have
 
 
 def test_a_gate_stands_before_what_locks_or_writes_and_nowhere_else() -> None:

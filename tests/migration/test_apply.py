@@ -242,15 +242,15 @@ def test_the_migration_lock_is_waited_for_and_its_holder_named(
 
 
 def _block_the_rest(database: Database, connect: Connect) -> tuple[psycopg.Connection, str]:
-    """Apply until there is a table of shows, and lock it: later revisions refer to it."""
+    """Apply until there is a table of seats, and lock it: later revisions refer to it."""
     for revision in CHAIN:
         apply(database.dsn, Variables(), to=revision.revision)
         blocker = connect(database)
-        if blocker.execute("SELECT to_regclass('public.shows')").fetchone() != (None,):
+        if blocker.execute("SELECT to_regclass('public.show_seats')").fetchone() != (None,):
             blocker.autocommit = False
-            blocker.execute("LOCK TABLE public.shows IN ACCESS EXCLUSIVE MODE")
+            blocker.execute("LOCK TABLE public.show_seats IN ACCESS EXCLUSIVE MODE")
             return blocker, revision.revision
-    raise AssertionError("no revision makes a table of shows")
+    raise AssertionError("no revision makes a table of seats")
 
 
 @roles_exist
@@ -276,7 +276,7 @@ def test_a_lock_that_stays_ends_in_exit_status_4_and_the_pid(
 ) -> None:
     blocker, reached = _block_the_rest(empty_database, connect)
     pid = blocker.info.backend_pid
-    with pytest.raises(TicketdbError, match=f"pid {pid}, LOCK TABLE public.shows") as caught:
+    with pytest.raises(TicketdbError, match=f"pid {pid}, LOCK TABLE public.show_seats") as caught:
         apply(empty_database.dsn, Variables(), lock_timeout=0.5, wait=0.2)
     assert (caught.value.code, caught.value.exit_status) == ("E_LOCK_TIMEOUT", 4)
     blocker.rollback()

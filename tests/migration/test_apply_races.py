@@ -355,12 +355,12 @@ def await_server(cluster: Cluster) -> None:
             return
 
 
-def lock_shows(database: Database, connect: Connect) -> psycopg.Connection:
-    """A session that keeps the table of shows to itself, in a database that is at revision 2."""
+def lock_seats(database: Database, connect: Connect) -> psycopg.Connection:
+    """A session that keeps the table of seats to itself, in a database that is at revision 2."""
     apply(database.dsn, NAMES, to=CHAIN[1].revision)
     blocker = connect(database)
     blocker.autocommit = False
-    blocker.execute("LOCK TABLE public.shows IN ACCESS EXCLUSIVE MODE")
+    blocker.execute("LOCK TABLE public.show_seats IN ACCESS EXCLUSIVE MODE")
     return blocker
 
 
@@ -368,14 +368,14 @@ def lock_shows(database: Database, connect: Connect) -> psycopg.Connection:
 def test_the_program_names_who_blocks_it_and_goes_on_when_they_are_gone(
     empty_database: Database, connect: Connect, start: Start
 ) -> None:
-    blocker = lock_shows(empty_database, connect)
+    blocker = lock_seats(empty_database, connect)
     process = start("apply", "--lock-timeout", "0.1", TICKETDB_DSN=empty_database.dsn)
     printed = next_line(process)
     blocker.rollback()
     output, errors = process.communicate()
     assert re.fullmatch(
         rf"{CHAIN[2].revision} .*: blocked by pid {blocker.info.backend_pid}, LOCK TABLE"
-        r" public.shows .*; trying again in 0\.1 s\n",
+        r" public.show_seats .*; trying again in 0\.1 s\n",
         printed,
     )
     assert (errors, process.returncode) == ("", 0)
@@ -386,12 +386,13 @@ def test_the_program_names_who_blocks_it_and_goes_on_when_they_are_gone(
 def test_the_program_gives_up_with_exit_status_4_the_pid_and_the_query(
     empty_database: Database, connect: Connect, ticketdb: Program
 ) -> None:
-    blocker = lock_shows(empty_database, connect)
+    blocker = lock_seats(empty_database, connect)
     options = ("--lock-timeout", "0.05", "--wait", "0.2", "--dsn", empty_database.dsn)
     given_up = ticketdb("apply", *options)
     assert given_up.returncode == 4
     assert re.fullmatch(
-        rf"error \[E_LOCK_TIMEOUT\]: .*pid {blocker.info.backend_pid}, LOCK TABLE public.shows.*\n",
+        rf"error \[E_LOCK_TIMEOUT\]: .*pid {blocker.info.backend_pid},"
+        r" LOCK TABLE public.show_seats.*\n",
         given_up.stderr,
     )
     blocker.rollback()

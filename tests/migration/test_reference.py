@@ -151,4 +151,7 @@ def test_what_moves_into_another_schema_leaves_the_reference(
     session.execute(f"ALTER FUNCTION {messages} SET SCHEMA back_room".encode())
     described = sections(pages_of(database.dsn, app)["functions.md"])
     assert "refund_order" not in described
-    assert "| `NOT_FOUND` | There is no such reservation or order |" in described["fail_payment"]
+    assert (
+        "| `NOT_FOUND` | There is no such reservation, order or ticket |"
+        in described["fail_payment"]
+    )

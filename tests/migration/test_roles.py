@@ -20,8 +20,8 @@ from ticketdb.verify import verify
 pytestmark = pytest.mark.xdist_group("own_cluster")
 
 NAMES = Variables()
-OURS = {NAMES.app_role, NAMES.monitor_role, NAMES.dashboard_role, NAMES.datadog_role}
 LOGINS = {NAMES.dashboard_role, NAMES.datadog_role}
+OURS = {NAMES.app_role, NAMES.box_office_role, NAMES.monitor_role} | LOGINS
 # All that a role is but for its password, memberships and grants.
 FACTS = """
     SELECT rolname::text, to_jsonb(pg_roles) - 'rolpassword' || jsonb_build_object(
@@ -201,10 +201,10 @@ def test_logins_in_the_group_of_another_installation_stay(
 ) -> None:
     """They have nothing there but a membership."""
     apply(own_database.dsn, NAMES)
-    other = replace(NAMES, monitor_role="watchers", app_role="shop")
+    other = replace(NAMES, monitor_role="watchers", app_role="shop", box_office_role="counter")
     apply(other_database.dsn, other)
     take_away(own_database)
-    assert roles(dba).keys() == LOGINS | {"watchers", "shop"}
+    assert roles(dba).keys() == LOGINS | {"watchers", "shop", "counter"}
     take_away(other_database, other)
     assert roles(dba) == {}
 

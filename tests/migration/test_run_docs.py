@@ -114,6 +114,7 @@ def test_old_output_is_found_and_left_alone(tmp_path: Path) -> None:
         ("'rollup_late'=3.42s;300", "'rollup_late'=0.61s;300", True),
         ("until 2026-11-30 17:08:24.99+00 |", "until 2027-01-02 03:04:05+00   |", True),
         ("01a22d01-89a8-7d4d-8747-f9fa246c03aa", "01a22d01-89a8-7d4d-8747-f9fa246c03ab", True),
+        ("9E7C44EAE010476A8B5DAC67F5321999", "C4A41BA6C6FE4252B7F16B510901B397", True),
         ("14 revisions applied", "15 revisions applied", False),
         ("FAILED triggers", "ok triggers", False),
     ],

@@ -83,8 +83,8 @@ def project(cluster: Cluster) -> Iterator[Project]:
 def test_the_steps_of_the_workflow_pass_and_a_broken_migration_fails_them(project: Project) -> None:
     passed = project.run(project.test)
     assert passed.returncode == 0, passed.stdout
-    assert "2 workers [3 items]" in passed.stdout
-    assert "3 passed" in passed.stdout
+    assert "2 workers [4 items]" in passed.stdout
+    assert "4 passed" in passed.stdout
 
     (revision,) = project.folder.parent.glob(
         "venv/lib/*/*/ticketdb/migrations/versions/0002*.up.sql"
@@ -92,7 +92,7 @@ def test_the_steps_of_the_workflow_pass_and_a_broken_migration_fails_them(projec
     revision.write_text(revision.read_text() + "\nSELECT no_such_function();\n")
     failed = project.run(project.test)
     assert failed.returncode == 1
-    assert "3 errors" in failed.stdout
+    assert "4 errors" in failed.stdout
     assert "function no_such_function() does not exist" in failed.stdout
 
 
@@ -116,7 +116,7 @@ def test_a_server_of_pytest_postgresql_becomes_one_of_ticketdb(
         step = AS_NOBODY + step
     passed = project.run(step)
     assert passed.returncode == 0, passed.stdout + passed.stderr
-    assert "3 passed" in passed.stdout
+    assert "4 passed" in passed.stdout
 
 
 def test_the_page_shows_what_is_run() -> None:

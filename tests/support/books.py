@@ -25,6 +25,7 @@ class Settings:
     max_hold_minutes: int = 60
     order_minutes: int = 5
     max_seats_per_reservation: int = 10
+    max_seats_per_staff_order: int = 2000
     async_conflict_log: bool = False  # changes nothing that can be seen while the server lives
 
 
@@ -33,6 +34,16 @@ class Show:
     id: str
     currency: str
     status: str = "on_sale"
+    sales_start_at: datetime | None = None
+    sales_end_at: datetime | None = None
+
+    def sells(self, now: datetime) -> bool:
+        """Whether seats can be held."""
+        return (
+            self.status == "on_sale"
+            and (self.sales_start_at is None or self.sales_start_at <= now)
+            and (self.sales_end_at is None or self.sales_end_at > now)
+        )
 
 
 @dataclass
@@ -41,11 +52,13 @@ class Seat:
     show: Show
     price_in_cents: int
     blocked: bool = False
+    number: str = ""
 
 
 @dataclass
 class Claim:
     price_in_cents: int
+    ticket_type: str | None = None
     released_at: datetime | None = None
 
     @property
@@ -56,7 +69,7 @@ class Claim:
 @dataclass
 class Hold:
     id: str
-    token: str
+    token: str | None  # of what was sold at the counter, learned from the database
     show: Show
     session_id: str
     user_id: str | None
@@ -119,9 +132,15 @@ class Order:
 @dataclass
 class Ticket:
     order: Order
+    seat: str
     price_in_cents: int
+    ticket_type: str | None
     created_at: datetime
     status: str = "valid"
+    checked_in_at: datetime | None = None
+    gate: str | None = None
+    nonce: str | None = None
+    id: str | None = None  # learned from the database
 
 
 @dataclass
@@ -133,18 +152,24 @@ class Event:
     amount_in_cents: int | None
     created_at: datetime
     answer: Row
+    # What it settled, of a refund or a dispute; and the tickets that a dispute took back.
+    refund: "Refund | None" = None
+    taken: list[Ticket] = field(default_factory=list)
 
 
 @dataclass
 class Refund:
-    """Money to give back, by the event that it came with."""
+    """Money to give back, with the event that it came by."""
 
     order: Order
+    provider: str | None
+    event_id: str | None
     amount_in_cents: int
     reason: str
     created_at: datetime
-    ticket_ids: list[str] = field(default_factory=list)
+    tickets: list[Ticket] = field(default_factory=list)
     done_at: datetime | None = None
+    id: str | None = None  # learned from the database
 
 
 def too_long(limit: int, *values: str | None) -> bool:
@@ -168,11 +193,11 @@ class Books:
     settings: Settings = field(default_factory=Settings)
     holds: dict[str, Hold] = field(default_factory=dict)
     orders: dict[str, Order] = field(default_factory=dict)
-    tickets: dict[tuple[str, str], Ticket] = field(default_factory=dict)
+    tickets: list[Ticket] = field(default_factory=list)
     keys: dict[tuple[str, str], Order] = field(default_factory=dict)
-    # By provider, event, kind and order; by provider, event and order.
+    # By provider, event, kind and order.
     events: dict[tuple[str, str, str, str], Event] = field(default_factory=dict)
-    refunds: dict[tuple[str, str, str], Refund] = field(default_factory=dict)
+    refunds: list[Refund] = field(default_factory=list)
     # Lines that the present step must leave in the logs, and all lines about holds so far.
     hold_log: list[Row] = field(default_factory=list)
     order_log: list[Row] = field(default_factory=list)
@@ -184,7 +209,14 @@ class Books:
     def tables(self) -> Tables:
         """The rows that the tables must have, by key; columns that are random are left out."""
         return {
-            "shows": {(show.id,): {"status": show.status} for show in self.shows.values()},
+            "shows": {
+                (show.id,): {
+                    "status": show.status,
+                    "sales_start_at": show.sales_start_at,
+                    "sales_end_at": show.sales_end_at,
+                }
+                for show in self.shows.values()
+            },
             "show_seats": {(seat.id,): self._seat_row(seat) for seat in self.seats.values()},
             "seat_reservations": {
                 (hold.id,): {
@@ -209,6 +241,7 @@ class Books:
                     "show_id": hold.show.id,
                     "price_in_cents": claim.price_in_cents,
                     "currency": hold.show.currency,
+                    "ticket_type": claim.ticket_type,
                     "released_at": claim.released_at,
                 }
                 for hold in self.holds.values()
@@ -218,7 +251,7 @@ class Books:
                 (order.id,): {
                     "show_id": order.show.id,
                     "reservation_id": order.hold.id,
-                    "seat_ids": sorted(order.prices),
+                    "seat_ids": self.seats_of(order),
                     "status": order.status,
                     "total_amount_in_cents": order.total,
                     "currency": order.show.currency,
@@ -243,9 +276,12 @@ class Books:
                 for provider, intent in order.earlier
             },
             "refunds": {
-                key: {
+                (str(row.id),): {
                     "show_id": row.order.show.id,
-                    "ticket_ids": row.ticket_ids,
+                    "order_id": row.order.id,
+                    "payment_provider": row.provider,
+                    "payment_event_id": row.event_id,
+                    "ticket_ids": sorted(str(ticket.id) for ticket in row.tickets),
                     "amount_in_cents": row.amount_in_cents,
                     "currency": row.order.show.currency,
                     "reason": row.reason,
@@ -253,17 +289,23 @@ class Books:
                     "created_at": row.created_at,
                     "done_at": row.done_at,
                 }
-                for key, row in self.refunds.items()
+                for row in self.refunds
             },
             "tickets": {
-                key: {
+                (str(ticket.id),): {
                     "show_id": ticket.order.show.id,
+                    "order_id": ticket.order.id,
+                    "show_seat_id": ticket.seat,
                     "price_in_cents": ticket.price_in_cents,
                     "currency": ticket.order.show.currency,
+                    "ticket_type": ticket.ticket_type,
                     "status": ticket.status,
+                    "checked_in_at": ticket.checked_in_at,
+                    "check_in_gate": ticket.gate,
+                    "check_in_nonce": ticket.nonce,
                     "created_at": ticket.created_at,
                 }
-                for key, ticket in self.tickets.items()
+                for ticket in self.tickets
             },
             "payment_events": {
                 key: {
@@ -271,7 +313,9 @@ class Books:
                     "amount_in_cents": event.amount_in_cents,
                     "success": event.answer["success"],
                     "order_status": event.answer["status"],
-                    "ticket_ids": event.answer["ticket_ids"],
+                    "ticket_ids": sorted(str(ticket.id) for ticket in event.taken)
+                    or event.answer["ticket_ids"],
+                    "refund_id": event.refund and event.refund.id,
                     "error_code": event.answer["error_code"],
                     "error_message": event.answer["error_message"],
                     "created_at": event.created_at,
@@ -297,6 +341,47 @@ class Books:
 
     def ticket_ids(self) -> dict[str, list[str]]:
         return {order.id: sorted(order.ticket_ids) for order in self.orders.values()}
+
+    def seats_of(self, order: Order) -> list[str]:
+        """Where its tickets are, refunded ones too; before they are issued, what it is for."""
+        return sorted([ticket.seat for ticket in self.tickets_of(order)] or order.prices)
+
+    def tickets_of(self, order: Order) -> list[Ticket]:
+        return [ticket for ticket in self.tickets if ticket.order is order]
+
+    def learn_ids(self, tables: Tables) -> None:
+        """Take ids of new tickets and refunds, and tokens, from rows that are as they should be."""
+        for hold in self.holds.values():
+            if hold.token is None and (hold.id,) in tables["seat_reservations"]:
+                hold.token = tables["seat_reservations"][hold.id,]["reservation_token"]
+        new_tickets = [ticket for ticket in self.tickets if ticket.id is None]
+        known = {ticket.id for ticket in self.tickets}
+        for (ticket_id,), row in tables["tickets"].items():
+            for ticket in new_tickets if ticket_id not in known else ():
+                if (ticket.order.id, ticket.seat) == (row["order_id"], row["show_seat_id"]):
+                    ticket.id = ticket_id
+                    new_tickets.remove(ticket)
+                    break
+        new_refunds = [refund for refund in self.refunds if refund.id is None]
+        known = {refund.id for refund in self.refunds}
+        for (refund_id,), row in tables["refunds"].items():
+            for refund in new_refunds if refund_id not in known else ():
+                if (
+                    refund.order.id,
+                    refund.reason,
+                    refund.amount_in_cents,
+                    refund.event_id,
+                    sorted(str(ticket.id) for ticket in refund.tickets),
+                ) == (
+                    row["order_id"],
+                    row["reason"],
+                    row["amount_in_cents"],
+                    row["payment_event_id"],
+                    row["ticket_ids"],
+                ):
+                    refund.id = refund_id
+                    new_refunds.remove(refund)
+                    break
 
     def statistics(self, show: Show) -> Row:
         """What get_reservation_statistics must say. A partial release is a release, too."""
@@ -327,7 +412,7 @@ class Books:
     def _holder(self, seat: Seat) -> Hold | None:
         return next((hold for hold in self.holds.values() if seat.id in hold.held), None)
 
-    def _free(self, now: datetime, seat: Seat) -> bool:
+    def is_free(self, now: datetime, seat: Seat) -> bool:
         holder = self._holder(seat)
         return not seat.blocked and (holder is None or holder.over(now))
 
@@ -346,7 +431,7 @@ class Books:
         )
 
     def _by_token(self, token: str | None) -> Hold | None:
-        return next((hold for hold in self.holds.values() if hold.token == token), None)
+        return next((hold for hold in self.holds.values() if token and hold.token == token), None)
 
     def _by_order_id(self, show_id: str | None, order_id: str | None) -> Order | None:
         order = self.orders.get(str(order_id))
@@ -378,6 +463,7 @@ class Books:
         *,
         metadata: Row | None = None,
         hold_seconds: float | None = None,
+        by_staff: bool = False,
     ) -> None:
         seats = sorted(map(str, seat_ids))
         self.hold_log.append(
@@ -385,7 +471,7 @@ class Books:
                 "event_type": event_type,
                 "reservation_id": hold.id,
                 "show_id": hold.show.id,
-                "session_id": hold.session_id,
+                "session_id": None if by_staff else hold.session_id,
                 "seat_count": len(seats),
                 "seat_ids": seats,
                 "error_code": None,

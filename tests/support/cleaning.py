@@ -11,7 +11,7 @@ from psycopg import sql
 from tests.support.databases import Connect
 from tests.support.hall import Hall
 from tests.support.plans import Plan
-from tests.support.queries import Connection, Row, enter
+from tests.support.queries import Connection, Row, enter, token_of
 from tests.support.waiting import await_true
 
 SEATED = {"show_seats", "seat_reservations", "reservation_seats"}
@@ -76,8 +76,10 @@ def make_backlog(
         ), claimed AS MATERIALIZED (
             SELECT pairs.*, seat.id AS seat_id FROM pairs, unnest(pairs.seat_ids) AS seat (id)
         ), holds AS (
-            INSERT INTO seat_reservations (id, show_id, session_id, created_at, expires_at)
-            SELECT id, show_id, 'backlog ' || id, expires_at - interval '10 minutes', expires_at
+            INSERT INTO seat_reservations
+                (id, show_id, reservation_token, session_id, created_at, expires_at)
+            SELECT id, show_id, {token}, 'backlog ' || id, expires_at - interval '10 minutes',
+                expires_at
             FROM pairs
         ), claims AS (
             INSERT INTO reservation_seats
@@ -88,7 +90,7 @@ def make_backlog(
         SET status = 'reserved', reserved_by = claimed.id, reserved_until = claimed.expires_at
         FROM claimed
         WHERE show_seats.id = claimed.seat_id AND show_seats.show_id = claimed.show_id
-        """,
+        """.replace("{token}", token_of("show_id")),
         [2 * holds],
     )
     connection.execute("RESET session_replication_role")

@@ -52,8 +52,11 @@ SHOWS = """
 """
 RESERVATIONS = """
     INSERT INTO seat_reservations
-        (id, show_id, session_id, user_id, email, status, expires_at, created_at, ended_at)
-    SELECT hold_id, show_id, 'session ' || n, 'user ' || n, n || '@example.org', status,
+        (id, show_id, reservation_token, session_id, user_id, email, status, expires_at,
+        created_at, ended_at)
+    SELECT hold_id, show_id,
+        encode(uuid_send(show_id) || uuid_send(gen_random_uuid()), 'hex'),
+        'session ' || n, 'user ' || n, n || '@example.org', status,
         created_at + interval '10 minutes', created_at, created_at + interval '8 minutes'
     FROM past;
 

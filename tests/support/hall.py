@@ -65,6 +65,49 @@ class Hall:
             p_seat_ids=seats,
         )
 
+    def reserve_best(self, quantity: int, session: str = "anna", **more: Any) -> Row:
+        return self.call(
+            "reserve_best_seats",
+            p_show_id=self.show_id,
+            p_quantity=quantity,
+            p_session_id=session,
+            **more,
+        )
+
+    def add(self, hold: Row, *numbers: int, session: str = "anna") -> Row:
+        return self.call(
+            "add_seats",
+            p_reservation_token=hold.reservation_token,
+            p_session_id=session,
+            p_seat_ids=self.ids(*numbers),
+        )
+
+    def price(
+        self,
+        hold: Row,
+        prices: dict[int, int],
+        types: Sequence[str | None] | None = None,
+        session: str = "anna",
+    ) -> Row:
+        """Give seats, by number, these prices, and these types in the same order."""
+        return self.call(
+            "price_seats",
+            p_reservation_token=hold.reservation_token,
+            p_session_id=session,
+            p_seat_ids=self.ids(*prices),
+            p_prices_in_cents=list(prices.values()),
+            p_ticket_types=types if types is None else list(types),
+        )
+
+    def move(self, hold: Row, to: str, session: str = "anna", **more: Any) -> Row:
+        return self.call(
+            "move_reservation",
+            p_reservation_token=hold.reservation_token,
+            p_session_id=session,
+            p_new_session_id=to,
+            **more,
+        )
+
     def order(self, hold: Row, session: str = "anna", **more: Any) -> Row:
         return self.call(
             "create_ticket_order",

@@ -143,8 +143,12 @@ class Holds:
                 FROM pair
             ),
             holds AS (
-                INSERT INTO seat_reservations (id, show_id, session_id, expires_at)
-                SELECT hold_id, show_id, 'holder ' || n, %(end)s FROM pair
+                INSERT INTO seat_reservations
+                    (id, show_id, reservation_token, session_id, expires_at)
+                SELECT hold_id, show_id,
+                    encode(uuid_send(show_id) || uuid_send(gen_random_uuid()), 'hex'),
+                    'holder ' || n, %(end)s
+                FROM pair
             )
             INSERT INTO reservation_seats
                 (reservation_id, show_seat_id, show_id, price_in_cents, currency)
@@ -174,8 +178,9 @@ class Refunds:
                 ),
                 hold AS (
                     INSERT INTO seat_reservations
-                        (show_id, session_id, status, expires_at, ended_at)
-                    SELECT id, 'too late', 'expired', %(at)s, %(at)s FROM show
+                        (show_id, reservation_token, session_id, status, expires_at, ended_at)
+                    SELECT id, encode(uuid_send(id) || uuid_send(gen_random_uuid()), 'hex'),
+                        'too late', 'expired', %(at)s, %(at)s FROM show
                     RETURNING id, show_id
                 ),
                 late AS (

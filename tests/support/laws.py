@@ -1,5 +1,7 @@
 """What must hold in the tables whatever has been called. Knows nothing of the model."""
 
+from collections import Counter
+
 from tests.support.books import Tables
 
 
@@ -17,10 +19,13 @@ def broken_laws(tables: Tables) -> list[str]:
                 broken.append(f"ended hold {hold_id} still claims {seat_id}")
     valid: dict[str, list[str]] = {}
     paid_for: dict[str, list[tuple[str, int]]] = {}
-    for (order_id, seat_id), ticket in tables["tickets"].items():
+    in_tickets: Counter[str] = Counter()
+    for ticket in tables["tickets"].values():
+        order_id, seat_id = ticket["order_id"], ticket["show_seat_id"]
+        paid_for.setdefault(order_id, []).append((seat_id, ticket["price_in_cents"]))
         if ticket["status"] == "valid":
             valid.setdefault(seat_id, []).append(order_id)
-            paid_for.setdefault(order_id, []).append((seat_id, ticket["price_in_cents"]))
+            in_tickets[order_id] += ticket["price_in_cents"]
 
     for (seat_id,), seat in tables["show_seats"].items():
         claims, tickets = live.get(seat_id, []), valid.get(seat_id, [])
@@ -62,13 +67,23 @@ def broken_laws(tables: Tables) -> list[str]:
         broken.append("a reservation has two orders that are open or paid")
     for (order_id,), order in orders.items():
         tickets_of = sorted(paid_for.get(order_id, []))
-        if order["status"] != "paid" and tickets_of:
-            broken.append(f"order {order_id} is {order['status']} and has valid tickets")
-        if order["status"] == "paid" and (
-            [seat for seat, _ in tickets_of] != order["seat_ids"]
-            or sum(price for _, price in tickets_of) != order["total_amount_in_cents"]
+        is_valid = any(order_id in its for its in valid.values())
+        if (order["status"] == "paid") != is_valid:
+            broken.append(f"order {order_id} is {order['status']}, valid tickets: {is_valid}")
+        if (
+            order["status"] in ("paid", "refunded")
+            and tickets_of
+            and (
+                [seat for seat, _ in tickets_of] != order["seat_ids"]
+                or sum(price for _, price in tickets_of) != order["total_amount_in_cents"]
+            )
         ):
             broken.append(f"order {order_id} is paid, its tickets are {tickets_of}")
+    received: Counter[str] = Counter()
+    settled_by = {
+        (row["payment_provider"], row["payment_event_id"], row["order_id"])
+        for row in tables["refunds"].values()
+    }
     for key, event in tables["payment_events"].items():
         provider, event_id, kind, order_id = key
         order = orders[order_id,]
@@ -77,6 +92,16 @@ def broken_laws(tables: Tables) -> list[str]:
             broken.append(f"the money of event {key} has disappeared")
         bought = event["success"] and event["order_status"] == "paid"
         is_money = kind == "payment" and (event["amount_in_cents"] or 0) > 0
-        if is_money and not bought and (provider, event_id, order_id) not in tables["refunds"]:
+        received[order_id] += event["amount_in_cents"] if is_money else 0
+        if is_money and not bought and (provider, event_id, order_id) not in settled_by:
             broken.append(f"the money of event {key} is owed and nobody knows")
+    owed: Counter[str] = Counter()
+    for row in tables["refunds"].values():
+        owed[row["order_id"]] += row["amount_in_cents"]
+    for (order_id,) in orders:
+        if received[order_id] != in_tickets[order_id] + owed[order_id]:
+            broken.append(
+                f"order {order_id}: {received[order_id]} came, tickets are worth"
+                f" {in_tickets[order_id]}, {owed[order_id]} is due or returned"
+            )
     return broken

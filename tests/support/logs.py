@@ -11,12 +11,26 @@ ORDER_LOG = "ticket_order_audit_log"
 LOGS = (RESERVATION_LOG, ORDER_LOG, "api_request_log")
 LOG_OF = {
     "reserve_seats": RESERVATION_LOG,
+    "reserve_best_seats": RESERVATION_LOG,
+    "add_seats": RESERVATION_LOG,
+    "price_seats": RESERVATION_LOG,
+    "move_reservation": RESERVATION_LOG,
     "extend_reservation": RESERVATION_LOG,
     "release_reservation": RESERVATION_LOG,
     "create_ticket_order": ORDER_LOG,
     "confirm_payment": ORDER_LOG,
     "fail_payment": ORDER_LOG,
     "refund_order": ORDER_LOG,
+    "block_seats": RESERVATION_LOG,
+    "unblock_seats": RESERVATION_LOG,
+    "issue_tickets": RESERVATION_LOG,
+    "move_tickets": RESERVATION_LOG,
+    "check_in_ticket": RESERVATION_LOG,
+    "cancel_tickets": ORDER_LOG,
+    "record_refund": ORDER_LOG,
+    "record_dispute": ORDER_LOG,
+    "cancel_show_portion": ORDER_LOG,
+    "erase_customer": RESERVATION_LOG,
 }
 
 

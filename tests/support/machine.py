@@ -72,7 +72,7 @@ class TicketMachine(ComparingMachine):
             return next((hold for hold in reversed(holds) if hold.active), holds[-1])
         return next(hold for hold in holds if hold.token == token)
 
-    def shown(self, token: str, caller: str | None) -> tuple[str, str | None]:
+    def shown(self, token: str, caller: str | None) -> tuple[str | None, str | None]:
         """The token and the session that are shown to the database."""
         hold = self.hold_of(token)
         return hold.token, hold.session_id if caller == ITS_OWN else caller
@@ -395,7 +395,7 @@ class TicketMachine(ComparingMachine):
         if minutes:
             self.let_time_pass(minutes)
         with self.step():
-            answer, now = self.call("cleanup_expired_seat_reservations", batch_size, by_dba=True)
+            answer, now = self.call("cleanup_expired_seat_reservations", batch_size, by="dba")
             expected = self.model.cleanup(now, answer, batch_size)
             self.agree("cleanup_expired_seat_reservations", answer, expected)
             self.count("cleanup", f"ended {expected['total_reservations_expired']}")

@@ -71,10 +71,8 @@ COUNTED = """
             ON created_at >= date_trunc('minute', now() - length)
         CROSS JOIN LATERAL (
             SELECT
-                COALESCE(
-                    metadata ->> 'function' NOT IN ('extend_reservation', 'release_reservation'),
-                    true
-                ) AS is_attempt,
+                COALESCE(metadata ->> 'function', 'reserve_seats')
+                    IN ('reserve_seats', 'reserve_best_seats') AS is_attempt,
                 error_message LIKE '%taken by another%'
                     OR error_code IN ('SEATS_UNAVAILABLE', 'BUSY') AS is_conflict
         ) AS call

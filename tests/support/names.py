@@ -18,6 +18,7 @@ OTHER_NAMES = Variables(
     monitoring_schema="gauges",
     internal_schema="boiler room",
     app_role="shop",
+    box_office_role="counter",
     monitor_role="watchers",
     dashboard_role="wallboard",
     datadog_role="hound",

@@ -34,7 +34,7 @@ LAG = timedelta(seconds=10)
 
 # Tables: key columns, then those that the model knows. Names of keys are left out of the rows.
 TABLES = {
-    "shows": (("id",), ("status",)),
+    "shows": (("id",), ("status", "sales_start_at", "sales_end_at")),
     "show_seats": (
         ("id",),
         ("show_id", "status", "reserved_by", "reserved_until", "price_in_cents"),
@@ -59,7 +59,7 @@ TABLES = {
     ),
     "reservation_seats": (
         ("reservation_id", "show_seat_id"),
-        ("show_id", "price_in_cents", "currency", "released_at"),
+        ("show_id", "price_in_cents", "currency", "ticket_type", "released_at"),
     ),
     "ticket_orders": (
         ("id",),
@@ -83,9 +83,12 @@ TABLES = {
     "ticket_order_keys": (("show_id", "idempotency_key"), ("order_id",)),
     "payment_intents": (("payment_provider", "payment_intent_id", "order_id"), ("show_id",)),
     "refunds": (
-        ("payment_provider", "payment_event_id", "order_id"),
+        ("id",),
         (
             "show_id",
+            "order_id",
+            "payment_provider",
+            "payment_event_id",
             "ticket_ids",
             "amount_in_cents",
             "currency",
@@ -96,8 +99,21 @@ TABLES = {
         ),
     ),
     "tickets": (
-        ("order_id", "show_seat_id"),
-        ("id", "ticket_code", "show_id", "price_in_cents", "currency", "status", "created_at"),
+        ("id",),
+        (
+            "ticket_code",
+            "show_id",
+            "order_id",
+            "show_seat_id",
+            "price_in_cents",
+            "currency",
+            "ticket_type",
+            "status",
+            "checked_in_at",
+            "check_in_gate",
+            "check_in_nonce",
+            "created_at",
+        ),
     ),
     "payment_events": (
         ("provider", "event_id", "kind", "order_id"),
@@ -107,6 +123,7 @@ TABLES = {
             "success",
             "order_status",
             "ticket_ids",
+            "refund_id",
             "error_code",
             "error_message",
             "created_at",
@@ -138,9 +155,12 @@ TIMES = frozenset(
         "released_at",
         "paid_at",
         "done_at",
+        "checked_in_at",
+        "sales_start_at",
+        "sales_end_at",
     }
 )
-SETS = frozenset({"seat_ids", "ticket_ids", "reservation_ids"})
+SETS = frozenset({"seat_ids", "ticket_ids", "reservation_ids", "refund_ids", "ticket_codes"})
 
 TYPED = {
     "reserve_seats": ("uuid", "uuid[]", "text", "text", "text", "text", "inet"),
@@ -150,6 +170,37 @@ TYPED = {
     "confirm_payment": ("uuid", "uuid", "text", "text", "bigint"),
     "fail_payment": ("uuid", "uuid", "text", "text", "text"),
     "refund_order": ("uuid", "uuid"),
+    "reserve_best_seats": (
+        "uuid",
+        "integer",
+        "text",
+        "text",
+        "bigint",
+        "text",
+        "text",
+        "text",
+        "inet",
+    ),
+    "add_seats": ("text", "text", "uuid[]"),
+    "price_seats": ("text", "text", "uuid[]", "bigint[]", "text[]"),
+    "move_reservation": ("text", "text", "text", "text", "text"),
+    "block_seats": ("uuid", "uuid[]", "text", "boolean"),
+    "unblock_seats": ("uuid", "uuid[]", "text"),
+    "issue_tickets": (
+        "uuid",
+        "uuid[]",
+        "text",
+        "bigint[]",
+        "text[]",
+        "text",
+        "text",
+        "text",
+    ),
+    "move_tickets": ("uuid", "uuid[]", "uuid[]", "text"),
+    "check_in_ticket": ("uuid", "text", "text", "text"),
+    "cancel_tickets": ("uuid", "uuid[]", "text"),
+    "record_refund": ("uuid", "uuid", "text", "text", "text"),
+    "record_dispute": ("uuid", "uuid", "text", "text", "bigint", "text"),
     "cleanup_expired_seat_reservations": ("integer",),
     "get_reservation_statistics": ("uuid",),
 }
@@ -195,13 +246,23 @@ OPEN_TWO_HALLS = f"""
         INSERT INTO show_seats (show_id, section, row_label, seat_number, price_in_cents)
         SELECT o.id, 'stalls', 'A', n::text, 1000 + 100 * n
         FROM opened AS o CROSS JOIN generate_series(1, {SEATS}) AS n
-        RETURNING show_id, id, price_in_cents
+        RETURNING show_id, id, price_in_cents, seat_number
     )
     SELECT o.id::text, o.currency, array_agg(f.id::text ORDER BY f.price_in_cents),
-        array_agg(f.price_in_cents ORDER BY f.price_in_cents)
+        array_agg(f.price_in_cents ORDER BY f.price_in_cents),
+        array_agg(f.seat_number ORDER BY f.price_in_cents)
     FROM opened AS o JOIN furnished AS f ON f.show_id = o.id
     GROUP BY o.id, o.currency ORDER BY o.currency
 """
+
+# The state of a hold after an event of the log that changes it.
+STATUS_AFTER = {
+    "created": "active",
+    "released": "released",
+    "expired": "expired",
+    "completed": "completed",
+    "issued": "completed",
+}
 
 
 class DisagreementError(AssertionError):
@@ -265,6 +326,7 @@ class House:
     """A database, entered as the application and as the DBA, and what was seen happening there."""
 
     app: psycopg.Connection[Any]
+    staff: psycopg.Connection[Any]
     dba: psycopg.Connection[Any]
     tally: Counter[str] = field(default_factory=Counter)
     examples: int = 0
@@ -273,12 +335,16 @@ class House:
 
     @classmethod
     def enter(cls, connect: Connect) -> "House":
-        house = cls(connect(), connect())
-        for connection in (house.app, house.dba):
+        house = cls(connect(), connect(), connect())
+        for connection in (house.app, house.staff, house.dba):
             enter(connection).row_factory = tuple_row
             # A call that hangs has failed, too: a broken cleanup might never end.
             connection.execute("SET statement_timeout = '60s'")
-        house.app.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(NAMES.app_role)))
+        for connection, role in (
+            (house.app, NAMES.app_role),
+            (house.staff, NAMES.box_office_role),
+        ):
+            connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
         # Observing is planned once, not ten thousand times.
         house.dba.execute("SET plan_cache_mode = 'force_generic_plan'")
         house.dba.prepare_threshold = 0
@@ -316,14 +382,14 @@ class ComparingMachine(RuleBasedStateMachine):
         self.house = house
         opened = house.dba.execute(OPEN_TWO_HALLS, vars(POLICY)).fetchall()
         self.show_ids = [show_id for show_id, *_ in opened]
-        self.seat_ids = [seat_ids for _, _, seat_ids, _ in opened]
+        self.seat_ids = [seat_ids for _, _, seat_ids, *_ in opened]
         halls = [(Show(show_id, currency), *seats) for show_id, currency, *seats in opened]
         self.model = Model(
             shows={show.id: show for show, *_ in halls},
             seats={
-                seat_id: Seat(seat_id, show, price)
-                for show, seat_ids, prices in halls
-                for seat_id, price in zip(seat_ids, prices, strict=True)
+                seat_id: Seat(seat_id, show, price, number=number)
+                for show, *seats in halls
+                for seat_id, price, number in zip(*seats, strict=True)
             },
             settings=POLICY,
         )
@@ -349,9 +415,9 @@ class ComparingMachine(RuleBasedStateMachine):
         self.sound = True
         self.steps += 1
 
-    def call(self, function: str, *arguments: Any, by_dba: bool = False) -> tuple[Row, datetime]:
-        """What the function answers, and when its transaction began."""
-        connection = self.house.dba if by_dba else self.house.app
+    def call(self, function: str, *arguments: Any, by: str = "app") -> tuple[Row, datetime]:
+        """What the function answers, and when its transaction began. `by`: app, staff or dba."""
+        connection: psycopg.Connection[Any] = getattr(self.house, by)
         typed = ", ".join(f"%s::{name}" for name in TYPED[function][: len(arguments)])
         (row,) = connection.execute(
             f"SELECT to_json(answer), now() FROM {function}({typed}) AS answer", arguments
@@ -390,12 +456,13 @@ class ComparingMachine(RuleBasedStateMachine):
 
         ids: dict[str, list[str]] = {order: [] for (order,) in tables["ticket_orders"]}
         codes = set()
-        for (order, _), ticket in tables["tickets"].items():
-            ids[order].append(ticket.pop("id"))
+        for (ticket_id,), ticket in tables["tickets"].items():
+            ids[ticket["order_id"]].append(ticket_id)
             codes.add(ticket.pop("ticket_code"))
         if len(codes) != len(tables["tickets"]):
             raise DisagreementError("two tickets have the same code")
         compare(self.model.ticket_ids(), {order: sorted(its) for order, its in ids.items()}, "ids")
+        self.model.learn_ids(tables)
         compare(self.model.tables(), tables, "tables")
         self.read_logs(found, tables)
 
@@ -406,11 +473,14 @@ class ComparingMachine(RuleBasedStateMachine):
             if line["event_type"] == "failed":
                 line["metadata"] = {"function": line["metadata"]["function"]}
                 continue
+            for name, value in line["metadata"].items():
+                if name.endswith("_seat_ids"):
+                    line["metadata"][name] = sorted(value)
             if line["event_type"] != "created":
                 line["user_agent"] = line["ip_address"] = None
             self.count("hold", " ".join([line["event_type"], *line["metadata"]]))
-            if line["event_type"] != "extended" and not line["metadata"].get("partial"):
-                status = "active" if line["event_type"] == "created" else line["event_type"]
+            status = STATUS_AFTER.get(line["event_type"])
+            if status is not None and not line["metadata"].get("partial"):
                 self.logged[line["reservation_id"]] = status
         for line in orders:
             if line["new_status"] is None:

@@ -15,6 +15,11 @@ Connection = psycopg.Connection[Any]
 Row = Any  # a named tuple whose fields are the columns
 
 
+def token_of(show: str) -> str:
+    """The SQL of a token for a hold that is made by hand, from the SQL of its show's id."""
+    return f"encode(uuid_send({show}) || uuid_send(gen_random_uuid()), 'hex')"
+
+
 def enter(connection: Connection) -> Connection:
     """Make the names of ticketdb visible and rows named tuples. Effective until disconnection."""
     connection.row_factory = namedtuple_row

@@ -23,7 +23,7 @@ SEATS = 4
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d")
 # Numbers of their own, secrets, how long something took, and the words of an error that has a code.
-LEFT_OUT = {"xact_id", "reservation_token", "ticket_code", "hold_seconds"}
+LEFT_OUT = {"xact_id", "reservation_token", "ticket_code", "ticket_codes", "hold_seconds"}
 EXPIRIES = {"expires_at", "reserved_until"}
 
 State = dict[str, list[Any]]
@@ -36,6 +36,8 @@ class Stage:
     halls: list[Hall]
     holds: dict[str, Row] = field(default_factory=dict)
     orders: dict[str, Row] = field(default_factory=dict)
+    tickets: dict[str, list[Row]] = field(default_factory=dict)  # in the order of their seats
+    refunds: list[Row] = field(default_factory=list)
 
     @property
     def hall(self) -> Hall:
@@ -51,6 +53,15 @@ class Part:
 
     name: str
     make: Callable[[Stage], Call]
+    # Where the call chooses by itself, the part that would have chosen so: from seats by number.
+    choosing: "Callable[..., Part] | None" = None
+
+    def chosen(self, stage: Stage, outcome: Outcome) -> "Part":
+        answer = outcome.answer or {}
+        if self.choosing is None or not answer.get("success"):
+            return self
+        seats = [str(seat) for seat in stage.hall.seats]
+        return self.choosing(*sorted(seats.index(seat) for seat in answer["seat_ids"]))
 
 
 def reserve(session: str, *seats: int, show: int = 0) -> Part:
@@ -114,6 +125,95 @@ def orders(session: str, key: str | None = None) -> Part:
     return of_hold("create_ticket_order", session, f"orders by {key}", p_idempotency_key=key)
 
 
+def best(session: str, quantity: int) -> Part:
+    def make(stage: Stage) -> Call:
+        arguments = {"p_show_id": stage.hall.show_id, "p_quantity": quantity}
+        return Call("reserve_best_seats", arguments | {"p_session_id": session})
+
+    def choosing(*seats: int) -> Part:
+        return reserve(session, *seats)
+
+    return Part(f"{session} reserves the best {quantity}", make, choosing)
+
+
+def adds(session: str, seat: int) -> Part:
+    return of_hold("add_seats", session, f"adds [{seat}]", seat)
+
+
+def prices(session: str, seat: int, price: int) -> Part:
+    more: dict[str, Any] = {"p_prices_in_cents": [price], "p_ticket_types": ["child"]}
+    return of_hold("price_seats", session, f"gets [{seat}] for {price}", seat, **more)
+
+
+def logs_in(session: str, new: str) -> Part:
+    return of_hold("move_reservation", session, f"logs in as {new}", p_new_session_id=new)
+
+
+def by_staff(function: str, verb: str, *seats: int, **more: Any) -> Part:
+    def make(stage: Stage) -> Call:
+        where = {"p_show_id": stage.hall.show_id, "p_seat_ids": stage.hall.ids(*seats)}
+        return Call(function, where | {"p_staff": "clara"} | more)
+
+    return Part(f"clara {verb} {list(seats)}", make)
+
+
+def blocks(*seats: int, end_holds: bool = False) -> Part:
+    verb = "blocks, and ends holds on," if end_holds else "blocks"
+    return by_staff("block_seats", verb, *seats, p_end_holds=end_holds)
+
+
+def unblocks(*seats: int) -> Part:
+    return by_staff("unblock_seats", "unblocks", *seats)
+
+
+def issues(*seats: int, event: str | None = None) -> Part:
+    paid = {"p_payment_provider": "bank", "p_event_id": event} if event else {}
+    free: dict[str, Any] = dict.fromkeys(("p_prices_in_cents", "p_ticket_types", "p_email"))
+    verb = f"issues, by {event}," if event else "issues"
+    return by_staff("issue_tickets", verb, *seats, **free, **paid)
+
+
+def of_tickets(function: str, session: str, verb: str, *numbers: int, **more: Any) -> Part:
+    def make(stage: Stage) -> Call:
+        ids = [stage.tickets[session][number].id for number in numbers]
+        arguments = {"p_show_id": stage.hall.show_id, "p_ticket_ids": ids, "p_staff": "clara"}
+        seats = {name: stage.hall.ids(*its) for name, its in more.items()}
+        return Call(function, arguments | seats)
+
+    return Part(f"clara {verb} tickets {list(numbers)} of {session}", make)
+
+
+def cancels(session: str, *numbers: int) -> Part:
+    return of_tickets("cancel_tickets", session, "cancels", *numbers)
+
+
+def moves(session: str, numbers: Sequence[int], seats: Sequence[int]) -> Part:
+    verb = f"moves to {list(seats)} the"
+    return of_tickets("move_tickets", session, verb, *numbers, p_seat_ids=seats)
+
+
+def enters(session: str, number: int, nonce: str | None = None) -> Part:
+    def make(stage: Stage) -> Call:
+        scan = {"p_ticket_code": stage.tickets[session][number].ticket_code}
+        where = {"p_show_id": stage.hall.show_id, "p_gate": "north", "p_nonce": nonce}
+        return Call("check_in_ticket", scan | where)
+
+    return Part(f"{session} enters with ticket {number}, scan {nonce}", make)
+
+
+def disputes(session: str, amount: int, event: str = "evt d") -> Part:
+    return of_order("record_dispute", session, f"disputes {amount} by {event}", p_provider="stripe",
+                    p_event_id=event, p_amount_in_cents=amount)  # fmt: skip
+
+
+def returns(event: str) -> Part:
+    def make(stage: Stage) -> Call:
+        refund = {"p_show_id": stage.hall.show_id, "p_refund_id": stage.refunds[0].id}
+        return Call("record_refund", refund | {"p_provider": "stripe", "p_event_id": event})
+
+    return Part(f"the money is returned by {event}", make)
+
+
 CLEANUP = Part("cleanup", lambda _: Call("cleanup_expired_seat_reservations", {}))
 
 
@@ -169,6 +269,30 @@ def sold(connection: Connection) -> Stage:
     return stage
 
 
+def sold_and_blocked(connection: Connection) -> Stage:
+    """Anna has paid and has her tickets; seat 2 is blocked."""
+    stage = sold(connection)
+    stage.tickets["anna"] = connection.execute(
+        "SELECT id, ticket_code FROM tickets WHERE show_id = %s ORDER BY price_in_cents",
+        [stage.hall.show_id],
+    ).fetchall()
+    staff = {"p_show_id": stage.hall.show_id, "p_staff": "clara"}
+    assert stage.hall.call("block_seats", **staff, p_seat_ids=stage.hall.ids(2)).success
+    return stage
+
+
+def owed(connection: Connection) -> Stage:
+    """One of anna's tickets was cancelled, and its money is due."""
+    stage = sold_and_blocked(connection)
+    ids = [stage.tickets["anna"][0].id]
+    staff = {"p_show_id": stage.hall.show_id, "p_staff": "clara"}
+    assert stage.hall.call("cancel_tickets", **staff, p_ticket_ids=ids).success
+    stage.refunds = connection.execute(
+        "SELECT id FROM refunds WHERE show_id = %s", [stage.hall.show_id]
+    ).fetchall()
+    return stage
+
+
 def two_holds(connection: Connection) -> Stage:
     """Anna holds seats 0 and 1, bert 2 and 3; hers has run out, his is ordered."""
     stage = held(connection)
@@ -191,10 +315,11 @@ class Scene:
 
     make: Beginning
     parts: tuple[Part, ...]
+    title: str | None = None
 
     @property
     def name(self) -> str:
-        return self.make.__name__.replace("_", " ")
+        return self.title or self.make.__name__.replace("_", " ")
 
 
 OTHERS = (reserve("bert", 0), reserve("cleo", 1, 2))
@@ -217,6 +342,22 @@ SCENES = (
                       reserve("dora", 0, 1), releases("bert"), releases("bert", 2),
                       pays("bert"), fails("bert"), orders("anna", "k1"), orders("bert", "k1"),
                       CLEANUP)),
+    Scene(held, (adds("anna", 2), prices("anna", 0, 500), logs_in("anna", "zoe"), best("bert", 2),
+                 best("cleo", 1), blocks(0), blocks(0, 2, end_holds=True), blocks(2, 3), issues(2),
+                 issues(2, 3, event="t1"), *OWN[1:], orders("anna", "k2"), reserve("bert", 2),
+                 reserve("zoe", 2, 3), CLEANUP), "held, by more functions"),
+    Scene(ordered, (adds("anna", 2), prices("anna", 0, 500), logs_in("anna", "zoe"), pays("anna"),
+                    blocks(0, end_holds=True), orders("anna", "k2"), orders("anna", "k1"),
+                    fails("anna"), releases("anna", 0), best("bert", 1)),
+          "ordered, by more functions"),
+    Scene(sold_and_blocked, (cancels("anna", 0), cancels("anna", 0, 1), moves("anna", [0], [2]),
+                             moves("anna", [0, 1], [1, 3]), enters("anna", 0, "n1"),
+                             enters("anna", 0), disputes("anna", 2100), refunds("anna"),
+                             unblocks(2), issues(2), issues(2, 3, event="t1"), blocks(2, 3),
+                             reserve("bert", 3), best("cleo", 1), pays("anna", "evt 2"))),
+    Scene(owed, (returns("evt r"), returns("evt s"), disputes("anna", 1000),
+                 disputes("anna", 1100, "evt e"), refunds("anna"), cancels("anna", 1),
+                 moves("anna", [1], [0]), enters("anna", 1), reserve("bert", 0), issues(0))),
     Scene(two_shows, (*OWN, pays("anna"), reserve("anna", 0, show=1), reserve("anna", 0, 1, show=1),
                       reserve("bert", 0, show=1), reserve("bert", 0))),
 )  # fmt: skip
@@ -290,6 +431,10 @@ class Reader:
             [shows],
         ):
             name(row.id, f"ticket for {names[str(row.show_seat_id)]} in {names[str(row.order_id)]}")
+        # Those of the beginning wherever they are now: two of an order may have had the same seat.
+        for session, tickets in stage.tickets.items():
+            for number, ticket in enumerate(tickets):
+                names[str(ticket.id)] = f"ticket {number} of {session}"
         return names
 
     def state(self, stage: Stage, names: dict[str, str]) -> State:

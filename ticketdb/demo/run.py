@@ -6,7 +6,6 @@ counted, number by number and in one snapshot; and again when all events have be
 
 import asyncio
 import signal
-from collections import Counter
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from itertools import groupby
@@ -22,7 +21,10 @@ from rich.text import Text
 
 from ticketdb import database
 from ticketdb.config import Variables
-from ticketdb.demo.buyers import Buyer, Connection, Sale, Show
+from ticketdb.demo.buyers import Buyer
+from ticketdb.demo.clerks import Clerk
+from ticketdb.demo.closing import account_of, close
+from ticketdb.demo.people import Connection, Person, Sale, Show
 from ticketdb.errors import ExitStatus
 from ticketdb.migrate import commands
 from ticketdb.migrate.run import Step
@@ -31,14 +33,18 @@ from ticketdb.watch import dashboards
 from ticketdb.watch.dashboards import Rows, Views, shown, table
 
 DATABASE = "ticketdb"
-SPARE_CONNECTIONS = 50  # beside the buyers: clock, cleanup, pg_cron, and a psql of the user
+CLERKS = 3
+SPARE_CONNECTIONS = 50  # beside the buyers: clerks, clock, cleanup, pg_cron, and a psql of the user
 CLEANUP_EVERY = 0.5  # seconds
 FINAL_CLEANUPS = 20
-BUYER = "ticketdb demo: buyer"
-BUYERS_LEFT = (
+CALLER = "ticketdb demo: buyer or clerk"
+CALLERS_LEFT = (
     "SELECT FROM pg_stat_activity"
-    f" WHERE datname = current_database() AND application_name = '{BUYER}'"
+    f" WHERE datname = current_database() AND application_name = '{CALLER}'"
 )
+SHOWS = "SELECT id, name, currency FROM shows ORDER BY starts_at DESC"
+DOOMED = "Matinee"  # the show that is cancelled
+SEAT_MAP = "SELECT * FROM get_seat_map(%s)"
 CLEAN_UP = "CALL run_reservation_cleanup('demo')"
 OVERDUE = "SELECT FROM seat_reservations WHERE is_active AND expires_at <= now() LIMIT 1"
 
@@ -149,35 +155,39 @@ async def sell(dsn: str, buyers: int, seconds: float, seed: int, console: Consol
 
         clock, dba = await enter(), await enter()
         await dba.execute(sql_file("shows.sql"))
-        shows: dict[str, Show] = {}
-        for plan in await (await dba.execute(sql_file("seat_plans.sql"))).fetchall():
-            show = Show(plan["id"], plan["name"], plan["currency"], sections={}, prices={})
-            show = shows.setdefault(plan["name"], show)
-            show.sections[plan["section"]] = plan["ids"]
-            show.prices.update(zip(plan["ids"], plan["prices"], strict=True))
-        for show in shows.values():
+        shows: list[Show] = []
+        for row in await (await dba.execute(SHOWS)).fetchall():
+            show = Show(**row, is_doomed=row["name"] == DOOMED)
+            show.draw(await (await dba.execute(SEAT_MAP, [show.id])).fetchall())
+            shows.append(show)
             sections = ", ".join(show.sections)
             console.print(f"{show.name}: {len(show.prices):,} seats in {sections}; {show.currency}")
-        sale = Sale(list(shows.values()), clock)
+        (moment,) = await (await dba.execute("SELECT clock_timestamp() AS now")).fetchall()
+        sale = Sale(list(shows), clock, opened_at=moment["now"])
         crowd = [
-            Buyer(n, seed, sale, await enter("ticketdb_app", BUYER)) for n in range(1, buyers + 1)
+            Buyer(n, seed, sale, await enter("ticketdb_app", CALLER)) for n in range(1, buyers + 1)
         ]
-        console.print(f"{buyers} buyers for {seconds:g} seconds")
+        for n in range(1, CLERKS + 1):
+            sale.clerks.append(Clerk(n, seed, sale, await enter("ticketdb_box_office", CALLER)))
+        console.print(f"{buyers} buyers and {CLERKS} clerks for {seconds:g} seconds")
         sale.ends_at = loop.time() + seconds
         house = asyncio.create_task(keep_house(dba, sale))
+        everybody: list[Person] = [*crowd, *sale.clerks]
         await asyncio.gather(
-            *(buyer.run() for buyer in crowd),
+            *(person.run() for person in everybody),
             house,
+            cancel_a_show(sale, seconds),
             watch(crowd, sale, seconds, console),
         )
         await clean_up(dba)
+        await close(sale, shows, crowd)
         with database.connect(dsn, autocommit=True) as dashboard:
-            account = account_of(crowd)
+            account = account_of(everybody, sale)
             first = look(dashboard, account)
             # A server process reports its deadlocks to the statistics when it ends, if not before.
-            for buyer in crowd:
-                await buyer.connection.close()
-            while (await clock.execute(BUYERS_LEFT)).rowcount:
+            for person in everybody:
+                await person.connection.close()
+            while (await clock.execute(CALLERS_LEFT)).rowcount:
                 await asyncio.sleep(0.05)
             rest = await roll_up(dba)
             return Reckoning(account, first, house.result(), rest, look(dashboard, account))
@@ -196,6 +206,13 @@ async def keep_house(dba: Connection, sale: Sale) -> int:
         rolled_up += await roll_up(dba)
         await asyncio.sleep(min(CLEANUP_EVERY, max(0, sale.seconds_left)))
     return rolled_up
+
+
+async def cancel_a_show(sale: Sale, seconds: float) -> None:
+    """Cancel it after half of the sale, beside those who are buying."""
+    while sale.seconds_left > seconds / 2:
+        await asyncio.sleep(0.05)
+    await sale.clerks[0].cancel_show(next(show for show in sale.shows if show.is_doomed))
 
 
 async def clean_up(dba: Connection) -> None:
@@ -234,24 +251,6 @@ async def watch(crowd: list[Buyer], sale: Sale, seconds: float, console: Console
             bar.update(task, completed=seconds - sale.seconds_left, description=line)
             if not console.is_terminal:
                 console.print(line)
-
-
-def account_of(crowd: list[Buyer]) -> str:
-    """What all buyers together have counted, held and ordered, as JSON."""
-    total: Counter[tuple[str, str]] = Counter()
-    for buyer in crowd:
-        total.update(buyer.account)
-    orders = [order for buyer in crowd for order in buyer.orders]
-    account = {
-        "account": [(*key, value) for key, value in total.items()],
-        "holds": [vars(hold) | {"show": hold.show.name} for buyer in crowd for hold in buyer.holds],
-        "orders": [
-            {"seats": order.hold.seats, "currency": order.hold.show.currency}
-            | (vars(order) | {"hold": None, "show": order.hold.show.name})
-            for order in orders
-        ],
-    }
-    return dumps(account, default=str)
 
 
 def look(connection: database.Connection, account: str) -> Look:

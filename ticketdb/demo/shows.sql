@@ -18,7 +18,9 @@ FROM (
     VALUES
     ('Symphony', 'Great Hall', 45, 'Europe/Vienna', 'EUR'),
     ('Jazz Night', 'Blue Room', 20, 'America/New_York', 'USD'),
-    ('Kabuki', 'Old Theatre', 9, 'Asia/Tokyo', 'JPY')
+    ('Kabuki', 'Old Theatre', 9, 'Asia/Tokyo', 'JPY'),
+    -- The house cancels it during the sale.
+    ('Matinee', 'Studio', 2, 'Europe/Vienna', 'EUR')
 ) AS plan (name, venue, days, time_zone, currency);
 
 INSERT INTO show_seats (show_id, section, row_label, seat_number, price_in_cents)
@@ -36,7 +38,9 @@ FROM (
     ('Symphony', 'Gallery', 10, 40, 3900),
     ('Jazz Night', 'Floor', 15, 20, 5500),
     ('Jazz Night', 'Balcony', 10, 20, 3250),
-    ('Kabuki', 'Hall', 12, 20, 850000)
+    ('Jazz Night', 'Standing', 1, 60, 2000),
+    ('Kabuki', 'Hall', 12, 20, 850000),
+    ('Matinee', 'Studio', 10, 12, 1800)
 ) AS plan (show_name, section, row_count, seats_a_row, price_in_cents)
 INNER JOIN shows ON shows.name = plan.show_name
 CROSS JOIN LATERAL generate_series(1, plan.row_count) AS row_number

@@ -44,6 +44,7 @@ AWKWARD_NAMES = Variables(
     monitoring_schema="M O.N-ä",
     internal_schema="in'ner",
     app_role="app's",
+    box_office_role="tick'et \\ desk",
     monitor_role='Mon\\"itor',
     dashboard_role="Dash Board",
     datadog_role="data-dog",

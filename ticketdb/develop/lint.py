@@ -49,6 +49,7 @@ HOSTILE = Variables(
     monitoring_schema="'; DROP SCHEMA b; --",
     internal_schema='"; DROP SCHEMA c; --',
     app_role="*/; DROP ROLE c; /*",
+    box_office_role="'''; DROP ROLE g; --",
     monitor_role="\\'; DROP ROLE d; --",
     dashboard_role="''); DROP ROLE e; --",
     datadog_role='"); DROP ROLE f; --',
@@ -73,6 +74,7 @@ BESIDES = {
     "ViewStmt": {"CommentStmt", "GrantStmt"},
     "CreateTrigStmt": {"AlterTableStmt", "CommentStmt"},
     "CreateSchemaStmt": {"CommentStmt"},
+    "CreateDomainStmt": {"CommentStmt"},
 }
 # Statements of a file without a CREATE, which has no object that it could be named for.
 WITHOUT_CREATE = {"DoStmt", "GrantStmt", "SelectStmt"}

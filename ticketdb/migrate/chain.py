@@ -41,11 +41,11 @@ COMMENT = rf"--[^\n]*|{BLOCK_COMMENT}"
 NAME = r"\{\{ \w+ \}\}(?:\.\w+)?"
 MADE = re.compile(
     r"^CREATE (?:OR REPLACE )?(?:"
-    rf"(?P<kind>SCHEMA|TABLE|FUNCTION|PROCEDURE|VIEW) (?P<name>{NAME})"
+    rf"(?P<kind>SCHEMA|DOMAIN|TABLE|FUNCTION|PROCEDURE|VIEW) (?P<name>{NAME})"
     rf"|(?:CONSTRAINT )?TRIGGER (?P<trigger>\w+)[^;]*?\bON (?P<table>{NAME}))",
     re.MULTILINE,
 )
-HOLDS_DATA = ("SCHEMA", "TABLE")
+HOLDS_DATA = ("SCHEMA", "DOMAIN", "TABLE")
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ UNITS = {
 }
 SECTIONS = {
     "application": ("Application", "What a shop calls to sell, and to report on itself."),
+    "box office": ("Box office", "What the staff calls, at the counter and at the gates."),
     "operation": (
         "Operation",
         "Maintenance: jobs call these, and the owner may call them by hand.",

@@ -1,5 +1,5 @@
 -- The functions and procedures that people call, with all that the reference says of them: those of the application,
--- and those that operate the database, which only its owner may call.
+-- those of the box office, and those that operate the database, which only its owner may call.
 WITH routines AS (
     SELECT
         p.*,
@@ -16,12 +16,28 @@ WITH routines AS (
 )
 
 SELECT
-    CASE WHEN r.callers ? {{ app_role | literal }} THEN 'application' ELSE 'operation' END AS section,
+    CASE
+        WHEN r.callers ? {{ app_role | literal }} THEN 'application'
+        WHEN r.callers ? {{ box_office_role | literal }} THEN 'box office'
+        ELSE 'operation'
+    END AS section,
     r.proname AS name,
     r.prokind = 'p' AS is_procedure,
     r.proretset AS returns_rows,
     r.callers,
-    r.prosrc AS body,
+    -- With those of internal functions that find out error codes for it.
+    concat_ws(
+        ' ',
+        r.prosrc,
+        (
+            SELECT string_agg(f.prosrc, ' ')
+            FROM pg_proc AS f
+            WHERE
+                f.pronamespace = to_regnamespace(quote_ident({{ internal_schema | literal }}))
+                AND 'error_code' = ANY(f.proargnames)
+                AND strpos(r.prosrc, '.' || f.proname || '(') > 0
+        )
+    ) AS body,
     obj_description(r.oid, 'pg_proc') AS comment,
     CASE WHEN r.prorettype NOT IN ('record'::regtype, 'void'::regtype) THEN format_type(r.prorettype, NULL) END AS type,
     (
