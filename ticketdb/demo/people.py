@@ -160,7 +160,7 @@ class Sale:
         return self.clerks[show.rows[seat] % len(self.clerks)]
 
 
-class Person:
+class Person(ABC):
     """Somebody who calls functions. `account`: how often each (metric, of what) has happened."""
 
     mean_pause: float  # seconds
@@ -174,8 +174,8 @@ class Person:
         self.holds: list[Hold] = []
         self.orders: list[Order] = []
 
-    async def act(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    async def act(self) -> None: ...
 
     async def run(self) -> None:
         """Act until the sale is over."""
@@ -257,7 +257,7 @@ class Person:
         return show.states
 
 
-class Staff(Person, ABC):
+class Staff(Person):
     """What the box office does at the request of others. `blocked`: which seats it has blocked."""
 
     blocked: dict[UUID, Show]

@@ -210,8 +210,7 @@ async def keep_house(dba: Connection, sale: Sale) -> int:
 
 async def cancel_a_show(sale: Sale, seconds: float) -> None:
     """Cancel it after half of the sale, beside those who are buying."""
-    while sale.seconds_left > seconds / 2:
-        await asyncio.sleep(0.05)
+    await asyncio.sleep(max(0, sale.seconds_left - seconds / 2))
     await sale.clerks[0].cancel_show(next(show for show in sale.shows if show.is_doomed))
 
 
