@@ -213,7 +213,7 @@ def test_the_database_does_what_the_model_does(connect: Connect, _machine: int) 
     run(house, SETTINGS, times=EXAMPLES_OF_A_MACHINE // EXAMPLES)
     assert house.steps >= 75 * STEPS
     # What is seldom may take longer to be seen.
-    while (unseen := OUTCOMES - house.tally.keys()) and house.examples < 500:
+    while (unseen := OUTCOMES - house.tally.keys()) and house.examples < 900:
         run(house, SETTINGS)
     assert not unseen
 

@@ -1,6 +1,7 @@
 """The machine, continued: what else a shop does with a hold."""
 
 from typing import Any
+from uuid import UUID
 
 from hypothesis import strategies as st
 from hypothesis.stateful import MultipleResults, multiple, rule
@@ -17,6 +18,7 @@ from tests.support.machine import (
 )
 
 TYPES = ("child", "adult", "member")
+ADD_TWISTS = ("twice", "none", "NULL", "its own", "many")
 
 
 class ShopMachine(TicketMachine):
@@ -55,10 +57,10 @@ class ShopMachine(TicketMachine):
         )
 
     @rule(
-        show=st.sampled_from((0, 0, 0, None, UNKNOWN)),
-        quantity=st.sampled_from((1, 1, 1, 0, None, 500)),
-        session=st.sampled_from((*("a visitor",) * 5, " ", "d" * 201)),
-        section=st.sampled_from((None, None, " ", "balcony")),
+        show=st.sampled_from((*(0,) * 6, None, UNKNOWN)),
+        quantity=st.sampled_from((*(1,) * 6, 0, None, 500)),
+        session=st.sampled_from((*("a visitor",) * 8, " ", "d" * 201)),
+        section=st.sampled_from((None, None, " ", "balcony", "balcony")),
         max_price=st.sampled_from((None, None, -1, 0)),
     )
     def reserve_the_best_of_nonsense(
@@ -81,30 +83,24 @@ class ShopMachine(TicketMachine):
         token=a_token,
         caller=callers,
         seats=some_seats,
-        twist=st.sampled_from(
-            (*("",) * 6, "twice", "none", "NULL", "unknown", "its own", "closed", "of others")
-        ),
+        twist=st.sampled_from((*("",) * 6, *("of others", "closed", "unknown") * 2, *ADD_TWISTS)),
     )
     def add(self, token: str, caller: str | None, seats: tuple[int, ...], twist: str) -> None:
+        token, caller = self.with_a_hold(token, caller, twist)
         hold = self.hold_of(token)
         show = self.show_ids.index(hold.show.id)
         its: list[str | None] = [self.seat_ids[show][seat] for seat in seats]
-        taken = [
-            seat.id
-            for seat in self.model.in_row(hold.show.id)
-            if seat.id not in hold.held and not self.model.is_free(self.now, seat)
-        ]
         twisted: dict[str, list[str | None]] = {
-            "": its,
             "twice": its[:1] * 2,
             "none": [],
             "NULL": [*its, None],
             "unknown": [UNKNOWN],
             "its own": list(hold.held),
-            "closed": its,
-            "of others": [*taken[:1]],
+            "many": [*its, *(str(UUID(int=n)) for n in range(1, 10))],
         }
-        wanted = twisted[twist]
+        wanted = twisted.get(twist, its)
+        if twist == "of others":
+            self.reserve(show, seats, "a rival")
         who = self.shown(token, caller)
         status = hold.show.status
         if twist == "closed":
@@ -130,11 +126,11 @@ class ShopMachine(TicketMachine):
         types: list[str | None] | None,
         twist: str,
     ) -> None:
+        token, caller = self.with_a_hold(token, caller, twist)
         hold = self.hold_of(token)
-        seats = sorted(hold.held) or [UNKNOWN]
+        seats = sorted(hold.held)[:4] or [UNKNOWN]
         if twist == "strange seat":
-            seats = [*seats, *(seat for seat in self.model.seats if seat not in hold.held)]
-        seats = seats[:4]
+            seats = [*seats[:3], next(seat for seat in self.model.seats if seat not in hold.held)]
         wanted = prices[: len(seats)]
         if twist in ("too few", "negative"):
             wanted = wanted[1:] if twist == "too few" else [-1, *wanted[1:]]
@@ -158,6 +154,15 @@ class ShopMachine(TicketMachine):
         with self.step():
             answer, now = self.call("move_reservation", *arguments)
             self.agree("move_reservation", answer, self.model.move(now, *arguments))
+
+    @rule(token=a_token, seats=some_seats, new=sessions)
+    def log_in_where_one_has_reserved_already(
+        self, token: str, seats: tuple[int, ...], new: str
+    ) -> None:
+        hold = self.hold_of(token)
+        self.reserve(self.show_ids.index(hold.show.id), seats, new)
+        if hold.token is not None:
+            self.log_in(hold.token, ITS_OWN, new, None)
 
     @rule(target=TicketMachine.orders, token=a_token)
     def order_at_other_prices(self, token: str) -> str | MultipleResults[str]:
