@@ -514,7 +514,7 @@ GRANT SELECT ON TABLE {{ schema }}.currencies
 TO {{ app_role }}, {{ box_office_role }}, {{ monitor_role }};
 {% endif %}
 
--- object: foundation/error_message.sql sha256=d4ee96f4483ce257b563f5d72f25fc754f079fefbd5d67c900e3e1f2595b1e2d
+-- object: foundation/error_message.sql sha256=01cb006633803cb663c4aa81215539b4bf60feefe217ac1eb5c54a225ce16669
 -- The message for each error code, written once. The guide's queries search for the words of the
 -- first two.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.error_message(p_error_code text)
@@ -531,7 +531,7 @@ CASE p_error_code
     WHEN 'TOO_MANY_SEATS' THEN 'More seats than one reservation may hold'
     WHEN 'DUPLICATE_RESERVATION' THEN 'The session already holds seats of this show'
     WHEN 'SEATS_NOT_FOUND' THEN 'One or more seats are not part of this show or reservation'
-    WHEN 'NOT_FOUND' THEN 'There is no such reservation, order or ticket'
+    WHEN 'NOT_FOUND' THEN 'There is no such reservation, order, ticket, refund or show'
     WHEN 'PERMISSION_DENIED' THEN 'The reservation belongs to another session'
     WHEN 'RESERVATION_INACTIVE' THEN 'The reservation has ended'
     WHEN 'RESERVATION_EXPIRED' THEN 'The reservation is over'

@@ -364,7 +364,7 @@ ENABLE ALWAYS TRIGGER show_seats_place_seats;
 COMMENT ON TRIGGER show_seats_place_seats ON {{ schema }}.show_seats IS
 'Fills positions of rows and seats that the insert has not given.';
 
--- object: shows/get_seat_map.sql sha256=00f85c353cc5e7bd1d10772189695f08e82cb7273752464c8ef5c9d9cebb299f
+-- object: shows/get_seat_map.sql sha256=33c49e41775d25da0ee61a47dd12834887c0bbb66e6fe87339d466a8b9aa655e
 -- What the shop draws: all seats of a show, or those that have changed since an earlier answer. A
 -- seat has changed if a transaction wrote its row that the earlier answer may not have seen, which
 -- the row shows by itself, or if its hold is over, for which nothing is written. So a sale does
@@ -455,8 +455,9 @@ COMMENT ON FUNCTION {{ schema }}.get_seat_map(uuid, bigint) IS
 'version of an earlier answer for this show: only those that may have changed since, with another '
 'version, and no rows if nothing has; while a transaction is open anywhere on the server, also '
 'those that have changed since it began; all of them if the show has changed, or the version is '
-'not one of this server. Read all after a restore, and after seats were deleted. Raises '
-'lock_not_available if the table is locked for 2 s.';
+'not one of this server. Drop an answer that one with a higher version has overtaken; read all '
+'after a restore, and after seats were deleted. Raises lock_not_available if the table is locked '
+'for 2 s.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ schema }}.get_seat_map(uuid, bigint)

@@ -7,6 +7,9 @@ DROP ROUTINE {{ internal_schema }}.refuse_change_but_erasure;
 -- drop: orders/reconcile_payments.sql
 DROP ROUTINE {{ schema }}.reconcile_payments;
 
+-- drop: orders/get_refunds.sql
+DROP ROUTINE {{ schema }}.get_refunds;
+
 -- drop: orders/get_tickets.sql
 DROP ROUTINE {{ schema }}.get_tickets;
 

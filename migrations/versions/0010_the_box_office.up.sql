@@ -1116,7 +1116,7 @@ GRANT EXECUTE ON FUNCTION {{ schema }}.move_tickets(uuid, uuid[], uuid[], text)
 TO {{ box_office_role }};
 {% endif %}
 
--- object: box_office/check_in_ticket.sql sha256=0e9371afe440400ce74027e40e966d76cdb027db3e65042e8a59973034d811ba
+-- object: box_office/check_in_ticket.sql sha256=811cb65424e81fa977df2e00bbda8949c7ae3d7d95f212404f9799f659d2a4fb
 -- Called by a scanner at an entrance: lets the holder of a ticket in, once. Locks nothing but the
 -- ticket, and waits for nothing while it has it: so it cannot be part of a deadlock with functions
 -- that lock tickets last.
@@ -1173,8 +1173,11 @@ BEGIN
             INTO v_ticket
             FROM {{ schema }}.tickets AS scanned
             WHERE
-                scanned.ticket_code = upper(p_ticket_code)
+                -- Codes are in capitals, but for one that was written by hand.
+                scanned.ticket_code = ANY(ARRAY[p_ticket_code, upper(p_ticket_code)])
                 AND scanned.show_id = p_show_id
+            ORDER BY scanned.ticket_code = p_ticket_code DESC
+            LIMIT 1
             FOR UPDATE;
             SELECT
                 seat.id,

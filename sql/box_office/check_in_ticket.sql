@@ -54,8 +54,11 @@ BEGIN
             INTO v_ticket
             FROM {{ schema }}.tickets AS scanned
             WHERE
-                scanned.ticket_code = upper(p_ticket_code)
+                -- Codes are in capitals, but for one that was written by hand.
+                scanned.ticket_code = ANY(ARRAY[p_ticket_code, upper(p_ticket_code)])
                 AND scanned.show_id = p_show_id
+            ORDER BY scanned.ticket_code = p_ticket_code DESC
+            LIMIT 1
             FOR UPDATE;
             SELECT
                 seat.id,

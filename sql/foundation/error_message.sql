@@ -14,7 +14,7 @@ CASE p_error_code
     WHEN 'TOO_MANY_SEATS' THEN 'More seats than one reservation may hold'
     WHEN 'DUPLICATE_RESERVATION' THEN 'The session already holds seats of this show'
     WHEN 'SEATS_NOT_FOUND' THEN 'One or more seats are not part of this show or reservation'
-    WHEN 'NOT_FOUND' THEN 'There is no such reservation, order or ticket'
+    WHEN 'NOT_FOUND' THEN 'There is no such reservation, order, ticket, refund or show'
     WHEN 'PERMISSION_DENIED' THEN 'The reservation belongs to another session'
     WHEN 'RESERVATION_INACTIVE' THEN 'The reservation has ended'
     WHEN 'RESERVATION_EXPIRED' THEN 'The reservation is over'

@@ -88,8 +88,9 @@ COMMENT ON FUNCTION {{ schema }}.get_seat_map(uuid, bigint) IS
 'version of an earlier answer for this show: only those that may have changed since, with another '
 'version, and no rows if nothing has; while a transaction is open anywhere on the server, also '
 'those that have changed since it began; all of them if the show has changed, or the version is '
-'not one of this server. Read all after a restore, and after seats were deleted. Raises '
-'lock_not_available if the table is locked for 2 s.';
+'not one of this server. Drop an answer that one with a higher version has overtaken; read all '
+'after a restore, and after seats were deleted. Raises lock_not_available if the table is locked '
+'for 2 s.';
 
 {% if manage_roles %}
 GRANT EXECUTE ON FUNCTION {{ schema }}.get_seat_map(uuid, bigint)

@@ -107,6 +107,12 @@ def test_a_ticket_of_another_show_is_not_found(counter: Counter, code: str) -> N
     assert counter.check_in(code).success
 
 
+def test_a_code_that_was_written_by_hand_is_found_as_it_is(counter: Counter) -> None:
+    sold = counter.sell(3)
+    counter.hall.connection.execute("UPDATE tickets SET ticket_code = 'a code from elsewhere'")
+    assert counter.check_in("a code from elsewhere").ticket_id == sold.ticket_ids[0]
+
+
 @pytest.mark.breaks_invariants
 @pytest.mark.parametrize("status", ["refunded", "cancelled"])
 @pytest.mark.parametrize("was_used", [False, True])

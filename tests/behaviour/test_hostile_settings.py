@@ -219,7 +219,7 @@ def sell_and_operate(connection: Connection) -> None:
     show.hold(4, session="eve")
     show.paid("confirm_payment", late, "l1", p_amount_in_cents=100)
     answers(connection, "SELECT * FROM {}('stripe', 'p2')", "find_orders")
-    for reads in ("get_order", "get_tickets"):
+    for reads in ("get_order", "get_tickets", "get_refunds"):
         answers(connection, f"SELECT * FROM {{}}('{show.show_id}', '{order.order_id}')", reads)
     answers(connection, "SELECT * FROM {}('eve')", "get_session_reservations")
     ask(connection, "refund_order", p_show_id=show.show_id, p_order_id=order.order_id)

@@ -506,6 +506,7 @@ READS: dict[str, Callable[[Hall, Row, Row], list[Any]]] = {
     "get_order": lambda hall, _, order: [hall.show_id, order.order_id],
     "find_orders": lambda *_: [None, "pi_1"],
     "get_tickets": lambda hall, _, order: [hall.show_id, order.order_id],
+    "get_refunds": lambda hall, _, order: [hall.show_id, order.order_id],
 }
 
 
@@ -516,9 +517,10 @@ def test_who_reads_waits_for_no_locked_row_and_for_a_locked_table_in_vain(
     hold = street.hall.hold(0, 1)
     order = street.hall.order(hold, p_payment_provider="stripe", p_payment_intent_id="pi_1")
     street.hall.pay(order)
+    street.hall.pay(order, event="evt_again")
     hold = street.hall.hold(2, 3)
     arguments = READS[function](street.hall, hold, order)
-    names = ("show_seats", "seat_reservations", "ticket_orders", "tickets")
+    names = ("show_seats", "seat_reservations", "ticket_orders", "tickets", "refunds")
 
     def read() -> Row:
         question = f"SELECT * FROM {function}({', '.join(['%s'] * len(arguments))})"

@@ -86,6 +86,7 @@ READERS = {
     "get_seat_map_at": f"{LAST_SHOW}, now()",
     "get_session_reservations": LAST_HOLD.format("session_id"),
     "get_tickets": OF_LAST_ORDER,
+    "get_refunds": OF_LAST_ORDER,
     "get_reservation_statistics": "",
     "is_restored_log": "'seat_reservation_audit_log'",
     "lock_wait_totals": "",

@@ -1,4 +1,4 @@
-"""get_order, find_orders, get_tickets: what the shop shows and sends after the payment."""
+"""get_order, find_orders, get_tickets, get_refunds: what a shop shows and sends."""
 
 import uuid
 from collections.abc import Callable
@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.databases import Connect, Database
 from tests.support.hall import Hall, make_hall
+from tests.support.money import listed_refunds
 from tests.support.names import NAMES
 from tests.support.orders import bring_to
 from tests.support.plans import STATISTICS, explained, rows_looked_at
@@ -264,6 +265,7 @@ READS: dict[str, Callable[[Hall, Row], object]] = {
     "get_order": read,
     "find_orders": lambda hall, _: find(hall.connection, "evt_paid"),
     "get_tickets": tickets_of,
+    "get_refunds": listed_refunds,
 }
 
 
@@ -274,6 +276,7 @@ def test_it_is_read_in_a_transaction_that_is_read_only_and_leaves_no_trace(
 ) -> None:
     order = hall.order(hall.hold(0))
     hall.pay(order, event="evt_paid")
+    hall.pay(order, event="evt_again")
     before = tables(hall.connection)
     with acting_as(hall.connection, role):
         hall.connection.execute("SET LOCAL transaction_read_only = on")
@@ -291,6 +294,7 @@ def test_an_answer_is_of_the_snapshot_of_its_transaction(
     late.connection.execute(f"BEGIN ISOLATION LEVEL {level}".encode())
     before = READS[function](late, order)
     house.pay(order, event="evt_paid")
+    house.pay(order, event="evt_again")
     after = READS[function](late, order)
     late.connection.execute("COMMIT")
     assert (after == before) == (level != "READ COMMITTED")

@@ -343,10 +343,10 @@ def test_selling_springs_no_trap(
     assert ask(victim, "get_order", **of_order).status == "paid"
     paid_by = {"p_payment_provider": None, "p_payment_intent_id": f"p{order.order_id}"}
     assert ask(victim, "find_orders", **paid_by).ticket_count == 2
-    tickets = our("get_tickets")
-    assert victim.execute(
-        sql.SQL("SELECT FROM {}(%s, %s)").format(tickets), list(of_order.values())
-    ).fetchall()
+    for reads in ("get_tickets", "get_refunds"):
+        assert victim.execute(
+            sql.SQL("SELECT FROM {}(%s, %s)").format(our(reads)), list(of_order.values())
+        ).fetchall()
     assert ask(victim, "refund_order", **of_order).success
     late = show.of("create_ticket_order", show.hold(3, session="cleo"), session="cleo")
     dans = show.hold(4, session="dan")

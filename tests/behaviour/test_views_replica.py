@@ -238,6 +238,7 @@ def test_a_shop_reads_on_the_replica_what_it_would_on_the_primary(pair: Pair) ->
         hall = make_hall(primary)
         order = hall.order(hall.hold(0), p_payment_intent_id="pi_replica")
         hall.pay(order)
+        hall.pay(order, event="evt_again")
         hold = hall.hold(1, 2)
         hall.let_run_out(hall.hold(3, session="ben"))
         catch_up(primary, replica)
@@ -250,6 +251,7 @@ def test_a_shop_reads_on_the_replica_what_it_would_on_the_primary(pair: Pair) ->
             ("get_order(%s, %s)", [hall.show_id, order.order_id]),
             ("find_orders(NULL, %s)", ["pi_replica"]),
             ("get_tickets(%s, %s)", [hall.show_id, order.order_id]),
+            ("get_refunds(%s)", [hall.show_id]),
         ):
             here, there = (
                 session.execute(f"SELECT * FROM {question}".encode(), arguments).fetchall()

@@ -55,6 +55,13 @@ def dispute(hall: Hall, order: Row, amount: int | None, event: str = "dp_1", **m
     return hall.call("record_dispute", **dispute_of(hall, order, amount, event, **more))
 
 
+def listed_refunds(hall: Hall, order: Row | None = None) -> list[Row]:
+    """What get_refunds lists: the refunds that are due, or all of an order."""
+    return hall.connection.execute(
+        "SELECT * FROM get_refunds(%s, %s)", [hall.show_id, order and order.order_id]
+    ).fetchall()
+
+
 def portion(hall: Hall, **more: Any) -> Row:
     return hall.call("cancel_show_portion", **staffed(hall, **more))
 

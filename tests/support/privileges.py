@@ -16,6 +16,7 @@ READS = {
     "get_order",
     "find_orders",
     "get_tickets",
+    "get_refunds",
 }
 # What the shop calls, and what providers report to it.
 APPLICATION = {

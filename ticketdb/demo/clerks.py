@@ -188,7 +188,10 @@ class Clerk(Staff):
         await self.repeat(answer, "cancel_tickets", *arguments)
         if not answer["refund_ids"] or self.is_so(0.4):
             return
-        due = ("record_refund", show.id, answer["refund_ids"][0], PROVIDER)
+        listed = await self.rows("get_refunds", show.id, order.id)
+        is_due = [row for row in listed if row["refund_id"] == answer["refund_ids"][0]]
+        self.expect([row["status"] for row in is_due] == ["due"], "get_refunds: it is due")
+        due = ("record_refund", show.id, is_due[0]["refund_id"], PROVIDER)
         event = f"refund-{uuid4()}"
         done = await self.call(due[0], show, *due[1:], event, self.name)
         self.expect(done["amount_in_cents"] == refund.amount, "record_refund: amount")
