@@ -2220,8 +2220,8 @@ GRANT EXECUTE ON FUNCTION {{ schema }}.get_tickets(uuid, uuid)
 TO {{ app_role }}, {{ box_office_role }};
 {% endif %}
 
--- object: orders/get_refunds.sql sha256=e5d6bcd790fa2ba17b450acbbfc1b4605ec5d42e85e25514c53d0271786a213f
--- What the accounts pay back by, with record_refund(): what is due in a show, or all about an order.
+-- object: orders/get_refunds.sql sha256=2eeaef5eed36939ad7c20c1b7e9068abd8707ad23301242576fa6de89caa3deb
+-- What the accounts pay back by, with record_refund(): what is due in a show, or all of an order.
 CREATE OR REPLACE FUNCTION {{ schema }}.get_refunds(
     p_show_id uuid,
     p_order_id uuid DEFAULT NULL

@@ -1,6 +1,7 @@
 -- Called by reserve_best_seats(): proposes seats, without locks. Reads rows from the front on, in
 -- portions that have more and more free seats, until there are seats that none further back can
--- surpass: what lies behind them does not matter. If there are none, it compares all.
+-- surpass: what lies behind them does not matter. If there are none, it compares all. A row that is
+-- a portion by itself, such as a floor of standing places, is read from its middle on.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.best_seats(
     p_show_id uuid,
     p_quantity integer,
@@ -27,6 +28,11 @@ DECLARE
     v_to bigint;
     v_is_whole boolean := false;
     v_free_seats integer := 20;
+    -- How far from the middle of a row, in half places. No place is further than v_everywhere.
+    v_everywhere constant bigint := 10000000000;
+    v_near constant bigint := 64 + 2 * p_quantity::bigint;
+    v_reach bigint := v_near;
+    v_width bigint;
 BEGIN
     IF p_section IS NULL THEN
         -- From one section to the next, without reading the seats between.
@@ -89,6 +95,9 @@ BEGIN
             ) AS enough;
             v_is_whole := v_from = v_first AND v_to IS NULL;
         END IF;
+        IF v_to IS DISTINCT FROM v_from THEN
+            v_reach := v_everywhere;
+        END IF;
 
         RETURN QUERY
         WITH hall_rows AS (
@@ -105,9 +114,18 @@ BEGIN
                         seat.show_id = p_show_id
                         AND seat.section = part.section
                         AND seat.row_position = hall_row.row_position
-                        AND seat.row_label = hall_row.row_label
                 ) AS doubled_middle
             FROM unnest(v_sections) AS part (section)
+            CROSS JOIN LATERAL (
+                SELECT
+                    COALESCE(min(seat.seat_position)::bigint + max(seat.seat_position), 0)
+                        AS doubled_middle
+                FROM {{ schema }}.show_seats AS seat
+                WHERE
+                    seat.show_id = p_show_id
+                    AND seat.section = part.section
+                    AND seat.row_position = v_from
+            ) AS first_row
             CROSS JOIN LATERAL (
                 SELECT
                     seat.row_position,
@@ -120,6 +138,8 @@ BEGIN
                     seat.show_id = p_show_id
                     AND seat.section = part.section
                     AND seat.row_position BETWEEN v_from AND COALESCE(v_to, v_last)
+                    AND seat.seat_position BETWEEN (first_row.doubled_middle - v_reach) / 2
+                    AND (first_row.doubled_middle + v_reach) / 2
                     AND seat.status = 'available'
                 GROUP BY
                     seat.row_position,
@@ -208,6 +228,8 @@ BEGIN
             AND (
                 groups.gaps = 0
                 AND groups.orphans = 0
+                -- What lies further out is less central, and two places beyond each end were read.
+                AND groups.off_centre <= v_reach - p_quantity - 3
                 OR v_is_whole
             )
         ORDER BY
@@ -224,6 +246,23 @@ BEGIN
         LIMIT 50;
 
         EXIT WHEN FOUND OR v_is_whole IS NOT FALSE;
+        IF v_reach < v_everywhere THEN
+            -- The same row again, further from its middle.
+            SELECT max(edge.width)
+            INTO v_width
+            FROM unnest(v_sections) AS part (section)
+            CROSS JOIN LATERAL (
+                SELECT max(seat.seat_position)::bigint - min(seat.seat_position) AS width
+                FROM {{ schema }}.show_seats AS seat
+                WHERE
+                    seat.show_id = p_show_id
+                    AND seat.section = part.section
+                    AND seat.row_position = v_from
+            ) AS edge;
+            v_reach := CASE WHEN 4 * v_reach < v_width THEN 4 * v_reach ELSE v_everywhere END;
+            CONTINUE;
+        END IF;
+        v_reach := v_near;
         v_free_seats := 2 * v_free_seats;
         v_is_whole := v_to IS NULL;
         v_from := CASE WHEN v_is_whole THEN v_first ELSE v_to + 1 END;

@@ -1,4 +1,4 @@
--- What the accounts pay back by, with record_refund(): what is due in a show, or all about an order.
+-- What the accounts pay back by, with record_refund(): what is due in a show, or all of an order.
 CREATE OR REPLACE FUNCTION {{ schema }}.get_refunds(
     p_show_id uuid,
     p_order_id uuid DEFAULT NULL

@@ -220,6 +220,44 @@ def test_buyers_one_after_another_fill_a_row_from_the_middle_without_leaving_a_s
     assert row == "h" * 18
 
 
+def nearest_to_the_middle(row: str, quantity: int) -> str:
+    """The row with those taken that are adjacent and leave none alone, if there are any."""
+    walled = f"xx{row}xx"
+    firsts = [
+        first
+        for first in range(2, len(row) + 3 - quantity)
+        if set(walled[first : first + quantity]) == {"."}
+        and walled[first - 2 : first] != "x."
+        and walled[first + quantity : first + quantity + 2] != ".x"
+    ]
+    if not firsts:
+        return row
+    first = min(firsts, key=lambda first: abs(2 * first + quantity - len(walled))) - 2
+    return row[:first] + "A" * quantity + row[first + quantity :]
+
+
+STANDING = {
+    "all free": "." * 501,
+    "the middle is gone": "." * 90 + "x" * 300 + "." * 111,
+    "all but one end is gone": "x" * 480 + "." * 21,
+    "single seats in the middle": "." * 60 + ".x" * 200 + "." * 61,
+    "with holes": "..x....x" * 60,
+    "seats left alone where there are no others": ".x" * 30 + "x" * 100 + "....x..." + "xx." * 50,
+}
+
+
+@pytest.mark.parametrize("quantity", [1, 2, 3, 4])
+@pytest.mark.parametrize("row", STANDING)
+def test_of_a_long_row_the_nearest_to_its_middle_are_taken(
+    connection: Connection, row: str, quantity: int
+) -> None:
+    hall = draw_hall(connection, STANDING[row], "." * 8)
+    answer = hall.reserve_best(quantity)
+    assert drawing(hall, answer.seat_ids)[0].replace("h", "x") == (
+        nearest_to_the_middle(STANDING[row], quantity)
+    )
+
+
 def test_the_same_hall_gives_the_same_seats(connection: Connection) -> None:
     first, second = (
         drawing(hall, hall.reserve_best(3).seat_ids)
