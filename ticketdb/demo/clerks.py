@@ -45,15 +45,18 @@ class Clerk(Staff):
         async with self.desk:
             await duty(self, self.random.choice(shows))
 
-    async def free(self, show: Show, most: int = 6) -> list[UUID]:
-        """Some seats of his rows that are available, or that he has blocked."""
+    async def seats(self, show: Show, state: str) -> list[UUID]:
+        """The seats of his rows that are in this state."""
         states = await self.look(show)
-        wanted = "blocked" if self.is_so(0.2) else "available"
-        seats = [
+        return [
             seat
             for seat in show.prices
-            if states[seat] == wanted and self.sale.clerk_of(show, seat) is self
+            if states[seat] == state and self.sale.clerk_of(show, seat) is self
         ]
+
+    async def free(self, show: Show, most: int = 6) -> list[UUID]:
+        """Some seats of his rows that are available, or that he has blocked."""
+        seats = await self.seats(show, "blocked" if self.is_so(0.2) else "available")
         first = self.random.randrange(len(seats)) if seats else 0
         return seats[first : first + self.random.randint(1, most)]
 
@@ -75,14 +78,25 @@ class Clerk(Staff):
             await self.unblock(show)
             return
         seats = [seat for seat in await self.free(show, 30) if seat not in self.blocked]
-        if not seats:
-            return
+        if seats:
+            await self.take_off_sale(show, seats)
+
+    async def take_off_sale(self, show: Show, seats: list[UUID]) -> bool:
         answer = await self.call("block_seats", show, show.id, seats, self.name, may=TAKEN)
         if answer["success"]:
             done = answer["seats_blocked"], answer["holds_ended"]
             self.expect(done == (len(seats), 0), "block_seats: seats")
             self.blocked.update(dict.fromkeys(seats, show))
             self.event("blocked", show)
+        return bool(answer["success"])
+
+    async def hold_back(self, show: Show) -> None:
+        """All that is free in his rows, for a sponsor, beside buyers: they may be faster."""
+        async with self.desk:
+            while self.sale.seconds_left > 0:
+                seats = await self.seats(show, "available")
+                if not seats or await self.take_off_sale(show, seats):
+                    return
 
     async def unblock(self, show: Show) -> None:
         seats = [seat for seat, where in self.blocked.items() if where is show]
@@ -177,6 +191,28 @@ class Clerk(Staff):
                 self.blocked.pop(seat, None)
         refused = (show.id, [uuid4()], seats[:1], self.name)
         await self.call("move_tickets", show, *refused, may=("TICKETS_NOT_FOUND",))
+
+    async def swap_hall(self, show: Show, everybody: Iterable[Person]) -> None:
+        """Everybody gets the seat of the next: all tickets of the show in one call."""
+        moved = [
+            (order, ticket)
+            for person in everybody
+            for order in person.orders
+            if order.hold.show is show
+            for ticket in order.valid
+        ]
+        if len(moved) < 2:
+            return
+        tickets = [ticket for _, ticket in moved]
+        seats = [ticket.seat for ticket in (*tickets[1:], tickets[0])]
+        arguments = (show.id, [ticket.id for ticket in tickets], seats, self.name)
+        answer = await self.call("move_tickets", show, *arguments)
+        self.expect(answer["tickets_moved"] == len(seats), "move_tickets: all tickets")
+        for ticket, seat in zip(tickets, seats, strict=True):
+            ticket.seat = seat
+        for _ in {order.id for order, _ in moved}:
+            self.event("moved", show)
+        await self.repeat(answer | {"tickets_moved": 0}, "move_tickets", *arguments)
 
     async def cancel(self, order: Order, tickets: list[Ticket]) -> None:
         """Take tickets back. Some of the money goes back at once, the rest stays due."""

@@ -13,7 +13,9 @@ async def close(sale: Sale, shows: list[Show], crowd: list[Buyer]) -> None:
     doomed = next(show for show in shows if show.is_doomed)
     # A buyer who was quick may have got seats after the last portion: the call is safe to repeat.
     await manager.cancel_show(doomed)
-    manager.wind_up(doomed, [*crowd, *sale.clerks])
+    everybody: list[Person] = [*crowd, *sale.clerks]
+    manager.wind_up(doomed, everybody)
+    await manager.swap_hall(shows[0], everybody)
     events, amounts = list(sale.payments), list(sale.payments.values())
     for difference in await manager.rows(
         "reconcile_payments", PROVIDER, events, amounts, "-infinity", "infinity"

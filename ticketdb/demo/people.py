@@ -185,7 +185,8 @@ class Person(ABC):
                 await self.pause()
         except psycopg.Error as error:
             message = error.diag.message_primary or error
-            self.expect(False, f"exception {type(error).__name__}: {message}")
+            where = "; ".join((error.diag.context or "").splitlines())
+            self.expect(False, f"exception {type(error).__name__}: {message} {where}")
 
     async def pause(self, times: float = 1) -> None:
         seconds = self.random.expovariate(1 / self.mean_pause) * times
@@ -264,6 +265,12 @@ class Staff(Person):
 
     @abstractmethod
     async def close_off(self, hold: Hold) -> bool: ...
+
+    @abstractmethod
+    async def hold_back(self, show: Show) -> None: ...
+
+    @abstractmethod
+    async def swap_hall(self, show: Show, everybody: "Iterable[Person]") -> None: ...
 
     @abstractmethod
     async def cancel(self, order: Order, tickets: list[Ticket]) -> None: ...

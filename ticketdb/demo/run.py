@@ -176,6 +176,7 @@ async def sell(dsn: str, buyers: int, seconds: float, seed: int, console: Consol
         await asyncio.gather(
             *(person.run() for person in everybody),
             house,
+            sale.clerks[-1].hold_back(shows[0]),
             cancel_a_show(sale, seconds),
             watch(crowd, sale, seconds, console),
         )
