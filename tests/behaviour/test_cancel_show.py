@@ -319,10 +319,8 @@ def test_a_pending_order_without_a_hold_that_is_locked_is_busy_then_done(
     assert call(stage) == (0, 1, 0)
 
 
-def test_a_late_payment_that_saw_the_show_on_sale_is_refunded_or_refused(
-    stage: Hall, connect: Connect
-) -> None:
-    """It takes its seats again behind the back of who cancels, unless one waits for the other."""
+def overdue_order(stage: Hall) -> Row:
+    """An order that the cleanup has cancelled, and which may still be paid."""
     hold = stage.hold(0)
     order = stage.order(hold)
     stage.let_run_out(hold)
@@ -330,6 +328,14 @@ def test_a_late_payment_that_saw_the_show_on_sale_is_refunded_or_refused(
     stage.connection.execute(
         "UPDATE ticket_orders SET status = 'cancelled', cancel_reason = 'overdue'"
     )
+    return order
+
+
+def test_a_late_payment_that_saw_the_show_on_sale_is_refunded_or_refused(
+    stage: Hall, connect: Connect
+) -> None:
+    """It takes its seats again behind the back of who cancels, unless one waits for the other."""
+    order = overdue_order(stage)
     other = replace(stage, connection=enter(connect()))
     other.connection.execute("BEGIN")
     assert other.pay(order).status == "paid"
@@ -341,13 +347,7 @@ def test_a_late_payment_that_saw_the_show_on_sale_is_refunded_or_refused(
 def test_a_late_payment_with_an_old_snapshot_has_to_try_again(
     stage: Hall, connect: Connect
 ) -> None:
-    hold = stage.hold(0)
-    order = stage.order(hold)
-    stage.let_run_out(hold)
-    stage.clean_up()
-    stage.connection.execute(
-        "UPDATE ticket_orders SET status = 'cancelled', cancel_reason = 'overdue'"
-    )
+    order = overdue_order(stage)
     other = replace(stage, connection=enter(connect()))
     other.connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
     other.connection.execute("SELECT FROM shows")
