@@ -4,6 +4,9 @@
 -- drop: foundation/commit_durably.sql
 DROP ROUTINE {{ internal_schema }}.commit_durably;
 
+-- drop: foundation/time_for_the_log.sql
+DROP ROUTINE {{ internal_schema }}.time_for_the_log;
+
 -- drop: foundation/wait_for_others.sql
 DROP ROUTINE {{ internal_schema }}.wait_for_others;
 

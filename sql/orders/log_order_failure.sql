@@ -16,8 +16,10 @@ CREATE OR REPLACE FUNCTION {{ internal_schema }}.log_order_failure(
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '250ms'
 AS $body$
 BEGIN
+    PERFORM set_config('lock_timeout', {{ internal_schema }}.time_for_the_log(), true);
     INSERT INTO {{ schema }}.ticket_order_audit_log (
         order_id, reservation_id, show_id, session_id, old_status, amount_in_cents,
         payment_provider, error_code, error_message, metadata

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.databases import Connect, Database
 from tests.support.hall import Hall, make_hall
-from tests.support.logs import RESERVATION_LOG, lines
+from tests.support.logs import LOGS, RESERVATION_LOG, lines
 from tests.support.queries import Connection, Row, broken_invariants, enter, tables, value
 from tests.support.racing import deadlocks
 from tests.support.waiting import await_true
@@ -460,6 +460,27 @@ def test_a_dba_who_locks_seats_in_another_order_causes_no_deadlock(street: Stree
         answer, _ = waiting.result()
     assert (answer.success, answer.total_amount_in_cents) == (True, 14)
     assert deadlocks(street.database, pids) == (0, 0)
+
+
+REFUSALS: dict[str, Callable[[Hall, Row], Row]] = {
+    "seats": lambda buyer, _: buyer.reserve(0, session="ben"),
+    "a hold": lambda buyer, hold: buyer.extend(hold, session="ben"),
+    "an order": lambda buyer, hold: buyer.order(hold, session="ben"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSALS)
+def test_a_refusal_waits_for_its_line_in_a_log_that_is_locked_for_a_moment(
+    street: Street, what: str
+) -> None:
+    hold = street.hall.hold(0, 1)
+    with street.open_transaction() as other:
+        for log in LOGS:
+            other.connection.execute(f"LOCK TABLE {log}".encode())
+        answer = street.meanwhile(partial(REFUSALS[what], street.buyer, hold))
+        street.await_waiting(street.buyer, milliseconds=700)
+    refused, _ = answer.result()
+    assert refused.error_code == ("SEATS_UNAVAILABLE" if what == "seats" else "PERMISSION_DENIED")
 
 
 @pytest.mark.parametrize("locked", ["the log", "its partitions"])
