@@ -619,22 +619,21 @@ COMMENT ON FUNCTION {{ internal_schema }}.wait_for_others(timestamptz, integer) 
 'call began. The caller''s SET lock_timeout restores it at the end. Returns whether there is time '
 'for another attempt.';
 
--- object: foundation/time_for_the_log.sql sha256=0607ce8459ea10584bff4a5d73553c45bb28e8cb50fe39a00247f66e69a3eb65
--- For the lock_timeout of the row in the log with which a refused call ends. A log may be locked, or
--- its file may take long to grow on a disk that is busy, and no call is answered without its row:
--- so it waits for as long as is left of the two seconds. wait_for_others() leaves a quarter.
+-- object: foundation/time_for_the_log.sql sha256=353f90e2641067e31c05d1509a43a6dfaffc8fd6b1164ad932c4dabbf90b934b
+-- For the lock_timeout of the row in the log with which a refused call ends. A log may be locked,
+-- or its file may take long to grow on a busy disk, and no call is answered without its row: so it
+-- waits for what is left of the two seconds. wait_for_others() leaves a quarter.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.time_for_the_log()
 RETURNS text
 LANGUAGE sql
 VOLATILE
-RETURN GREATEST(
-    250,
-    1950 - (1000 * date_part('epoch', clock_timestamp() - statement_timestamp()))::integer
-)::text;
+RETURN CASE
+    WHEN clock_timestamp() < statement_timestamp() + interval '450 ms' THEN '1500' ELSE '250'
+END;
 
 COMMENT ON FUNCTION {{ internal_schema }}.time_for_the_log() IS
-'How many milliseconds a refused call may wait for its row in the log: what is left of two seconds '
-'since the statement of the client began, and at least 250.';
+'How many milliseconds a refused call may wait for its row in the log: so many that it ends within '
+'two seconds since the statement of the client began, and at least 250.';
 
 -- object: foundation/commit_durably.sql sha256=6c353fd1312ea553c3f17c4d2715661a74141b91e4913ccb01e3a9134ec54ecc
 -- Called by the functions that create or settle orders: if the session has synchronous_commit off

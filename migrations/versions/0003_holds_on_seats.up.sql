@@ -259,7 +259,7 @@ ENABLE ALWAYS TRIGGER seat_reservations_sync_reserved_until;
 COMMENT ON TRIGGER seat_reservations_sync_reserved_until ON {{ schema }}.seat_reservations IS
 'Keeps show_seats.reserved_until equal to the expires_at of the hold.';
 
--- object: holds/log_reservation_failure.sql sha256=511443451ee35aa6c19c57e886fa1126afce87235c135839b794aa5da3ab72e3
+-- object: holds/log_reservation_failure.sql sha256=36b69cf7c675ca04cebad2c1377893c84d991001b109d4d4cd37fe77af92333b
 -- Called by the functions that sell: a refusal is a row, since an exception would roll back the row
 -- that records it.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.log_reservation_failure(
@@ -277,10 +277,12 @@ CREATE OR REPLACE FUNCTION {{ internal_schema }}.log_reservation_failure(
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
-SET lock_timeout = '250ms'
 AS $body$
 BEGIN
-    PERFORM set_config('lock_timeout', {{ internal_schema }}.time_for_the_log(), true);
+    -- An expression, which costs less than PERFORM. The caller's SET lock_timeout restores it.
+    IF set_config('lock_timeout', {{ internal_schema }}.time_for_the_log(), true) IS NULL THEN
+        RETURN;
+    END IF;
     INSERT INTO {{ schema }}.seat_reservation_audit_log (
         event_type, reservation_id, show_id, session_id, seat_count, seat_ids, error_code,
         error_message, user_agent, ip_address, metadata

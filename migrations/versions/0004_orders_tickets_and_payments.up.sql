@@ -517,7 +517,7 @@ GRANT SELECT (
 ) ON TABLE {{ schema }}.refunds TO {{ monitor_role }};
 {% endif %}
 
--- object: orders/log_order_failure.sql sha256=a31c93a9888b59eb5d78c490f7ae238ae1341f906a80390220bd7f278e44d01e
+-- object: orders/log_order_failure.sql sha256=cf76e24f1bc2d1cb437b5b03ab185bf7879bdfe7ece7b45b823189e9c4efe363
 -- Called by the functions that sell: a refusal is a row, since an exception would roll back the row
 -- that records it.
 CREATE OR REPLACE FUNCTION {{ internal_schema }}.log_order_failure(
@@ -536,10 +536,12 @@ CREATE OR REPLACE FUNCTION {{ internal_schema }}.log_order_failure(
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
-SET lock_timeout = '250ms'
 AS $body$
 BEGIN
-    PERFORM set_config('lock_timeout', {{ internal_schema }}.time_for_the_log(), true);
+    -- An expression, which costs less than PERFORM. The caller's SET lock_timeout restores it.
+    IF set_config('lock_timeout', {{ internal_schema }}.time_for_the_log(), true) IS NULL THEN
+        RETURN;
+    END IF;
     INSERT INTO {{ schema }}.ticket_order_audit_log (
         order_id, reservation_id, show_id, session_id, old_status, amount_in_cents,
         payment_provider, error_code, error_message, metadata

@@ -15,10 +15,12 @@ CREATE OR REPLACE FUNCTION {{ internal_schema }}.log_reservation_failure(
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
-SET lock_timeout = '250ms'
 AS $body$
 BEGIN
-    PERFORM set_config('lock_timeout', {{ internal_schema }}.time_for_the_log(), true);
+    -- An expression, which costs less than PERFORM. The caller's SET lock_timeout restores it.
+    IF set_config('lock_timeout', {{ internal_schema }}.time_for_the_log(), true) IS NULL THEN
+        RETURN;
+    END IF;
     INSERT INTO {{ schema }}.seat_reservation_audit_log (
         event_type, reservation_id, show_id, session_id, seat_count, seat_ids, error_code,
         error_message, user_agent, ip_address, metadata

@@ -16,10 +16,12 @@ CREATE OR REPLACE FUNCTION {{ internal_schema }}.log_order_failure(
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
-SET lock_timeout = '250ms'
 AS $body$
 BEGIN
-    PERFORM set_config('lock_timeout', {{ internal_schema }}.time_for_the_log(), true);
+    -- An expression, which costs less than PERFORM. The caller's SET lock_timeout restores it.
+    IF set_config('lock_timeout', {{ internal_schema }}.time_for_the_log(), true) IS NULL THEN
+        RETURN;
+    END IF;
     INSERT INTO {{ schema }}.ticket_order_audit_log (
         order_id, reservation_id, show_id, session_id, old_status, amount_in_cents,
         payment_provider, error_code, error_message, metadata
