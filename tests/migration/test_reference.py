@@ -152,6 +152,6 @@ def test_what_moves_into_another_schema_leaves_the_reference(
     described = sections(pages_of(database.dsn, app)["functions.md"])
     assert "refund_order" not in described
     assert (
-        "| `NOT_FOUND` | There is no such reservation, order or ticket |"
+        "| `NOT_FOUND` | There is no such reservation, order, ticket, refund or show |"
         in described["fail_payment"]
     )

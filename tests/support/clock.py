@@ -43,9 +43,11 @@ def set_up_clock(connection: Connection) -> None:
     )
     for definition in definitions(connection):
         changed = re.sub(r"(?<![\w.])now\(\)", f"{quoted(NAMES.schema)}.now()", definition)
-        # Any other way to ask for the time would return the real one.
+        # How long a call takes is real. Any other way to ask for the time would return the real
+        # one.
+        asking = changed.replace("clock_timestamp() < (statement_timestamp() + ", "")
         assert not re.search(
-            r"current_(date|time)|localtime|(transaction|statement)_timestamp", changed, re.I
+            r"current_(date|time)|localtime|(transaction|statement)_timestamp", asking, re.I
         ), definition
         if changed != definition:
             connection.execute(changed.encode())

@@ -225,9 +225,9 @@ class Clerk(Staff):
         if not answer["refund_ids"] or self.is_so(0.4):
             return
         listed = await self.rows("get_refunds", show.id, order.id)
-        is_due = [row for row in listed if row["refund_id"] == answer["refund_ids"][0]]
-        self.expect([row["status"] for row in is_due] == ["due"], "get_refunds: it is due")
-        due = ("record_refund", show.id, is_due[0]["refund_id"], PROVIDER)
+        found = [row["status"] for row in listed if row["refund_id"] == answer["refund_ids"][0]]
+        self.expect(found == ["due"], "get_refunds: it is due")
+        due = ("record_refund", show.id, answer["refund_ids"][0], PROVIDER)
         event = f"refund-{uuid4()}"
         done = await self.call(due[0], show, *due[1:], event, self.name)
         self.expect(done["amount_in_cents"] == refund.amount, "record_refund: amount")

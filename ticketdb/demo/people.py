@@ -185,8 +185,9 @@ class Person(ABC):
                 await self.pause()
         except psycopg.Error as error:
             message = error.diag.message_primary or error
-            where = "; ".join((error.diag.context or "").splitlines())
-            self.expect(False, f"exception {type(error).__name__}: {message} {where}")
+            self.expect(False, f"exception {type(error).__name__}: {message}")
+            if error.diag.context:
+                self.expect(False, error.diag.context)  # which call it was
 
     async def pause(self, times: float = 1) -> None:
         seconds = self.random.expovariate(1 / self.mean_pause) * times
