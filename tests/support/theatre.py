@@ -109,9 +109,9 @@ class Theatre:
         committed = [number for number, outcome in enumerate(outcomes) if outcome.committed]
         answers = {number: normalised(outcomes[number].answer, names) for number in committed}
         for number, function in enumerate(functions):
-            if function == "reserve_best_seats" and number in answers:
+            if function == "reserve_best_seats" and answers.get(number, {}).get("success"):
                 # Which seats it has chosen: compared by what it has done.
-                answers[number].pop("seat_ids")
+                del answers[number]["seat_ids"]
         may_miss = [n for n in committed if gave_up(play.parts[n], outcomes[n])]
         nearest: list[str] | None = None
         for missing in powerset(may_miss):
